@@ -19,7 +19,8 @@ pub use buffer::{
     send_queue::{IoSlices, SendQueue, Transmit},
     stream::{Chunk, ChunkSource},
 };
-/// For the benchmarks and fuzz targets of this repository. They are no part of the interface, and may change at any time.
+/// For the benchmarks and fuzz targets of this repository. They are no part of the interface, and may change at any
+/// time.
 #[doc(hidden)]
 pub use codec::{
     chunked, encode, framing,

@@ -156,8 +156,8 @@ fn the_allocator_counts() {
     assert_eq!(counted.count_total, 1);
 }
 
-/// The client sends a large body and behind it as many requests, and always reads less than is queued, so that the queue
-/// is never empty.
+/// The client sends a large body and behind it as many requests, and always reads less than is queued, so that the
+/// queue is never empty.
 #[test]
 fn a_slow_client_cannot_exceed_the_memory_limits() {
     const CONTENT: usize = 1_000;

@@ -26,8 +26,8 @@ impl Default for Server {
 }
 
 impl Server {
-    /// Receives these bytes, and sends a response to every complete request. Returns the number of requests and of bytes in
-    /// their bodies.
+    /// Receives these bytes, and sends a response to every complete request. Returns the number of requests and of
+    /// bytes in their bodies.
     pub fn turn(&mut self, mut arriving: &[u8]) -> (usize, usize) {
         let Buffers { input, out } = &mut self.buffers;
         let (mut requests, mut body_bytes) = (0, 0);

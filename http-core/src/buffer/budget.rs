@@ -61,8 +61,8 @@ impl Share {
         self.budget = Some(budget);
     }
 
-    /// Changes the number of taken bytes to `wanted`. Returns false, and changes nothing, if the budget has too few bytes
-    /// left for that. Less than before is always granted.
+    /// Changes the number of taken bytes to `wanted`. Returns false, and changes nothing, if the budget has too few
+    /// bytes left for that. Less than before is always granted.
     pub(super) fn resize(&mut self, wanted: usize) -> bool {
         let Some(budget) = &self.budget else { return true };
         match wanted.checked_sub(self.taken) {

@@ -131,8 +131,8 @@ impl RecvBuf {
         }
     }
 
-    /// Frees the memory of the buffer, which must be empty, until more bytes are received. For connections that will not
-    /// receive for long, because they send a stream that waits for its source.
+    /// Frees the memory of the buffer, which must be empty, until more bytes are received. For connections that will
+    /// not receive for long, because they send a stream that waits for its source.
     pub fn release(&mut self) {
         if self.is_empty() && !self.bytes.is_empty() {
             self.bytes = Vec::new();
@@ -165,8 +165,8 @@ impl RecvBuf {
     }
 
     /// Removes the first `count` unread bytes, and resets [`index`](RecvBuf::index), so that the next head is parsed
-    /// from its first byte. Frees the memory beyond the size of a new buffer if the other bytes fit into that. `count` must
-    /// be at most the number of unread bytes.
+    /// from its first byte. Frees the memory beyond the size of a new buffer if the other bytes fit into that. `count`
+    /// must be at most the number of unread bytes.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -181,7 +181,8 @@ impl RecvBuf {
         }
     }
 
-    /// Gives the buffer the size of a new one, if the unread bytes fit into that. Returns the memory beyond it to the budget.
+    /// Gives the buffer the size of a new one, if the unread bytes fit into that. Returns the memory beyond it to the
+    /// budget.
     #[cold]
     fn shrink(&mut self) {
         if self.end - self.start <= FIRST_CAPACITY {
@@ -200,8 +201,8 @@ impl RecvBuf {
     }
 
     /// Makes room for at least `count` more bytes after the unread ones. Does nothing if the buffer has the room
-    /// already. `expected` is the number of unread bytes at which the message will be complete, or `usize::MAX` if it is
-    /// unknown: the buffer grows no further without need.
+    /// already. `expected` is the number of unread bytes at which the message will be complete, or `usize::MAX` if it
+    /// is unknown: the buffer grows no further without need.
     ///
     /// # Errors
     ///

@@ -26,8 +26,8 @@ pub struct FileSlice {
     pub len: u64,
 }
 
-/// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is sent,
-/// or when the connection closes before.
+/// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is
+/// sent, or when the connection closes before.
 ///
 /// ```
 /// use http_core::{Request, Response, Sent, testing::TestRequest};
@@ -65,8 +65,8 @@ pub(crate) enum Segment {
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file, without the bytes already sent.
     File(FileSlice),
-    /// The rest of a stream. While this segment is at the front of the queue, the queue takes one chunk after another from
-    /// it.
+    /// The rest of a stream. While this segment is at the front of the queue, the queue takes one chunk after another
+    /// from it.
     Stream(Box<Stream>),
     /// A marker without bytes after the last segment of a body. When the marker reaches the front, or the queue is
     /// cleared, the queue calls `on_sent` with the number of body bytes sent. `from` is the value of
@@ -88,8 +88,8 @@ impl Segment {
         matches!(self, Segment::Stream(_))
     }
 
-    /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes are
-    /// in the text buffer, in a file or not produced yet.
+    /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes
+    /// are in the text buffer, in a file or not produced yet.
     #[inline]
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match self {

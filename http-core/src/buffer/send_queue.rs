@@ -1,4 +1,5 @@
-//! The send queue: the responses to send on one connection, in order, as text, shared bytes, parts of files and streams.
+//! The send queue: the responses to send on one connection, in order, as text, shared bytes, parts of files and
+//! streams.
 //!
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
@@ -240,8 +241,8 @@ impl SendQueue {
         }
     }
 
-    /// As [`transmit`](SendQueue::transmit), if the front is a stream: queues the stream's next bytes before it. Removes the
-    /// stream if it has ended or fails.
+    /// As [`transmit`](SendQueue::transmit), if the front is a stream: queues the stream's next bytes before it.
+    /// Removes the stream if it has ended or fails.
     #[cold]
     fn transmit_stream(&mut self) -> Transmit<'_> {
         let Some(Segment::Stream(stream)) = self.segments.front_mut() else { return Transmit::Empty };
@@ -458,9 +459,9 @@ mod tests {
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
-    /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and with
-    /// `.` if it ends; `!` is an error, and `panic` a panic. What follows `#` is the name of a trailer. Dropping the source
-    /// panics.
+    /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and
+    /// with `.` if it ends; `!` is an error, and `panic` a panic. What follows `#` is the name of a trailer. Dropping
+    /// the source panics.
     struct Script {
         words: std::str::Split<'static, char>,
         trailer: Option<&'static str>,
@@ -588,8 +589,8 @@ mod tests {
         Segment::End { from, on_sent: CatchDrop::new(Box::new(callback)) }
     }
 
-    /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive: the
-    /// number of bytes sent, and whether they are the whole body.
+    /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive:
+    /// the number of bytes sent, and whether they are the whole body.
     fn check_callbacks(count: usize, expected: &[(u64, bool)]) {
         let (sender, receiver) = channel();
         let mut queue = SendQueue::default();

@@ -79,9 +79,9 @@ pub enum Chunk {
 
 /// Produces a body chunk by chunk, not faster than the client reads it. See [`Body::Stream`](crate::Body::Stream).
 ///
-/// A source may wait for as long as it likes: no timeout applies while the client has taken everything. The engine drops
-/// the source when the body ends, when the client has left (after a reset, a hang-up or a failed write), and when the grace
-/// period of a shutdown is over.
+/// A source may wait for as long as it likes: no timeout applies while the client has taken everything. The engine
+/// drops the source when the body ends, when the client has left (after a reset, a hang-up or a failed write), and when
+/// the grace period of a shutdown is over.
 ///
 /// [`Body::channel`](crate::Body::channel) makes a source for bytes that other threads send.
 ///
@@ -114,49 +114,49 @@ pub enum Chunk {
 /// ```
 pub trait ChunkSource: Send {
     /// Returns the number of bytes of the whole body, if it is known. It is then sent as Content-Length, and the body
-    /// without the chunked coding. The engine calls this before [`start`](ChunkSource::start). The default implementation
-    /// returns `None`.
+    /// without the chunked coding. The engine calls this before [`start`](ChunkSource::start). The default
+    /// implementation returns `None`.
     ///
-    /// If the source then produces more bytes or fewer, the engine logs that and closes the connection. It never sends more
-    /// bytes than that.
+    /// If the source then produces more bytes or fewer, the engine logs that and closes the connection. It never sends
+    /// more bytes than that.
     fn length(&self) -> Option<u64> {
         None
     }
 
     /// Receives the waker of the connection, once, before the first call of [`next_chunk`](ChunkSource::next_chunk). A
-    /// source that returns [`Chunk::Pending`] must keep the waker, and call it from any thread when the next bytes or the
-    /// end of the body exist. The default implementation drops the waker, for sources that are never pending.
+    /// source that returns [`Chunk::Pending`] must keep the waker, and call it from any thread when the next bytes or
+    /// the end of the body exist. The default implementation drops the waker, for sources that are never pending.
     ///
     /// Calling the waker more often than needed, or after the connection has ended, does no harm.
     fn start(&mut self, waker: Waker) {
         drop(waker);
     }
 
-    /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended are
-    /// sent in each case.
+    /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended
+    /// are sent in each case.
     ///
-    /// The function must not block, because the event loop calls it: [`Body::reader`](crate::Body::reader) is for sources
-    /// that do. It may be called although the waker was not called: then it returns [`Chunk::Pending`] again.
+    /// The function must not block, because the event loop calls it: [`Body::reader`](crate::Body::reader) is for
+    /// sources that do. It may be called although the waker was not called: then it returns [`Chunk::Pending`] again.
     ///
     /// # Errors
     ///
-    /// If the body cannot be produced. The engine then closes the connection before the end of the body, which tells the
-    /// client that the body is incomplete (an HTTP/1.0 client only if the length is known).
+    /// If the body cannot be produced. The engine then closes the connection before the end of the body, which tells
+    /// the client that the body is incomplete (an HTTP/1.0 client only if the length is known).
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
 
     /// Returns headers to send after the body, in a trailer section (RFC 9112 §7.1.2). Called once, after
-    /// [`Chunk::End`], if the body is sent in the chunked coding: in HTTP/1.1, and without a [length](ChunkSource::length).
-    /// The default implementation returns none.
+    /// [`Chunk::End`], if the body is sent in the chunked coding: in HTTP/1.1, and without a
+    /// [length](ChunkSource::length). The default implementation returns none.
     ///
-    /// A client may ignore trailers. Headers that frame, route, authenticate or control the message or describe its content
-    /// are not allowed in them (RFC 9110 §6.5.1): the engine logs such a header and closes the connection.
+    /// A client may ignore trailers. Headers that frame, route, authenticate or control the message or describe its
+    /// content are not allowed in them (RFC 9110 §6.5.1): the engine logs such a header and closes the connection.
     fn trailers(&mut self) -> Headers {
         Headers::default()
     }
 
-    /// Receives the reason why the body cannot be completed: an error or a panic of this source, a wrong number of bytes, or
-    /// an illegal trailer. The source is dropped next. For sources that wrap others, and log that; the default
-    /// implementation does nothing.
+    /// Receives the reason why the body cannot be completed: an error or a panic of this source, a wrong number of
+    /// bytes, or an illegal trailer. The source is dropped next. For sources that wrap others, and log that; the
+    /// default implementation does nothing.
     fn failed(&mut self, error: &io::Error) {
         let _ = error;
     }

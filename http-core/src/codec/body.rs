@@ -53,9 +53,10 @@ impl BodyDecoder {
         }
     }
 
-    /// Forgets the decoded bytes, because the caller removes them from the buffer, and returns their number. The bytes that
-    /// the next call of [`decode`](BodyDecoder::decode) decodes are then at the front of the buffer. The forgotten bytes
-    /// no longer count against [`Limits::body_bytes`]. `buffer_len` is as for [`body_len`](BodyDecoder::body_len).
+    /// Forgets the decoded bytes, because the caller removes them from the buffer, and returns their number. The bytes
+    /// that the next call of [`decode`](BodyDecoder::decode) decodes are then at the front of the buffer. The forgotten
+    /// bytes no longer count against [`Limits::body_bytes`]. `buffer_len` is as for
+    /// [`body_len`](BodyDecoder::body_len).
     pub(crate) fn forget(&mut self, buffer_len: usize) -> usize {
         let count = self.body_len(buffer_len);
         match self {

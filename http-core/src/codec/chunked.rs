@@ -1,8 +1,8 @@
 //! The chunked coding (RFC 9112 §7.1): a decoder that works in place, and the encoder.
 //!
-//! The decoder moves the data of all chunks to the front of the buffer, over the framing. It is strict where two parsers
-//! could disagree: lines end with CRLF only, sizes are plain hexadecimal numbers, and extensions follow the grammar of
-//! §7.1.1, quoted strings included. It checks, counts and drops extensions and trailers.
+//! The decoder moves the data of all chunks to the front of the buffer, over the framing. It is strict where two
+//! parsers could disagree: lines end with CRLF only, sizes are plain hexadecimal numbers, and extensions follow the
+//! grammar of §7.1.1, quoted strings included. It checks, counts and drops extensions and trailers.
 
 use crate::types::{chars, error::ParseError, limits::Limits};
 

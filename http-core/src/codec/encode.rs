@@ -23,8 +23,8 @@ pub struct ResponseHead<'a> {
     pub shared_headers: &'a [u8],
     /// The header lines of this response alone, each with its CRLF.
     pub headers: &'a [u8],
-    /// How the body is delimited. `None` if the head must not say it: the status is 204 or 304, or the method is HEAD and
-    /// the length unknown (RFC 9110 §8.6).
+    /// How the body is delimited. `None` if the head must not say it: the status is 204 or 304, or the method is HEAD
+    /// and the length unknown (RFC 9110 §8.6).
     pub body: Option<BodyLength>,
     /// Whether the connection stays open after this response.
     pub keep_alive: bool,

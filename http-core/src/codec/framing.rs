@@ -24,8 +24,8 @@ pub enum BodyLength {
     UntilClose,
 }
 
-/// Whether a handler may see the path and the query of a target. The target's form, and the end of the request, are known
-/// in any case.
+/// Whether a handler may see the path and the query of a target. The target's form, and the end of the request, are
+/// known in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetStatus {
     /// They are valid in a URI, and the path stays below the root.
@@ -73,8 +73,8 @@ pub struct RequestFraming {
 ///
 /// # Errors
 ///
-/// If Host, Content-Length, Transfer-Encoding, Expect or the form of the target is malformed, ambiguous or not supported,
-/// or an HTTP/1.1 request has no Host. An error in the path or the query of the target is in
+/// If Host, Content-Length, Transfer-Encoding, Expect or the form of the target is malformed, ambiguous or not
+/// supported, or an HTTP/1.1 request has no Host. An error in the path or the query of the target is in
 /// [`RequestFraming::target`] instead.
 pub fn validate(index: &mut HeadIndex, bytes: &[u8], schemes: Schemes) -> Result<RequestFraming, ParseError> {
     let method = index.method(bytes);
@@ -292,8 +292,8 @@ struct RequestPath {
     query: Option<Span>,
 }
 
-/// Checks `path_and_query`, a target without scheme and authority, and stores its path in `index` if it is not sent in its
-/// normalised form.
+/// Checks `path_and_query`, a target without scheme and authority, and stores its path in `index` if it is not sent in
+/// its normalised form.
 #[cold]
 fn normalize_target(
     method: Method,
@@ -426,8 +426,8 @@ mod tests {
         }
     }
 
-    /// Checks the targets, which spaces separate: whether handlers may see them, and the path that they see. `path` is empty
-    /// if they may not. The result must not depend on how the head is split.
+    /// Checks the targets, which spaces separate: whether handlers may see them, and the path that they see. `path` is
+    /// empty if they may not. The result must not depend on how the head is split.
     fn check_target(method: &str, targets: &str, status: TargetStatus, path: &str) {
         for target in targets.split(' ') {
             let head = format!("{method} {target} HTTP/1.0\r\n\r\n");

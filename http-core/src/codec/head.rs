@@ -81,14 +81,14 @@ enum HeadPhase {
     Done,
 }
 
-/// What the parser has found in a target so far. Most targets are a normalised path and perhaps a query: the scan for the
-/// end of the target finds that out. [`framing`](crate::framing) looks at the others again.
+/// What the parser has found in a target so far. Most targets are a normalised path and perhaps a query: the scan for
+/// the end of the target finds that out. [`framing`](crate::framing) looks at the others again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TargetScan {
     /// Only a path of characters that a URI allows, without escapes, empty segments and segments that begin with a dot.
     Path,
-    /// Such a path, and a query of characters that a URI allows, without escapes. The query begins at this offset, after
-    /// its `?`.
+    /// Such a path, and a query of characters that a URI allows, without escapes. The query begins at this offset,
+    /// after its `?`.
     Query(u16),
     /// Something else, or it is not known.
     Other,
@@ -168,8 +168,8 @@ impl HeadIndex {
         self.decoded_path.clear();
     }
 
-    /// Parses the head at the front of `bytes`, and returns whether it is complete. `bytes` must begin with the bytes of
-    /// the last call, which are not parsed again.
+    /// Parses the head at the front of `bytes`, and returns whether it is complete. `bytes` must begin with the bytes
+    /// of the last call, which are not parsed again.
     ///
     /// # Errors
     ///
@@ -306,8 +306,8 @@ impl HeadIndex {
         self.at = chars::target_end(bytes, self.at);
     }
 
-    /// Returns the path and the query of a target that is a normalised path, perhaps with a valid query without escapes.
-    /// Returns `None` for any other target, and for some of these.
+    /// Returns the path and the query of a target that is a normalised path, perhaps with a valid query without
+    /// escapes. Returns `None` for any other target, and for some of these.
     #[inline]
     pub(crate) fn plain_target(&self) -> Option<(Span, Option<Span>)> {
         match self.target_scan {

@@ -32,8 +32,8 @@ impl Connection {
         Step::Head
     }
 
-    /// Sets how the body of the request is taken. Call this after [`Step::Head`] and before the next poll: at any other time,
-    /// it does nothing, and panics in a debug build.
+    /// Sets how the body of the request is taken. Call this after [`Step::Head`] and before the next poll: at any other
+    /// time, it does nothing, and panics in a debug build.
     pub fn admit(&mut self, choice: Admit) {
         match &mut self.state {
             State::Admitting { admit, .. } => *admit = choice,
@@ -41,12 +41,12 @@ impl Connection {
         }
     }
 
-    /// Takes the body of the request with this framing as `admit` says. Queues a 100 response if the body is to be received
-    /// and the client waits for one.
+    /// Takes the body of the request with this framing as `admit` says. Queues a 100 response if the body is to be
+    /// received and the client waits for one.
     ///
-    /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if Content-Length
-    /// announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll` determines the next
-    /// step there.
+    /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if
+    /// Content-Length announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll`
+    /// determines the next step there.
     #[cold]
     pub(super) fn take_body(
         &mut self,
@@ -116,8 +116,9 @@ impl Connection {
         }
     }
 
-    /// Returns what drops the body of the request that awaits its response, so that the connection can stay open. Returns
-    /// `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the body.
+    /// Returns what drops the body of the request that awaits its response, so that the connection can stay open.
+    /// Returns `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the
+    /// body.
     #[cold]
     pub(super) fn discarded_body(&self, now: Instant) -> Option<Box<DiscardedBody>> {
         let limits = &self.config.limits;
@@ -131,9 +132,9 @@ impl Connection {
         discarded.ok().map(Box::new)
     }
 
-    /// Begins to receive the content of the request that awaits its response, piece by piece: from the next poll on, the
-    /// steps [`Step::Content`] and [`Step::ContentEnd`] follow. That poll queues a 100 response if the client waits for one.
-    /// The limit is that of [`Admit::AtHeadUpTo`], or
+    /// Begins to receive the content of the request that awaits its response, piece by piece: from the next poll on,
+    /// the steps [`Step::Content`] and [`Step::ContentEnd`] follow. That poll queues a 100 response if the client waits
+    /// for one. The limit is that of [`Admit::AtHeadUpTo`], or
     /// [`Limits::streamed_bytes`](crate::Limits::streamed_bytes).
     ///
     /// Call this after [`Step::Request`] and before the next poll. Returns false, and changes nothing, if there is no
@@ -210,8 +211,8 @@ impl Connection {
         }
     }
 
-    /// Removes the first `count` bytes of [`content`](Connection::content): the application has taken them. Until it has
-    /// taken all of them, no timeout runs against the client, and the application must take more within
+    /// Removes the first `count` bytes of [`content`](Connection::content): the application has taken them. Until it
+    /// has taken all of them, no timeout runs against the client, and the application must take more within
     /// [`Timeouts::reply`](crate::Timeouts::reply).
     pub fn take_content(&mut self, input: &mut RecvBuf, count: usize) {
         match &mut self.state {

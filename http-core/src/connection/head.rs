@@ -19,8 +19,8 @@ use crate::{
 use std::{ops::Range, time::Instant};
 
 impl Connection {
-    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`. `removed`
-    /// is the number of bytes of empty lines removed since then.
+    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`.
+    /// `removed` is the number of bytes of empty lines removed since then.
     #[inline]
     pub(super) fn poll_idle(&mut self, since: Instant, removed: usize, io: &mut Io<'_>) -> Option<Step> {
         // The responses to pipelined requests are sent together, up to a number of bytes. A request behind a stream waits
@@ -44,9 +44,9 @@ impl Connection {
         self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
     }
 
-    /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more than
-    /// [`MAX_LEADING_CRLF`] before one head, or CR and LF are not in pairs. Otherwise returns `None`: the state has
-    /// changed, or the receive buffer is empty. The idle timeout continues.
+    /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more
+    /// than [`MAX_LEADING_CRLF`] before one head, or CR and LF are not in pairs. Otherwise returns `None`: the state
+    /// has changed, or the receive buffer is empty. The idle timeout continues.
     #[cold]
     fn skip_empty_lines(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Idle { removed, .. } = &mut self.state else { return None };
@@ -100,8 +100,9 @@ impl Connection {
         self.offered = Some(Box::new(OfferedProtocols::new(upgrade.map(|header| header.value.of(bytes)))));
     }
 
-    /// Returns [`Step::Request`] for a request, and sets the deadline of its response. The request has `len` bytes in the
-    /// receive buffer. The bytes in the range `body` are the decoded body. `content` is what has arrived of its content.
+    /// Returns [`Step::Request`] for a request, and sets the deadline of its response. The request has `len` bytes in
+    /// the receive buffer. The bytes in the range `body` are the decoded body. `content` is what has arrived of its
+    /// content.
     #[inline]
     pub(super) fn complete_request(
         &mut self,
@@ -136,19 +137,19 @@ impl Connection {
         Step::Reject(Rejection::Malformed(error))
     }
 
-    /// Changes the state because the request at the front of `input` is malformed or too large. `framing` is `None` if its
-    /// head is not complete and valid.
+    /// Changes the state because the request at the front of `input` is malformed or too large. `framing` is `None` if
+    /// its head is not complete and valid.
     pub(super) fn begin_rejecting(&mut self, framing: Option<RequestFraming>, input: &RecvBuf, now: Instant) {
         let method = input.index.method(input.unread());
         let head = framing.map_or(RejectedHead::Invalid, |framing| RejectedHead::Valid(framing, now));
         self.transition(Event::Malformed, State::Rejecting { method, head });
     }
 
-    /// Rejects a request whose head is valid except for the path or the query of its target: changes the state, and returns
-    /// [`Step::Reject`]. The head has `head_len` bytes, at the front of `input`.
+    /// Rejects a request whose head is valid except for the path or the query of its target: changes the state, and
+    /// returns [`Step::Reject`]. The head has `head_len` bytes, at the front of `input`.
     ///
-    /// The connection stays open after a redirect of a request without a body, because the end of the request is known. A body
-    /// is not received.
+    /// The connection stays open after a redirect of a request without a body, because the end of the request is known.
+    /// A body is not received.
     #[cold]
     fn reject_target(
         &mut self,

@@ -24,8 +24,8 @@
 //! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing|Upgrading ─WriteStalled─► Closed
 //! ```
 //!
-//! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
-//! the client or for the handler, the engine waits until [`Connection::deadline`] at the latest.
+//! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait
+//! for the client or for the handler, the engine waits until [`Connection::deadline`] at the latest.
 //!
 //! ```
 //! use http_core::{Buffers, Clock, Connection, Response, Step, Transmit};
@@ -141,8 +141,8 @@ impl Connection {
         }
     }
 
-    /// Creates the state of a connection that exceeds the server's limit of connections. Its first step is [`Step::Reject`]
-    /// with [`Rejection::Overloaded`].
+    /// Creates the state of a connection that exceeds the server's limit of connections. Its first step is
+    /// [`Step::Reject`] with [`Rejection::Overloaded`].
     pub fn over_limit(config: Arc<Config>, now: Instant) -> Connection {
         Connection { state: State::OverLimit, ..Connection::new(config, now) }
     }
@@ -266,8 +266,8 @@ impl Connection {
         }
     }
 
-    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns what [`receive`](Connection::receive) returns:
-    /// more bytes of the request are needed.
+    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns what [`receive`](Connection::receive)
+    /// returns: more bytes of the request are needed.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant, expected: usize) -> Option<Step> {
         if io.out.is_empty() {
             self.receive(io, deadline, CloseReason::Truncated, expected)
@@ -310,8 +310,9 @@ impl Connection {
         Step::Reject(Rejection::Overloaded)
     }
 
-    /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more. There is no deadline while
-    /// the client has everything, and a stream has not ended: then the server waits for the source of the stream, not for the client.
+    /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more. There is no deadline
+    /// while the client has everything, and a stream has not ended: then the server waits for the source of the stream,
+    /// not for the client.
     #[inline]
     fn flush(&mut self, io: &Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
@@ -405,12 +406,14 @@ impl Connection {
         Some(rejection)
     }
 
-    /// Tells the connection that the client has shut down its sending side. The requests received before are still served.
+    /// Tells the connection that the client has shut down its sending side. The requests received before are still
+    /// served.
     pub fn receive_eof(&mut self) {
         self.eof = true;
     }
 
-    /// Closes the connection after the response to the request in progress, or at the next poll if there is no such request.
+    /// Closes the connection after the response to the request in progress, or at the next poll if there is no such
+    /// request.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive_disabled = true;
     }
@@ -431,8 +434,8 @@ impl Connection {
         }
     }
 
-    /// Returns whether the connection awaits the response to a request, whose content it may be receiving piece by piece.
-    /// Returns false if the request was rejected.
+    /// Returns whether the connection awaits the response to a request, whose content it may be receiving piece by
+    /// piece. Returns false if the request was rejected.
     pub fn is_awaiting_reply(&self) -> bool {
         matches!(self.state, State::AwaitingReply { .. } | State::Receiving(_))
     }

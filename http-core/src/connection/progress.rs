@@ -3,8 +3,8 @@
 use crate::types::clock::deadline_after;
 use std::time::{Duration, Instant};
 
-/// How far the bytes of a client can pay for the minimum rate in advance. Without this limit, a client that transfers much
-/// at once could then go on at a byte per idle timeout for hours.
+/// How far the bytes of a client can pay for the minimum rate in advance. Without this limit, a client that transfers
+/// much at once could then go on at a byte per idle timeout for hours.
 const MAX_CREDIT: Duration = Duration::from_secs(5);
 
 /// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes
@@ -29,8 +29,8 @@ impl ProgressClock {
         ProgressClock { position, progressed_at: now, paid_until: now }
     }
 
-    /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. Time that the client has paid for beyond
-    /// `now` stays paid.
+    /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. Time that the client has paid for
+    /// beyond `now` stays paid.
     pub(super) fn restart(&mut self, now: Instant) {
         self.progressed_at = now;
         self.paid_until = self.paid_until.max(now);

@@ -1,4 +1,5 @@
-//! The state of a connection while it receives a request body: into memory, piece by piece for the handler, or to drop it.
+//! The state of a connection while it receives a request body: into memory, piece by piece for the handler, or to drop
+//! it.
 
 use super::progress::ProgressClock;
 use crate::{
@@ -45,8 +46,8 @@ impl ReceivingBody {
         Ok(ReceivingBody { framing, head_len, decoder, limits, clock: ProgressClock::start(0, now) })
     }
 
-    /// Decodes the bytes of the body in `input`. If the request is complete, returns where the decoded body is in `input`,
-    /// and the number of bytes that the whole request has there. Returns `None` if more bytes are needed.
+    /// Decodes the bytes of the body in `input`. If the request is complete, returns where the decoded body is in
+    /// `input`, and the number of bytes that the whole request has there. Returns `None` if more bytes are needed.
     ///
     /// # Errors
     ///
@@ -88,8 +89,8 @@ impl ReceivingBody {
     }
 }
 
-/// The content of a request that the application takes piece by piece. The decoded bytes that it has not taken are at the
-/// front of the receive buffer, and more are received only when there are none: the buffer does not grow.
+/// The content of a request that the application takes piece by piece. The decoded bytes that it has not taken are at
+/// the front of the receive buffer, and more are received only when there are none: the buffer does not grow.
 #[derive(Debug)]
 pub(super) struct StreamedContent {
     pub(super) framing: RequestFraming,
@@ -126,8 +127,8 @@ pub(super) enum ContentStatus {
 }
 
 impl StreamedContent {
-    /// Begins to receive the content that `framing` announces, up to `limit` bytes. `awaits_continue` is whether the client waits
-    /// for a 100 response, and `now` the current time.
+    /// Begins to receive the content that `framing` announces, up to `limit` bytes. `awaits_continue` is whether the
+    /// client waits for a 100 response, and `now` the current time.
     ///
     /// # Errors
     ///
@@ -210,18 +211,20 @@ impl StreamedContent {
     }
 
     /// Returns the time by which the client must send more of the content, as [`Timeouts::body_idle`] and
-    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if more was received since the last call.
+    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if more was received since the last
+    /// call.
     pub(super) fn deadline(&mut self, timeouts: &Timeouts, now: Instant) -> Instant {
         self.clock.deadline(self.received, timeouts.body_idle, timeouts.body_rate, now)
     }
 }
 
-/// The body of a request whose response is queued, and whose handler did not want it, or not all of it. It is received and
-/// dropped, so that the next request can follow.
+/// The body of a request whose response is queued, and whose handler did not want it, or not all of it. It is received
+/// and dropped, so that the next request can follow.
 #[derive(Debug)]
 pub(super) struct DiscardedBody {
     decoder: BodyDecoder,
-    /// The number of bytes at the front of the receive buffer that are decoded, or are chunk framing behind decoded bytes.
+    /// The number of bytes at the front of the receive buffer that are decoded, or are chunk framing behind decoded
+    /// bytes.
     decoded: usize,
     /// The number of body bytes dropped so far.
     dropped: u64,
@@ -248,8 +251,8 @@ impl DiscardedBody {
     ///
     /// # Errors
     ///
-    /// [`ParseError::BodyTooLarge`] if the rest is a number of bytes above [`Limits::body_bytes`]. Bytes that have arrived
-    /// count, so that the result does not depend on how the network splits the content.
+    /// [`ParseError::BodyTooLarge`] if the rest is a number of bytes above [`Limits::body_bytes`]. Bytes that have
+    /// arrived count, so that the result does not depend on how the network splits the content.
     pub(super) fn rest_of(
         content: &StreamedContent,
         limits: &Limits,
@@ -269,8 +272,8 @@ impl DiscardedBody {
         }
     }
 
-    /// Removes the bytes of the body from `input`. Returns whether the body is complete: then `input` begins with the bytes
-    /// after it. Otherwise `input` is empty, and more bytes are needed.
+    /// Removes the bytes of the body from `input`. Returns whether the body is complete: then `input` begins with the
+    /// bytes after it. Otherwise `input` is empty, and more bytes are needed.
     ///
     /// # Errors
     ///
@@ -293,8 +296,8 @@ impl DiscardedBody {
     }
 
     /// Returns the time by which the client must send more of the body, as [`Timeouts::body_idle`] and
-    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if more of the body was dropped than at the
-    /// last call.
+    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if more of the body was dropped than at
+    /// the last call.
     pub(super) fn deadline(&mut self, timeouts: &Timeouts, now: Instant) -> Instant {
         self.clock.deadline(self.dropped, timeouts.body_idle, timeouts.body_rate, now)
     }

@@ -23,8 +23,8 @@ impl Connection {
     /// Returns the request that awaits its response.
     ///
     /// * After [`Step::Head`](crate::Step::Head) and until the next poll, returns the request without its body.
-    /// * After [`Step::Request`](crate::Step::Request) and until the next poll, returns the whole request. It has no body if the handler has
-    ///   chosen [`Admit::AtHead`](crate::Admit::AtHead).
+    /// * After [`Step::Request`](crate::Step::Request) and until the next poll, returns the whole request. It has no
+    ///   body if the handler has chosen [`Admit::AtHead`](crate::Admit::AtHead).
     /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
     ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time, or was
     ///   receiving the content piece by piece.
@@ -53,9 +53,9 @@ impl Connection {
         })
     }
 
-    /// Queues the response to the last [`Step::Request`](crate::Step::Request) or [`Step::Reject`](crate::Step::Reject) in `out`. While content is being received
-    /// piece by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock`
-    /// supplies the `Server` and `Date` headers.
+    /// Queues the response to the last [`Step::Request`](crate::Step::Request) or [`Step::Reject`](crate::Step::Reject)
+    /// in `out`. While content is being received piece by piece, the rest of it is then dropped, as after
+    /// [`Admit::AtHead`](crate::Admit::AtHead). `clock` supplies the `Server` and `Date` headers.
     ///
     /// # Errors
     ///
@@ -135,9 +135,9 @@ impl Connection {
         }
     }
 
-    /// Returns the function that takes over the connection, after [`Step::Upgrade`](crate::Step::Upgrade). The receive buffer holds what the client
-    /// has sent after the head of its request. No other function of this connection may be called afterwards. Returns `None`
-    /// if the connection is not upgraded.
+    /// Returns the function that takes over the connection, after [`Step::Upgrade`](crate::Step::Upgrade). The receive
+    /// buffer holds what the client has sent after the head of its request. No other function of this connection may be
+    /// called afterwards. Returns `None` if the connection is not upgraded.
     #[cold]
     pub fn take_upgrade(&mut self) -> Option<OnUpgrade> {
         let State::Upgrading(take) = &mut self.state else { return None };
@@ -146,9 +146,9 @@ impl Connection {
         take
     }
 
-    /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example because
-    /// its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection closes after
-    /// it. Does nothing if there is no such request.
+    /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example
+    /// because its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection
+    /// closes after it. Does nothing if there is no such request.
     pub fn reject(&mut self) {
         let (framing, head) = match &self.state {
             State::AwaitingReply { framing, received_at, .. } if self.used > 0 => {
@@ -181,8 +181,8 @@ impl Connection {
         Rejected { reason, client_addr: self.client_addr, request: self.request(input), request_line }
     }
 
-    /// Returns whether the response that is due, if it has this status, is sent with its body: a response to HEAD is not,
-    /// nor is a 204, a 205 or a 304. Returns false if no response is due.
+    /// Returns whether the response that is due, if it has this status, is sent with its body: a response to HEAD is
+    /// not, nor is a 204, a 205 or a 304. Returns false if no response is due.
     pub fn sends_body(&self, status: Status) -> bool {
         match &self.state {
             State::AwaitingReply { framing, .. } => encode::carries_body(status, framing.method),

@@ -15,19 +15,19 @@ use std::{ops::Range, time::Instant};
 /// The state of a connection. Each variant owns the data that only this state needs.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Between two requests, or before the first: no byte of the next head has arrived. The idle timeout runs from `since`.
-    /// `removed` is the number of bytes of empty lines removed from the receive buffer since then: an idle connection
-    /// needs no buffer for them.
+    /// Between two requests, or before the first: no byte of the next head has arrived. The idle timeout runs from
+    /// `since`. `removed` is the number of bytes of empty lines removed from the receive buffer since then: an idle
+    /// connection needs no buffer for them.
     Idle { since: Instant, removed: usize },
     /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },
-    /// The head is complete since the time `received_at`, has `head_len` bytes and announces a body. The engine asks the
-    /// handler how to take it; until then, `admit` is the default.
+    /// The head is complete since the time `received_at`, has `head_len` bytes and announces a body. The engine asks
+    /// the handler how to take it; until then, `admit` is the default.
     Admitting { framing: RequestFraming, head_len: usize, received_at: Instant, admit: Admit },
     /// The body is being received into memory.
     Body(Box<ReceivingBody>),
-    /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where the
-    /// decoded body is in the receive buffer, and `content` is what the client may still send of it.
+    /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where
+    /// the decoded body is in the receive buffer, and `content` is what the client may still send of it.
     AwaitingReply { framing: RequestFraming, body: Range<usize>, content: Content, received_at: Instant },
     /// The application takes the content of the request piece by piece. Its response is due when all is taken, and can
     /// come before.
@@ -57,8 +57,8 @@ pub(super) enum State {
 pub(super) enum RejectedHead {
     /// It is at the front of the receive buffer, incomplete or invalid.
     Invalid,
-    /// It is at the front of the receive buffer, and valid. The request was complete at this time or, if it is incomplete,
-    /// was rejected then.
+    /// It is at the front of the receive buffer, and valid. The request was complete at this time or, if it is
+    /// incomplete, was rejected then.
     Valid(RequestFraming, Instant),
     /// Nothing: it was removed from the receive buffer, or there was none.
     Gone,
@@ -69,16 +69,16 @@ pub(super) enum RejectedHead {
 pub(super) enum Content {
     /// All of it, or there is none.
     Complete,
-    /// None of it: it may have arrived, or the client is sending it. If the application takes it piece by piece, it may have
-    /// `limit` bytes.
+    /// None of it: it may have arrived, or the client is sending it. If the application takes it piece by piece, it may
+    /// have `limit` bytes.
     Arriving { limit: u64 },
     /// The same, but the client waits for a 100 response before it sends any (RFC 9110 §10.1.1).
     Withheld { limit: u64 },
 }
 
 impl Content {
-    /// Returns [`Content::Withheld`] or [`Content::Arriving`] for a request with this framing. `input` begins with its head
-    /// of `head_len` bytes. A client that has begun to send the content does not wait for a 100.
+    /// Returns [`Content::Withheld`] or [`Content::Arriving`] for a request with this framing. `input` begins with its
+    /// head of `head_len` bytes. A client that has begun to send the content does not wait for a 100.
     pub(super) fn after_head(
         framing: &RequestFraming,
         input: &RecvBuf,
@@ -163,7 +163,8 @@ events! {
     HandedOver
     /// The engine has polled without responding to a rejection.
     NoResponse
-    /// The engine has called [`disable_keep_alive`](super::Connection::disable_keep_alive), and no request is in progress.
+    /// The engine has called [`disable_keep_alive`](super::Connection::disable_keep_alive), and no request is in
+    /// progress.
     KeepAliveDisabled
     /// The last response is sent, and the client sends nothing more.
     Flushed

@@ -25,18 +25,19 @@ pub enum Step {
     /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
     /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before bytes have arrived or the input has ended.
     Receive,
-    /// The head of a request with content is complete. Read it with [`Connection::request`](crate::Connection::request),
-    /// and pass to [`Connection::admit`](crate::Connection::admit) how the content is to be taken. If the engine polls
-    /// without that, the content is buffered ([`Admit::Buffer`](crate::Admit::Buffer)).
+    /// The head of a request with content is complete. Read it with
+    /// [`Connection::request`](crate::Connection::request), and pass to [`Connection::admit`](crate::Connection::admit)
+    /// how the content is to be taken. If the engine polls without that, the content is buffered
+    /// ([`Admit::Buffer`](crate::Admit::Buffer)).
     Head,
     /// Read the request with [`Connection::request`](crate::Connection::request), and pass the response to
-    /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
-    /// receive buffer.
+    /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from
+    /// the receive buffer.
     Request,
     /// Bytes of the content are there, which [`Connection::receive_content`](crate::Connection::receive_content) has
     /// requested. Read them with [`Connection::content`](crate::Connection::content), and pass to
-    /// [`take_content`](crate::Connection::take_content) how many were taken. If none were taken, wait until the application
-    /// can take some, and then poll. The response may come at any time.
+    /// [`take_content`](crate::Connection::take_content) how many were taken. If none were taken, wait until the
+    /// application can take some, and then poll. The response may come at any time.
     Content,
     /// All of the content is taken. Poll again at once.
     ContentEnd,
@@ -46,14 +47,14 @@ pub enum Step {
     Reject(Rejection),
     /// Wait for the handler's response, and pass it to [`respond`](crate::Connection::respond). Do not poll before.
     AwaitReply,
-    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and also before
-    /// and after each wait, whether the socket accepts no more bytes for now or a stream is
+    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and also
+    /// before and after each wait, whether the socket accepts no more bytes for now or a stream is
     /// [`Pending`](crate::Transmit::Pending): the poll updates the deadline that detects a stalled client.
     Flush,
     /// Shut down the sending side of the socket, so that the client sees the end of the last response.
     ShutdownWrite,
-    /// The 101 is sent: the connection continues with another protocol. Pass the socket and the bytes in the receive buffer to
-    /// the function that [`take_upgrade`](crate::Connection::take_upgrade) returns. No other step follows.
+    /// The 101 is sent: the connection continues with another protocol. Pass the socket and the bytes in the receive
+    /// buffer to the function that [`take_upgrade`](crate::Connection::take_upgrade) returns. No other step follows.
     Upgrade,
     /// Close the socket. No other step follows.
     Close(CloseReason),

@@ -18,8 +18,8 @@ const CAPACITY: usize = 64 * 1024;
 
 /// The content of a request, which the job of a [`Reply::Read`](crate::Reply::Read) reads as it comes.
 ///
-/// [`read`](Read::read) waits for the client. It returns 0 only at the end of the complete content. The pipe behind it holds
-/// 64 KiB: while it is full, the server receives nothing from this client, and TCP makes the client wait.
+/// [`read`](Read::read) waits for the client. It returns 0 only at the end of the complete content. The pipe behind it
+/// holds 64 KiB: while it is full, the server receives nothing from this client, and TCP makes the client wait.
 ///
 /// If the content remains incomplete, `read` fails after the bytes received before:
 ///
@@ -52,8 +52,8 @@ pub struct ContentReader {
     token: CancellationToken,
 }
 
-/// The engine's end of the pipe to a [`ContentReader`], for engines. Dropping it before [`finish`](ContentSender::finish)
-/// makes the reader fail.
+/// The engine's end of the pipe to a [`ContentReader`], for engines. Dropping it before
+/// [`finish`](ContentSender::finish) makes the reader fail.
 ///
 /// ```
 /// use http_core::{CancellationToken, content_pipe};
@@ -115,8 +115,8 @@ struct PipeState {
     is_closed: bool,
 }
 
-/// Creates a pipe for content of `content_length` bytes, if that is known. `token` tells the job whether its response is
-/// still wanted. The pipe calls `waker` when it was full and is half empty again.
+/// Creates a pipe for content of `content_length` bytes, if that is known. `token` tells the job whether its response
+/// is still wanted. The pipe calls `waker` when it was full and is half empty again.
 pub fn content_pipe(
     content_length: Option<u64>,
     token: CancellationToken,
@@ -127,9 +127,9 @@ pub fn content_pipe(
 }
 
 impl ContentSender {
-    /// Puts bytes into the pipe, without waiting, and returns how many. If that is not all of `data`, there is no room: send
-    /// the rest when the waker of the pipe is called. If the reader was dropped, takes nothing, and the waker is never
-    /// called.
+    /// Puts bytes into the pipe, without waiting, and returns how many. If that is not all of `data`, there is no room:
+    /// send the rest when the waker of the pipe is called. If the reader was dropped, takes nothing, and the waker is
+    /// never called.
     pub fn send(&self, data: &[u8]) -> usize {
         let mut state = self.pipe.lock();
         if state.is_closed {

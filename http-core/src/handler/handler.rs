@@ -8,9 +8,9 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Replies to requests. Every `Fn(&Request) -> R` is a handler if `R` becomes a reply ([`IntoReply`]): a [`Response`], a
-/// [`Reply`], text, a [`Status`](crate::Status), and an `Option` or `Result` of them. So are an `Arc` of a handler and a
-/// `Box<dyn Handler>`.
+/// Replies to requests. Every `Fn(&Request) -> R` is a handler if `R` becomes a reply ([`IntoReply`]): a [`Response`],
+/// a [`Reply`], text, a [`Status`](crate::Status), and an `Option` or `Result` of them. So are an `Arc` of a handler
+/// and a `Box<dyn Handler>`.
 ///
 /// The compiler infers the argument of a closure only where a method takes a [`HandlerFn`], such as
 /// [`RouterBuilder::get`](crate::RouterBuilder::get). Elsewhere, name its type: `|request: &Request<'_>| ...`.
@@ -38,9 +38,9 @@ use std::sync::Arc;
 /// assert_eq!(TestRequest::get("/").run(&counter).text(), "request number 2");
 /// ```
 pub trait Handler: Send + Sync {
-    /// Chooses by the head how the content of a request is taken. The engine calls this method once for each request with
-    /// content, when its head is complete and before it sends `100 Continue`. `head` is the request without its body. A
-    /// request without content, or with the method CONNECT, is passed to [`handle`](Handler::handle) at once.
+    /// Chooses by the head how the content of a request is taken. The engine calls this method once for each request
+    /// with content, when its head is complete and before it sends `100 Continue`. `head` is the request without its
+    /// body. A request without content, or with the method CONNECT, is passed to [`handle`](Handler::handle) at once.
     ///
     /// The default implementation returns [`Admit::Buffer`]: content is received into memory, up to
     /// [`Limits::body_bytes`](crate::Limits::body_bytes). A handler that does not use content should return
@@ -54,8 +54,8 @@ pub trait Handler: Send + Sync {
     }
 
     /// Replies to a request. It is complete, unless [`admit`](Handler::admit) returned [`Admit::AtHead`] or
-    /// [`Admit::AtHeadUpTo`] for it: then it has no body. The handler can reply at once, or take the content as it comes
-    /// ([`Reply::Receive`], [`Reply::Read`]).
+    /// [`Admit::AtHeadUpTo`] for it: then it has no body. The handler can reply at once, or take the content as it
+    /// comes ([`Reply::Receive`], [`Reply::Read`]).
     fn handle(&self, request: &Request<'_>) -> Reply;
 
     /// Returns the response to a rejected request. The engine calls this method when the library responds itself: the
@@ -67,8 +67,8 @@ pub trait Handler: Send + Sync {
     }
 }
 
-/// Every `Fn(&Request) -> R`, and nothing else. A method that takes a `HandlerFn` lets the compiler infer the argument of a
-/// closure. For another [`Handler`], the compiler's message names the methods that take one:
+/// Every `Fn(&Request) -> R`, and nothing else. A method that takes a `HandlerFn` lets the compiler infer the argument
+/// of a closure. For another [`Handler`], the compiler's message names the methods that take one:
 /// [`RouterBuilder::route`](crate::RouterBuilder::route), and `Server::serve_handler` of the engines.
 ///
 /// ```

@@ -66,8 +66,8 @@ pub trait IntoResponse {
 
 /// A value that becomes a reply: a [`Reply`], or every value that becomes a response ([`IntoResponse`] has the table).
 ///
-/// Every `Fn(&Request) -> R` with `R: IntoReply` is a [`Handler`](crate::Handler). So a function can respond at once in one
-/// case, and later in another:
+/// Every `Fn(&Request) -> R` with `R: IntoReply` is a [`Handler`](crate::Handler). So a function can respond at once in
+/// one case, and later in another:
 ///
 /// ```
 /// use http_core::{Reply, Request, Response, Status, testing::TestRequest};
@@ -164,8 +164,8 @@ bodies! {
     bytes: &'static [u8], Vec<u8>, Box<[u8]>, Arc<[u8]>, Cow<'static, [u8]>;
 }
 
-/// Implements [`IntoReply`] for types that become a response. An implementation for every `T: IntoResponse` would exclude
-/// the `Option` and the `Result` of a [`Reply`].
+/// Implements [`IntoReply`] for types that become a response. An implementation for every `T: IntoResponse` would
+/// exclude the `Option` and the `Result` of a [`Reply`].
 macro_rules! immediate {
     ($($response:ty),+ $(,)?) => {$(
         impl IntoReply for $response {

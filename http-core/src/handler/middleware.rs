@@ -8,8 +8,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// One layer of a [`Stack`], or of some routes of a router ([`RouterBuilder::wrap`](crate::RouterBuilder::wrap)). It wraps the
-/// inner layers and the handler, which [`Next`] calls.
+/// One layer of a [`Stack`], or of some routes of a router ([`RouterBuilder::wrap`](crate::RouterBuilder::wrap)). It
+/// wraps the inner layers and the handler, which [`Next`] calls.
 ///
 /// A layer passes values to them, such as the user that it has authenticated, with [`Request::with_extension`].
 ///
@@ -26,8 +26,8 @@ use std::sync::Arc;
 /// }
 /// ```
 pub trait Middleware: Send + Sync {
-    /// Chooses by the head how the content of a request is taken ([`Handler::admit`]). The default implementation returns
-    /// what the inner layers and the handler choose.
+    /// Chooses by the head how the content of a request is taken ([`Handler::admit`]). The default implementation
+    /// returns what the inner layers and the handler choose.
     ///
     /// A layer that replies itself to some requests returns [`Admit::AtHead`] for them, and so replies before their
     /// content is received. [`handle`](Middleware::handle) must then not call [`Next::run`]: the handler would see a
@@ -41,8 +41,8 @@ pub trait Middleware: Send + Sync {
 
     /// Returns the response to a request to which the library responds itself, because the request is malformed, its
     /// handler has panicked, or for another reason in [`Rejection`](crate::Rejection). `response` is the library's
-    /// response, after the method [`rejected`](Handler::rejected) of the handler and of the inner layers may have changed
-    /// it. The default implementation returns `response` unchanged.
+    /// response, after the method [`rejected`](Handler::rejected) of the handler and of the inner layers may have
+    /// changed it. The default implementation returns `response` unchanged.
     ///
     /// This method does not see an error response that the handler or an inner layer returns:
     /// [`handle`](Middleware::handle) sees it.
@@ -235,8 +235,8 @@ mod tests {
     use crate::{Sink, Status, testing::TestRequest};
     use std::{panic::resume_unwind, time::Duration};
 
-    /// Adds its name to each response in a header `Layer`, and to each response to a rejected request in a header `Rejected`.
-    /// The layer `outer` does not pass on requests for `/short`.
+    /// Adds its name to each response in a header `Layer`, and to each response to a rejected request in a header
+    /// `Rejected`. The layer `outer` does not pass on requests for `/short`.
     struct Layer(&'static str);
 
     impl Middleware for Layer {

@@ -27,8 +27,8 @@ use std::time::Duration;
 /// ```
 pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
 
-/// A function that reads the content of a request as it comes, and produces the response. It runs on another thread, where
-/// it may wait.
+/// A function that reads the content of a request as it comes, and produces the response. It runs on another thread,
+/// where it may wait.
 ///
 /// ```
 /// use http_core::{ReadJob, Reply};
@@ -63,11 +63,11 @@ pub enum Reply {
     /// The response.
     Now(Response),
     /// The engine runs the job when this time has passed. Until then, an event loop serves other connections. The job
-    /// must not block, because an event loop runs it on its own thread. If the client leaves before, the engine drops the
-    /// job. See [`Reply::after`].
+    /// must not block, because an event loop runs it on its own thread. If the client leaves before, the engine drops
+    /// the job. See [`Reply::after`].
     After(Duration, Job),
-    /// The engine runs the job on a thread of a pool, where it may block or compute for long. If the client leaves or the
-    /// reply times out before the job has started, the engine drops the job; afterwards, the job's
+    /// The engine runs the job on a thread of a pool, where it may block or compute for long. If the client leaves or
+    /// the reply times out before the job has started, the engine drops the job; afterwards, the job's
     /// [`CancellationToken`] says so. See [`Reply::offload`] and [`Reply::offload_with`].
     Offload(Job),
     /// The engine calls the function with a [`Responder`], which takes the response later, from any thread. The
@@ -76,8 +76,8 @@ pub enum Reply {
     /// The engine pushes the content to the sink as it comes, and then replies as [`Sink::finish`] says. See
     /// [`Reply::receive`].
     Receive(Box<dyn Sink>),
-    /// The engine runs the job on a thread that is only for jobs that wait for their clients. There it reads the content as
-    /// it comes. See [`Reply::read`].
+    /// The engine runs the job on a thread that is only for jobs that wait for their clients. There it reads the
+    /// content as it comes. See [`Reply::read`].
     Read(ReadJob),
 }
 
@@ -132,19 +132,19 @@ impl Reply {
     /// Creates a [`Reply::Receive`]: pushes the content to `sink` as it comes. [`Sink`] has an example.
     ///
     /// The handler must have chosen [`Admit::AtHead`](crate::Admit::AtHead) or
-    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered, and the sink gets
-    /// it at once. Without content, only [`Sink::finish`] is called.
+    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered, and the
+    /// sink gets it at once. Without content, only [`Sink::finish`] is called.
     pub fn receive(sink: impl Sink + 'static) -> Reply {
         Reply::Receive(Box::new(sink))
     }
 
-    /// Creates a [`Reply::Read`]: calls `respond` with a reader of the content, where it may wait for the client and for a
-    /// disk. It may return before the end of the content; the rest is then dropped, as
+    /// Creates a [`Reply::Read`]: calls `respond` with a reader of the content, where it may wait for the client and
+    /// for a disk. It may return before the end of the content; the rest is then dropped, as
     /// [`Admit::AtHead`](crate::Admit::AtHead) says.
     ///
     /// The handler must have chosen [`Admit::AtHead`](crate::Admit::AtHead) or
-    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered. Without content,
-    /// the reader is at its end.
+    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered. Without
+    /// content, the reader is at its end.
     ///
     /// If all threads for such jobs are busy, the request gets 503.
     ///
@@ -172,8 +172,8 @@ impl Reply {
         Reply::Read(Box::new(|content| respond(content).into_response()))
     }
 
-    /// Creates a [`Reply::Now`] with a 101, such as [`Response::switching_protocols`], and the function that takes over the
-    /// connection ([`Response::on_upgrade`]). A response can carry the function in every other kind of reply too.
+    /// Creates a [`Reply::Now`] with a 101, such as [`Response::switching_protocols`], and the function that takes over
+    /// the connection ([`Response::on_upgrade`]). A response can carry the function in every other kind of reply too.
     ///
     /// ```
     /// use http_core::{Reply, Response};
@@ -188,8 +188,8 @@ impl Reply {
     }
 
     /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job, the
-    /// [`Responder`] or the [`Sink`] has produced the response. `change` is not called if the job or the sink panics, the
-    /// responder is dropped without a response, or the reply times out.
+    /// [`Responder`] or the [`Sink`] has produced the response. `change` is not called if the job or the sink panics,
+    /// the responder is dropped without a response, or the reply times out.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
@@ -204,8 +204,8 @@ impl Reply {
     }
 
     /// Takes the response from `fallback` if the job of [`Reply::After`], [`Reply::Offload`] or [`Reply::Read`] or the
-    /// [`Sink`] of [`Reply::Receive`] panics, or the [`Responder`] of [`Reply::Deferred`] is dropped without a response.
-    /// Passes [`Rejection::HandlerPanicked`] to `fallback` in each case. Returns a [`Reply::Now`] unchanged.
+    /// [`Sink`] of [`Reply::Receive`] panics, or the [`Responder`] of [`Reply::Deferred`] is dropped without a
+    /// response. Passes [`Rejection::HandlerPanicked`] to `fallback` in each case. Returns a [`Reply::Now`] unchanged.
     ///
     /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
     /// that of [`Handler::rejected`](crate::Handler::rejected) instead.

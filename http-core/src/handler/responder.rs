@@ -37,8 +37,8 @@ pub struct Responder {
 
 impl Responder {
     /// Creates a responder, for engines. It calls `deliver` once: with the response, or with
-    /// [`Rejection::HandlerPanicked`] if it is dropped without a response. The engine cancels a clone of `token` when it no
-    /// longer wants the response.
+    /// [`Rejection::HandlerPanicked`] if it is dropped without a response. The engine cancels a clone of `token` when
+    /// it no longer wants the response.
     pub fn new(
         token: CancellationToken,
         deliver: impl FnOnce(Result<Response, Rejection>) + Send + 'static,
@@ -46,14 +46,14 @@ impl Responder {
         Responder { deliver: Some(Box::new(deliver)), token }
     }
 
-    /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the server has
-    /// shut down. The application may then drop the responder. [`CancellationToken`] has the details.
+    /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the server
+    /// has shut down. The application may then drop the responder. [`CancellationToken`] has the details.
     pub fn is_closed(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Calls `f` once when the response is no longer wanted; at once if that is so already. Drops `f` without a call when
-    /// the engine takes the response.
+    /// Calls `f` once when the response is no longer wanted; at once if that is so already. Drops `f` without a call
+    /// when the engine takes the response.
     ///
     /// The engine calls `f` on a thread that serves connections: it must not block. A panic of `f` is caught.
     ///

@@ -9,12 +9,12 @@ use crate::{
 
 /// Takes the content of a request piece by piece: what a [`Reply::Receive`] contains.
 ///
-/// The engine calls [`write`](Sink::write) for each piece in the order received, and then [`finish`](Sink::finish). If the
-/// content remains incomplete, the engine drops the sink without calling `finish`: when the client leaves, sends too slowly
-/// or sends malformed or too long content, and when the grace period of a shutdown is over.
+/// The engine calls [`write`](Sink::write) for each piece in the order received, and then [`finish`](Sink::finish). If
+/// the content remains incomplete, the engine drops the sink without calling `finish`: when the client leaves, sends
+/// too slowly or sends malformed or too long content, and when the grace period of a shutdown is over.
 ///
-/// Neither method must block, because an event loop calls them on its own thread. Content for a disk or a parser that may
-/// block is for [`Reply::Read`].
+/// Neither method must block, because an event loop calls them on its own thread. Content for a disk or a parser that
+/// may block is for [`Reply::Read`].
 ///
 /// ```
 /// use http_core::{Admit, Handler, Reply, Request, Response, Sink};
@@ -46,8 +46,8 @@ use crate::{
 /// }
 /// ```
 pub trait Sink: Send {
-    /// Takes the next piece of the content, which is not empty and has at most the size of the receive buffer, unless the
-    /// content was buffered ([`Admit::Buffer`](crate::Admit::Buffer)).
+    /// Takes the next piece of the content, which is not empty and has at most the size of the receive buffer, unless
+    /// the content was buffered ([`Admit::Buffer`](crate::Admit::Buffer)).
     ///
     /// # Errors
     ///

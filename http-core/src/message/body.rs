@@ -54,11 +54,11 @@ pub enum Body {
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file. An engine can send it without copying the bytes to user space.
     File(FileSlice),
-    /// Several bodies, one after the other. None of them may be a stream or a reader. Otherwise the engine sends a 500 in
-    /// place of the response ([`Misuse::StreamInParts`]).
+    /// Several bodies, one after the other. None of them may be a stream or a reader. Otherwise the engine sends a 500
+    /// in place of the response ([`Misuse::StreamInParts`]).
     Parts(Vec<Body>),
-    /// A source that produces the body while it is sent. If its length is unknown, the body is sent in the chunked coding in
-    /// HTTP/1.1; in HTTP/1.0 the server closes the connection after it.
+    /// A source that produces the body while it is sent. If its length is unknown, the body is sent in the chunked
+    /// coding in HTTP/1.1; in HTTP/1.0 the server closes the connection after it.
     Stream(Box<dyn ChunkSource>),
     /// What this reader reads until its end, and the number of bytes, if it is known. It is sent like a
     /// [`Body::Stream`]. See [`Body::reader`].
@@ -69,8 +69,8 @@ impl Body {
     /// Creates a body that is sent while other threads produce it, and the sender for it. Use it for events, and for
     /// content that takes long to compute.
     ///
-    /// The channel holds at most `capacity` bytes that the client has not received, or one message that is larger. It takes no
-    /// memory for them before the first is sent. What is sent is passed to the client without delay.
+    /// The channel holds at most `capacity` bytes that the client has not received, or one message that is larger. It
+    /// takes no memory for them before the first is sent. What is sent is passed to the client without delay.
     ///
     /// ```
     /// use http_core::{Body, BodySender, Request, Response};
@@ -96,16 +96,16 @@ impl Body {
         (sender, Body::Stream(source))
     }
 
-    /// Creates a body from what `reader` reads until its end, for sources that block: a pipe, a decompressor, a remote file.
-    /// (For a local file, [`Body::File`] is faster.)
+    /// Creates a body from what `reader` reads until its end, for sources that block: a pipe, a decompressor, a remote
+    /// file. (For a local file, [`Body::File`] is faster.)
     ///
-    /// The engine reads on a thread of its own, a few chunks ahead of the client. The number of these threads is limited:
-    /// beyond it, the client gets 503 in place of the response. If the client leaves, the engine drops the reader when the
-    /// current read returns. If a read fails or panics, the engine logs that and closes the connection, which tells the client
-    /// that the body is incomplete.
+    /// The engine reads on a thread of its own, a few chunks ahead of the client. The number of these threads is
+    /// limited: beyond it, the client gets 503 in place of the response. If the client leaves, the engine drops the
+    /// reader when the current read returns. If a read fails or panics, the engine logs that and closes the connection,
+    /// which tells the client that the body is incomplete.
     ///
-    /// `length` is the number of bytes, if it is known. If the reader then produces more bytes or fewer, the engine logs that
-    /// and closes the connection.
+    /// `length` is the number of bytes, if it is known. If the reader then produces more bytes or fewer, the engine
+    /// logs that and closes the connection.
     ///
     /// ```
     /// use http_core::{Body, IntoResponse, Reply, Response, Status};
@@ -169,8 +169,8 @@ impl Body {
         }
     }
 
-    /// Checks the bodies in a [`Body::Parts`]. Fails if one is a stream or a reader, or the range of a [`Body::Shared`] lies
-    /// outside its bytes, also in nested parts.
+    /// Checks the bodies in a [`Body::Parts`]. Fails if one is a stream or a reader, or the range of a [`Body::Shared`]
+    /// lies outside its bytes, also in nested parts.
     fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
         // Apart from `check`: the compiler does not inline a function that calls itself.
         parts.iter().try_for_each(|part| match part {
@@ -227,7 +227,8 @@ fn source_length(source: &dyn ChunkSource) -> Option<u64> {
     catch_panic(|| source.length()).ok().flatten()
 }
 
-/// Reads in place, which may block. An engine that must not block gives the reader of a [`Body::Reader`] a thread instead.
+/// Reads in place, which may block. An engine that must not block gives the reader of a [`Body::Reader`] a thread
+/// instead.
 struct ReadSource(Box<dyn Read + Send>);
 
 impl ChunkSource for ReadSource {

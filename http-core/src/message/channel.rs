@@ -18,8 +18,9 @@ use std::{
 /// Sends the body of a response from any thread, and learns when the client has left.
 /// [`Body::channel`](crate::Body::channel) creates it.
 ///
-/// The end of the body must be stated with [`finish`](BodySender::finish). If the sender is dropped without that, the engine
-/// sends what was sent before, logs that the body is incomplete, and closes the connection, which tells the client.
+/// The end of the body must be stated with [`finish`](BodySender::finish). If the sender is dropped without that, the
+/// engine sends what was sent before, logs that the body is incomplete, and closes the connection, which tells the
+/// client.
 ///
 /// ```
 /// use http_core::{Body, Response};
@@ -146,13 +147,13 @@ impl BodySender {
         self.send(data, Duration::ZERO)
     }
 
-    /// Sends data. If there is no room, waits until the client has received enough, but at most for `timeout`. For threads
-    /// other than those of an event loop, because it blocks.
+    /// Sends data. If there is no room, waits until the client has received enough, but at most for `timeout`. For
+    /// threads other than those of an event loop, because it blocks.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if there is still no room after `timeout`, and [`SendError::Closed`] if the body is no longer
-    /// wanted.
+    /// [`SendError::Full`] if there is still no room after `timeout`, and [`SendError::Closed`] if the body is no
+    /// longer wanted.
     pub fn send(&self, data: impl Into<Vec<u8>>, timeout: Duration) -> Result<(), SendError> {
         let Channel { capacity, taken, .. } = &*self.channel;
         let data = data.into();
@@ -183,8 +184,8 @@ impl BodySender {
         self.finish_with(Headers::default());
     }
 
-    /// Ends the body, and sends these trailers after it ([`ChunkSource::trailers`] says which are allowed). HTTP/1.0 clients
-    /// do not receive them.
+    /// Ends the body, and sends these trailers after it ([`ChunkSource::trailers`] says which are allowed). HTTP/1.0
+    /// clients do not receive them.
     pub fn finish_with(self, trailers: Headers) {
         self.end(BodyEnd::Finished(trailers));
     }
@@ -195,8 +196,8 @@ impl BodySender {
         self.end(BodyEnd::Failed(error.into()));
     }
 
-    /// Returns whether the body is no longer wanted: the client has left (after a reset, a hang-up or a failed write; see
-    /// [`CancellationToken`]), the request has the method HEAD, or the server has shut down.
+    /// Returns whether the body is no longer wanted: the client has left (after a reset, a hang-up or a failed write;
+    /// see [`CancellationToken`]), the request has the method HEAD, or the server has shut down.
     pub fn is_closed(&self) -> bool {
         self.channel.token.is_cancelled()
     }

@@ -46,9 +46,9 @@ impl std::fmt::Debug for Extended<'_> {
 }
 
 impl<'b> Request<'b> {
-    /// Returns the value of a parameter in the path of the route: for the route `/users/{id}` and the path `/users/7`, the
-    /// parameter `id` is `7`. Returns `None` if the route has no parameter with this name. The value is never empty, and
-    /// decoded as [`path`](Request::path) is.
+    /// Returns the value of a parameter in the path of the route: for the route `/users/{id}` and the path `/users/7`,
+    /// the parameter `id` is `7`. Returns `None` if the route has no parameter with this name. The value is never
+    /// empty, and decoded as [`path`](Request::path) is.
     ///
     /// ```
     /// use http_core::{Request, Router, Status};
@@ -72,8 +72,8 @@ impl<'b> Request<'b> {
         Link::values(self.extensions).next()
     }
 
-    /// Attaches a value, which [`extension`](Request::extension) of the returned request finds by its type. In this way,
-    /// middleware passes a value to the handler. The value is borrowed: nothing is allocated.
+    /// Attaches a value, which [`extension`](Request::extension) of the returned request finds by its type. In this
+    /// way, middleware passes a value to the handler. The value is borrowed: nothing is allocated.
     ///
     /// ```
     /// use http_core::{Middleware, Next, Reply, Request, Response, Status};
@@ -105,8 +105,8 @@ impl<'b> Request<'b> {
         Extended { request: *self, link: Link::borrowed(value, self.extensions) }
     }
 
-    /// Attaches a value as [`with_extension`](Request::with_extension) does. [`to_owned`](Request::to_owned) keeps it, so
-    /// that a job can read it.
+    /// Attaches a value as [`with_extension`](Request::with_extension) does. [`to_owned`](Request::to_owned) keeps it,
+    /// so that a job can read it.
     ///
     /// ```
     /// # use http_core::{Reply, Request};

@@ -59,8 +59,8 @@ impl<'a> Link<'a> {
         std::iter::successors(link, |link| link.earlier()).filter_map(|link| link.value().downcast_ref())
     }
 
-    /// Copies the links that hold an `Arc` or the parameters of a path, and leaves out the other ones. Returns `None` if
-    /// none is left.
+    /// Copies the links that hold an `Arc` or the parameters of a path, and leaves out the other ones. Returns `None`
+    /// if none is left.
     pub(crate) fn to_owned(&self) -> Option<Box<Link<'static>>> {
         let earlier = self.earlier().and_then(Link::to_owned);
         let value = match &self.value {
@@ -104,8 +104,8 @@ impl PathParameters {
     }
 }
 
-/// Splits `path`, which begins after a slash, into its first segment and what follows the slash after that. Returns `None`
-/// for the latter if there is no slash.
+/// Splits `path`, which begins after a slash, into its first segment and what follows the slash after that. Returns
+/// `None` for the latter if there is no slash.
 pub(crate) fn split_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     match path.iter().position(|&byte| byte == b'/') {
         Some(end) => (&path[..end], Some(&path[end + 1..])),

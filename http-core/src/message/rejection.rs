@@ -18,8 +18,8 @@ use core::net::SocketAddr;
 pub enum Rejection {
     /// The request is malformed, or exceeds a limit.
     Malformed(ParseError),
-    /// The target of a GET or HEAD request is not correctly encoded: it contains a character that a URI does not allow, or a
-    /// malformed escape in the query. The response redirects to the encoded target (RFC 9112 §3).
+    /// The target of a GET or HEAD request is not correctly encoded: it contains a character that a URI does not allow,
+    /// or a malformed escape in the query. The response redirects to the encoded target (RFC 9112 §3).
     TargetNotEncoded,
     /// The request did not arrive in time.
     RequestTimeout,
@@ -89,8 +89,8 @@ pub struct Rejected<'r> {
     pub reason: Rejection,
     /// The client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
     pub client_addr: Option<SocketAddr>,
-    /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer. Its target
-    /// may be the reason of the rejection: then [`Request::path`] is normalised as far as possible.
+    /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer. Its
+    /// target may be the reason of the rejection: then [`Request::path`] is normalised as far as possible.
     pub request: Option<Request<'r>>,
     /// If the head is malformed, too large or late: what was received of the request line, without its line end. It can
     /// be incomplete and contain any byte but LF. Otherwise empty.
@@ -107,8 +107,9 @@ pub(crate) fn first_line(unread: &[u8]) -> &[u8] {
 
 impl Rejected<'_> {
     /// Returns the library's response: a redirect if only the target is not correctly encoded, otherwise that of
-    /// [`Rejection::response`]. The connection closes after it, except after a redirect of a request without a body. The
-    /// engine passes the response to [`Handler::rejected`](crate::Handler::rejected), and sends what that method returns.
+    /// [`Rejection::response`]. The connection closes after it, except after a redirect of a request without a body.
+    /// The engine passes the response to [`Handler::rejected`](crate::Handler::rejected), and sends what that method
+    /// returns.
     pub fn response(&self) -> Response {
         let path = |request: &Request<'_>| {
             RelativePath::new(request.path_bytes()).map(|path| request.reference_to(path))

@@ -61,9 +61,9 @@ impl<'b> Request<'b> {
         text(self.index.target.of(self.bytes))
     }
 
-    /// Returns the path of the target in its normalised form, as [`path::normalize`](crate::path::normalize) defines it:
-    /// decoded, without empty segments and dot segments, beginning with a slash. So the same path is the same text, however
-    /// the client has spelled it. Bytes that are not UTF-8 appear as `%XX`.
+    /// Returns the path of the target in its normalised form, as [`path::normalize`](crate::path::normalize) defines
+    /// it: decoded, without empty segments and dot segments, beginning with a slash. So the same path is the same text,
+    /// however the client has spelled it. Bytes that are not UTF-8 appear as `%XX`.
     ///
     /// Returns `*` for `OPTIONS *`, and an empty string for CONNECT.
     #[inline]
@@ -75,8 +75,8 @@ impl<'b> Request<'b> {
         }
     }
 
-    /// Returns the path as [`path`](Request::path) does, as bytes, which need not be UTF-8. Cheaper than `path`: skips UTF-8
-    /// validation.
+    /// Returns the path as [`path`](Request::path) does, as bytes, which need not be UTF-8. Cheaper than `path`: skips
+    /// UTF-8 validation.
     #[inline]
     pub fn path_bytes(&self) -> &'b [u8] {
         if self.framing.is_path_decoded {
@@ -86,23 +86,23 @@ impl<'b> Request<'b> {
         }
     }
 
-    /// Returns the path of the target as the client sent it: percent-encoded, with all dot segments. Empty if the target has
-    /// no path, as in `http://host`.
+    /// Returns the path of the target as the client sent it: percent-encoded, with all dot segments. Empty if the
+    /// target has no path, as in `http://host`.
     ///
     /// Do not choose by it what a request may do: a path has many spellings. Use [`path`](Request::path).
     pub fn raw_path(&self) -> &'b str {
         text(self.framing.path.of(self.bytes))
     }
 
-    /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`. It contains
-    /// only characters that a URI allows, and complete percent-escapes.
+    /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`. It
+    /// contains only characters that a URI allows, and complete percent-escapes.
     #[inline]
     pub fn raw_query(&self) -> Option<&'b str> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
     }
 
-    /// Returns the decoded names and values in the query, in order, as [`form::pairs`](crate::form::pairs) does. Without a
-    /// query, there are none.
+    /// Returns the decoded names and values in the query, in order, as [`form::pairs`](crate::form::pairs) does.
+    /// Without a query, there are none.
     ///
     /// ```
     /// use http_core::{Request, Status};
@@ -133,10 +133,11 @@ impl<'b> Request<'b> {
         self.query().find_map(|(found, value)| (found == name).then_some(value))
     }
 
-    /// Returns a relative reference (RFC 3986 §4.2) to `path`, with the query of this request: the `Location` of a redirect.
+    /// Returns a relative reference (RFC 3986 §4.2) to `path`, with the query of this request: the `Location` of a
+    /// redirect.
     ///
-    /// A client resolves it against the URL that it requested. So the redirect also works behind a proxy that removes the
-    /// beginning of each path. It cannot lead to another host.
+    /// A client resolves it against the URL that it requested. So the redirect also works behind a proxy that removes
+    /// the beginning of each path. It cannot lead to another host.
     ///
     /// ```
     /// use http_core::{path::RelativePath, testing::ReceivedRequest};
@@ -210,8 +211,8 @@ impl<'b> Request<'b> {
         self.header_values("Cookie").flat_map(cookies::parse)
     }
 
-    /// Returns the value of the first cookie with this name, which is compared with case; `None` if there is none. A client
-    /// sends the cookie with the longest path first (RFC 6265 §5.4).
+    /// Returns the value of the first cookie with this name, which is compared with case; `None` if there is none. A
+    /// client sends the cookie with the longest path first (RFC 6265 §5.4).
     ///
     /// ```
     /// # use http_core::Request;
@@ -223,9 +224,9 @@ impl<'b> Request<'b> {
         self.cookies().find_map(|(found, value)| (found == name).then_some(value))
     }
 
-    /// Returns whether the client offers to speak `protocol`, such as `websocket`, on this connection after the response
-    /// (RFC 9110 §7.8): its headers Upgrade list the protocol, Connection lists `upgrade`, and the version is HTTP/1.1. The
-    /// case of the name does not matter. At most eight protocols with names of 64 bytes count.
+    /// Returns whether the client offers to speak `protocol`, such as `websocket`, on this connection after the
+    /// response (RFC 9110 §7.8): its headers Upgrade list the protocol, Connection lists `upgrade`, and the version is
+    /// HTTP/1.1. The case of the name does not matter. At most eight protocols with names of 64 bytes count.
     ///
     /// A handler may accept the offer with [`Response::switching_protocols`](crate::Response::switching_protocols), or
     /// ignore it. [`Upgraded`](crate::Upgraded) has an example.
@@ -239,8 +240,8 @@ impl<'b> Request<'b> {
         self.framing.conditional
     }
 
-    /// Returns the whole body, without chunk framing; an empty slice if the request has none, or if its handler receives it
-    /// piece by piece ([`Admit::AtHead`](crate::Admit::AtHead)).
+    /// Returns the whole body, without chunk framing; an empty slice if the request has none, or if its handler
+    /// receives it piece by piece ([`Admit::AtHead`](crate::Admit::AtHead)).
     pub fn body(&self) -> &'b [u8] {
         self.body
     }

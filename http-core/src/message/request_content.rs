@@ -12,7 +12,8 @@ use crate::{
 use std::borrow::Cow;
 
 impl<'b> Request<'b> {
-    /// Returns the media type of the content (RFC 9110 §8.3); `None` if `Content-Type` is missing, malformed or repeated.
+    /// Returns the media type of the content (RFC 9110 §8.3); `None` if `Content-Type` is missing, malformed or
+    /// repeated.
     ///
     /// ```
     /// # use http_core::{Request, Status};
@@ -27,8 +28,8 @@ impl<'b> Request<'b> {
         values.next().is_none().then(|| MediaType::parse(value))?
     }
 
-    /// Returns the length of the content in bytes, as `Content-Length` declares it (RFC 9110 §8.6): 0 if the request has no
-    /// content, `None` if it comes in chunks. It is known before the content is received.
+    /// Returns the length of the content in bytes, as `Content-Length` declares it (RFC 9110 §8.6): 0 if the request
+    /// has no content, `None` if it comes in chunks. It is known before the content is received.
     ///
     /// ```
     /// # use http_core::{Admit, Request};
@@ -52,7 +53,8 @@ impl<'b> Request<'b> {
     ///
     /// # Errors
     ///
-    /// [`FormError::Type`] if the content is not of the type `application/x-www-form-urlencoded`. As a reply, it becomes 415.
+    /// [`FormError::Type`] if the content is not of the type `application/x-www-form-urlencoded`. As a reply, it
+    /// becomes 415.
     ///
     /// ```
     /// use http_core::{Request, form::FormError};
@@ -94,13 +96,14 @@ impl<'b> Request<'b> {
         Ok(multipart::parts(self.body, self.multipart_boundary()?))
     }
 
-    /// Returns the boundary of the form in the body, for a [`multipart::Reader`](crate::multipart::Reader) that reads the form
-    /// while it arrives.
+    /// Returns the boundary of the form in the body, for a [`multipart::Reader`](crate::multipart::Reader) that reads
+    /// the form while it arrives.
     ///
     /// # Errors
     ///
-    /// [`MultipartError::Type`] if the content is not of the type `multipart/form-data`, and [`MultipartError::Boundary`] if
-    /// the type has no valid boundary. As a reply, `Type` becomes 415, and `Boundary` 400.
+    /// [`MultipartError::Type`] if the content is not of the type `multipart/form-data`, and
+    /// [`MultipartError::Boundary`] if the type has no valid boundary. As a reply, `Type` becomes 415, and
+    /// `Boundary` 400.
     pub fn multipart_boundary(&self) -> Result<Boundary, MultipartError> {
         Boundary::of(&self.content_type().ok_or(MultipartError::Type)?)
     }
@@ -112,8 +115,8 @@ mod tests {
     use crate::testing::ReceivedRequest;
     use std::time::Instant;
 
-    /// `expected` is what [`Request::form`] and [`Request::multipart`] return for content with these headers: the number of
-    /// pairs and of parts.
+    /// `expected` is what [`Request::form`] and [`Request::multipart`] return for content with these headers: the
+    /// number of pairs and of parts.
     fn check(
         headers: &str,
         content: &str,

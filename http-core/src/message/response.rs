@@ -44,8 +44,8 @@ use std::borrow::Borrow;
 /// | Trailer | the names of the [trailers](crate::ChunkSource::trailers); sent only if the body can have trailers |
 /// | Keep-Alive | nothing |
 ///
-/// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the reason,
-/// sends a 500 in place of the response, and closes the connection ([`Misuse`](crate::Misuse)).
+/// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the
+/// reason, sends a 500 in place of the response, and closes the connection ([`Misuse`](crate::Misuse)).
 #[must_use = "a response is sent only if the handler returns it"]
 pub struct Response {
     pub(crate) status: Status,
@@ -76,8 +76,8 @@ impl Response {
         }
     }
 
-    /// Creates a 200 with a body of this media type. If the type is not a legal header value, the result is a 500, as for
-    /// [`with_header`](Response::with_header).
+    /// Creates a 200 with a body of this media type. If the type is not a legal header value, the result is a 500, as
+    /// for [`with_header`](Response::with_header).
     pub fn of_type(media_type: &str, body: impl Into<Body>) -> Response {
         Response::new(Status::OK).with_body(body).with_header("Content-Type", media_type)
     }
@@ -125,23 +125,24 @@ impl Response {
         Response::error(Status::METHOD_NOT_ALLOWED).with_allow(allowed)
     }
 
-    /// Creates a 101: the client and the server speak `protocol`, such as `websocket`, after this response (RFC 9110 §7.8).
-    /// Set the function that takes over the connection ([`on_upgrade`](Response::on_upgrade)).
+    /// Creates a 101: the client and the server speak `protocol`, such as `websocket`, after this response (RFC 9110
+    /// §7.8). Set the function that takes over the connection ([`on_upgrade`](Response::on_upgrade)).
     ///
     /// Only a request that [asks for the protocol](crate::Request::upgrades_to) may get it. Otherwise, or without a
-    /// function, or if `protocol` is no name of a protocol, the engine logs a [`Misuse`](crate::Misuse), sends a 500 and closes the
-    /// connection.
+    /// function, or if `protocol` is no name of a protocol, the engine logs a [`Misuse`](crate::Misuse), sends a 500
+    /// and closes the connection.
     pub fn switching_protocols(protocol: &str) -> Response {
         Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", protocol)
     }
 
     /// Sets the function that takes over the connection after this response, if its status is 101
-    /// ([`switching_protocols`](Response::switching_protocols)). With another status, for example because a middleware has
-    /// replaced the response, the function is dropped, and the connection continues with HTTP.
+    /// ([`switching_protocols`](Response::switching_protocols)). With another status, for example because a middleware
+    /// has replaced the response, the function is dropped, and the connection continues with HTTP.
     ///
     /// The function runs on a thread of its own and may wait for the client: `http-engine` has at most
-    /// `Settings::streaming_threads` on event loops, and responds 503 in place of the 101 if all are busy. The connection
-    /// may outlive the function, which can pass it to another thread. A panic is logged, and closes the connection.
+    /// `Settings::streaming_threads` on event loops, and responds 503 in place of the 101 if all are busy. The
+    /// connection may outlive the function, which can pass it to another thread. A panic is logged, and closes the
+    /// connection.
     ///
     /// [`Upgraded`] has an example. [`Reply::upgrade`](crate::Reply::upgrade) is the same for a handler that returns a
     /// [`Reply`](crate::Reply).
@@ -203,8 +204,8 @@ impl Response {
     ///
     /// If the header cannot be sent, the response becomes an error page with status 500. The engine then logs the name
     /// of the header and the reason, sends a 500 and closes the connection, whatever else the handler sets.
-    /// [`try_with_header`](Response::try_with_header) returns an error instead. For the headers that the library writes,
-    /// see [the table](Response#headers-that-the-library-writes).
+    /// [`try_with_header`](Response::try_with_header) returns an error instead. For the headers that the library
+    /// writes, see [the table](Response#headers-that-the-library-writes).
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.set_header(name, value.as_ref()) {
             Ok(()) => self,
@@ -216,15 +217,15 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the header cannot be sent: its name is not a token, its value contains a control character other than HTAB, or
-    /// it is a header that the library writes, with a value that an application cannot set.
+    /// If the header cannot be sent: its name is not a token, its value contains a control character other than HTAB,
+    /// or it is a header that the library writes, with a value that an application cannot set.
     pub fn try_with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Response, HeaderError> {
         self.set_header(name, value.as_ref())?;
         Ok(self)
     }
 
-    /// Adds a header, and keeps earlier headers with the same name. For headers that may occur several times: Set-Cookie,
-    /// and those whose value is a list, such as Vary, Link and Cache-Control (RFC 9110 §5.3).
+    /// Adds a header, and keeps earlier headers with the same name. For headers that may occur several times:
+    /// Set-Cookie, and those whose value is a list, such as Vary, Link and Cache-Control (RFC 9110 §5.3).
     ///
     /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). A
     /// header of which a response has at most one is set, not added: those that the library writes, and those whose
@@ -245,8 +246,9 @@ impl Response {
         }
     }
 
-    /// Adds a Set-Cookie header, and keeps earlier ones, also of a cookie with the same name. If browsers would ignore or misread
-    /// the cookie ([`SetCookie::to_value`]), the response becomes a 500, as for [`with_header`](Response::with_header).
+    /// Adds a Set-Cookie header, and keeps earlier ones, also of a cookie with the same name. If browsers would ignore
+    /// or misread the cookie ([`SetCookie::to_value`]), the response becomes a 500, as for
+    /// [`with_header`](Response::with_header).
     ///
     /// ```
     /// use http_core::{Response, SetCookie};
@@ -262,8 +264,8 @@ impl Response {
         }
     }
 
-    /// Makes browsers save the response as a file with this name, by the header Content-Disposition (RFC 6266). The name may
-    /// contain any characters. Browsers replace what a file name must not contain.
+    /// Makes browsers save the response as a file with this name, by the header Content-Disposition (RFC 6266). The
+    /// name may contain any characters. Browsers replace what a file name must not contain.
     ///
     /// ```
     /// use http_core::Response;
@@ -276,7 +278,8 @@ impl Response {
         self.with_header("Content-Disposition", disposition::attachment(file_name))
     }
 
-    /// Removes all headers with this name, which is compared without case. The library still sends those that it writes.
+    /// Removes all headers with this name, which is compared without case. The library still sends those that it
+    /// writes.
     pub fn remove_header(mut self, name: &str) -> Response {
         self.remove(name);
         if let Some(statements) = &mut self.statements {
@@ -285,8 +288,8 @@ impl Response {
         self
     }
 
-    /// States the length of the body, for a response to HEAD that has no body: the Content-Length that a response to GET
-    /// would have. In any other response it must equal the length of the body, which the library sends anyway.
+    /// States the length of the body, for a response to HEAD that has no body: the Content-Length that a response to
+    /// GET would have. In any other response it must equal the length of the body, which the library sends anyway.
     pub fn with_content_length(self, length: u64) -> Response {
         self.with_header("Content-Length", length.to_string())
     }
@@ -343,9 +346,9 @@ impl Response {
     }
 
     /// Adds a callback, which the engine calls once with the number of body bytes sent: after the last of them, or when
-    /// the connection ends before that. Callbacks run in the order in which they were added. They must not block, because
-    /// they run on the thread that serves connections. If the response cannot be sent ([`Misuse`](crate::Misuse)), they are dropped
-    /// without a call.
+    /// the connection ends before that. Callbacks run in the order in which they were added. They must not block,
+    /// because they run on the thread that serves connections. If the response cannot be sent
+    /// ([`Misuse`](crate::Misuse)), they are dropped without a call.
     pub fn on_sent(mut self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
         let callback: Box<dyn FnOnce(Sent) + Send> = match self.on_sent.take().and_then(CatchDrop::into_inner)
         {
@@ -371,8 +374,8 @@ impl Response {
         self.headers.get(name).or_else(shared).or_else(|| self.statements.as_ref()?.get(name))
     }
 
-    /// Returns the names and values of all headers: the shared ones, then the others, and those that the library writes if the
-    /// handler has set them. A name occurs as often as its header.
+    /// Returns the names and values of all headers: the shared ones, then the others, and those that the library writes
+    /// if the handler has set them. A name occurs as often as its header.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let shared = self.shared_headers.iter().flat_map(SharedHeaders::iter);
         let statements = self.statements.iter().flat_map(|statements| statements.iter());

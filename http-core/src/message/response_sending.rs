@@ -44,8 +44,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the status is interim, the body or a header cannot be sent, or the handler has stated another length than that of
-    /// the body.
+    /// If the status is interim, the body or a header cannot be sent, or the handler has stated another length than
+    /// that of the body.
     #[inline]
     pub(crate) fn check(&self, method: Method) -> Result<(), Misuse> {
         if self.status.is_interim() && self.status != Status::SWITCHING_PROTOCOLS {
@@ -65,8 +65,8 @@ impl Response {
         statements.check(length, self.status.has_body() && !is_unknown)
     }
 
-    /// Checks a 101 to a request whose Upgrade headers offer the protocols `offered`; `None` if it has no such headers, or
-    /// they do not apply. `is_complete` is whether its content is received. Returns the function that takes over the
+    /// Checks a 101 to a request whose Upgrade headers offer the protocols `offered`; `None` if it has no such headers,
+    /// or they do not apply. `is_complete` is whether its content is received. Returns the function that takes over the
     /// connection.
     ///
     /// # Errors

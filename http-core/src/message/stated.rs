@@ -22,8 +22,8 @@ use crate::{
 /// The statements of one response. Most responses have none.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    /// Content-Length, Transfer-Encoding, Trailer, Connection, Upgrade, Server and Date as the handler has set them, each at
-    /// most once.
+    /// Content-Length, Transfer-Encoding, Trailer, Connection, Upgrade, Server and Date as the handler has set them,
+    /// each at most once.
     lines: Headers,
     /// The first header that the handler has set and that cannot be sent: the response cannot be sent either.
     misuse: Option<Misuse>,
@@ -85,8 +85,8 @@ impl Statements {
         grammar::decimal(self.get("Content-Length")?)
     }
 
-    /// Checks the statements against a body of `actual` bytes; `None` if its length is unknown. `is_sent` is false if the
-    /// response has no body because of its method or its status: then the handler may state what another response
+    /// Checks the statements against a body of `actual` bytes; `None` if its length is unknown. `is_sent` is false if
+    /// the response has no body because of its method or its status: then the handler may state what another response
     /// would have.
     ///
     /// # Errors
@@ -107,9 +107,9 @@ impl Statements {
         }
     }
 
-    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Upgrade of the handler, with its
-    /// Trailer if the body can have trailers, and with its Server and Date in place of those of `clock`, if the handler has
-    /// set them.
+    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Upgrade of the handler, with
+    /// its Trailer if the body can have trailers, and with its Server and Date in place of those of `clock`, if the
+    /// handler has set them.
     #[cold]
     pub(super) fn write_head(&self, text: &mut Vec<u8>, head: ResponseHead<'_>, clock: &Clock) {
         let (server, date) = clock.server_and_date();
@@ -133,7 +133,8 @@ fn is_connection_option(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
-/// Returns whether a handler may set Upgrade to this value: one or more protocols, each a name with or without a version.
+/// Returns whether a handler may set Upgrade to this value: one or more protocols, each a name with or without a
+/// version.
 fn is_protocol_list(value: &[u8]) -> bool {
     let is_protocol = |protocol: &[u8]| protocol.splitn(2, |&byte| byte == b'/').all(grammar::is_token);
     !value.is_empty() && value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).all(is_protocol)

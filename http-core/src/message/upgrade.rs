@@ -20,16 +20,16 @@ const MAX_PROTOCOLS: usize = 8;
 /// The maximum length of the name of a protocol that counts, in bytes.
 const MAX_PROTOCOL_LEN: usize = 64;
 
-/// A connection that speaks another protocol after a 101 response. It reads what the client has sent after the head of its
-/// request, and writes to the client.
+/// A connection that speaks another protocol after a 101 response. It reads what the client has sent after the head of
+/// its request, and writes to the client.
 ///
 /// Reads and writes wait, at first for [`Timeouts::idle`](crate::Timeouts::idle) and
 /// [`Timeouts::write_stall`](crate::Timeouts::write_stall) at most. Then they fail with
 /// [`WouldBlock`](io::ErrorKind::WouldBlock), as those of a `std::net::TcpStream` do.
 ///
 /// A server that shuts down cancels the [token](Upgraded::token): the application should end its protocol and drop the
-/// connection. When the grace period is over, the server shuts the connection down in both directions, and every read and
-/// write returns.
+/// connection. When the grace period is over, the server shuts the connection down in both directions, and every read
+/// and write returns.
 ///
 /// The connection closes when this value and all its clones are dropped. Until then it counts against the limits of
 /// connections.
@@ -108,7 +108,8 @@ struct UpgradedConnection {
 }
 
 /// What carries the bytes of an [`Upgraded`], implemented by engines. Several threads may use it at the same time. The
-/// methods mean what those of a `std::net::TcpStream` mean; a write to a closed connection is an error and never a signal.
+/// methods mean what those of a `std::net::TcpStream` mean; a write to a closed connection is an error and never a
+/// signal.
 ///
 /// ```
 /// use http_core::UpgradedTransport;
@@ -185,8 +186,8 @@ impl Upgraded {
         Upgraded(Arc::new(UpgradedConnection { received, transport, client_addr, token }))
     }
 
-    /// Returns another value for the same connection, so that one thread can read while another writes. All of them share
-    /// timeouts and received bytes.
+    /// Returns another value for the same connection, so that one thread can read while another writes. All of them
+    /// share timeouts and received bytes.
     ///
     /// # Errors
     ///
@@ -204,8 +205,8 @@ impl Upgraded {
         self.0.transport.set_read_timeout(timeout)
     }
 
-    /// Sets how long a write waits before it fails with [`WouldBlock`](io::ErrorKind::WouldBlock); `None` for ever. A write
-    /// waits when the client does not read.
+    /// Sets how long a write waits before it fails with [`WouldBlock`](io::ErrorKind::WouldBlock); `None` for ever. A
+    /// write waits when the client does not read.
     ///
     /// # Errors
     ///
@@ -228,9 +229,9 @@ impl Upgraded {
         self.0.client_addr
     }
 
-    /// Returns the token that is cancelled when the shutdown of the server begins. A function that is registered with it
-    /// ([`on_cancelled`](CancellationToken::on_cancelled)) must not own a clone of the connection, which would stay open: a
-    /// `Weak` reference can.
+    /// Returns the token that is cancelled when the shutdown of the server begins. A function that is registered with
+    /// it ([`on_cancelled`](CancellationToken::on_cancelled)) must not own a clone of the connection, which would stay
+    /// open: a `Weak` reference can.
     pub fn token(&self) -> &CancellationToken {
         &self.0.token
     }
@@ -282,8 +283,8 @@ impl fmt::Debug for Upgraded {
 pub(crate) struct OfferedProtocols(Vec<Box<[u8]>>);
 
 impl OfferedProtocols {
-    /// Reads the values of the headers Upgrade. At most [`MAX_PROTOCOLS`] with names of [`MAX_PROTOCOL_LEN`] bytes count,
-    /// so that a connection that waits for its response holds little memory.
+    /// Reads the values of the headers Upgrade. At most [`MAX_PROTOCOLS`] with names of [`MAX_PROTOCOL_LEN`] bytes
+    /// count, so that a connection that waits for its response holds little memory.
     pub(crate) fn new<'v>(values: impl Iterator<Item = &'v [u8]>) -> OfferedProtocols {
         OfferedProtocols(protocols(values).map(Box::from).collect())
     }

@@ -69,8 +69,8 @@ pub enum Precondition {
 /// respond with.
 ///
 /// `headers` are the names and values of all headers of the request, in any order. Their names are compared without
-/// case. `get_or_head`: whether the method is GET or HEAD. `now` returns the current time, and is called only for a date
-/// whose year has two digits. Call this only if the response without preconditions would be a success (RFC 9110
+/// case. `get_or_head`: whether the method is GET or HEAD. `now` returns the current time, and is called only for a
+/// date whose year has two digits. Call this only if the response without preconditions would be a success (RFC 9110
 /// §13.2.1). Allocates nothing, except for a date whose year has two digits.
 pub fn evaluate<'a>(
     get_or_head: bool,
@@ -118,9 +118,9 @@ pub fn evaluate<'a>(
 /// Otherwise it does not apply: the part that the client has may belong to another representation. A malformed
 /// `If-Range` never matches.
 ///
-/// `date` is the time of the response, in its `Date` header. A date in `If-Range` is strong if it is at least one second
-/// earlier (§8.8.2.2): the representation may still change in the second of `date`, and keep its date. `date` also
-/// decides what a date with a two-digit year means.
+/// `date` is the time of the response, in its `Date` header. A date in `If-Range` is strong if it is at least one
+/// second earlier (§8.8.2.2): the representation may still change in the second of `date`, and keep its date. `date`
+/// also decides what a date with a two-digit year means.
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, date: SystemTime) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
@@ -132,8 +132,8 @@ pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, date:
 }
 
 impl<'a> Validators<'a> {
-    /// Returns whether `value` is exactly the entity tag, and so weakly equal: what a client with one copy sends. This needs
-    /// no parsing.
+    /// Returns whether `value` is exactly the entity tag, and so weakly equal: what a client with one copy sends. This
+    /// needs no parsing.
     fn is_etag(&self, value: &[u8]) -> bool {
         self.etag.is_some_and(|etag| etag.as_bytes() == value)
     }

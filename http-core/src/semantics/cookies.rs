@@ -7,9 +7,9 @@
 
 /// Returns the names and values in a `Cookie` header, in the order sent.
 ///
-/// Accepts what browsers send: white space around names and values is removed, and a value may contain any character but
-/// a semicolon. Quotes are part of the value (RFC 6265 §4.1.1). A cookie without `=` has an empty name, as in browsers.
-/// Skips empty cookies, and those that are not UTF-8.
+/// Accepts what browsers send: white space around names and values is removed, and a value may contain any character
+/// but a semicolon. Quotes are part of the value (RFC 6265 §4.1.1). A cookie without `=` has an empty name, as in
+/// browsers. Skips empty cookies, and those that are not UTF-8.
 pub fn parse(value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     value.split(|&byte| byte == b';').filter_map(|cookie| {
         let cookie = str::from_utf8(cookie.trim_ascii()).ok()?;

@@ -1,5 +1,5 @@
-//! `Content-Disposition`: in a form, the header with the name and the file name of a part (RFC 7578 §4.2); in a response, the
-//! file name for a download (RFC 6266).
+//! `Content-Disposition`: in a form, the header with the name and the file name of a part (RFC 7578 §4.2); in a
+//! response, the file name for a download (RFC 6266).
 //!
 //! A browser writes a quote in a name as `%22`. Other clients write `\"`, as in other quoted strings (RFC 9110
 //! §5.6.4). This module resolves both kinds of escapes, and never changes other text, such as the backslashes of
@@ -8,8 +8,8 @@
 use crate::types::grammar::{parameters, split_token};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The bytes that an extended parameter contains without an escape, apart from letters and digits: `attr-char` of RFC 8187
-/// §3.2.1.
+/// The bytes that an extended parameter contains without an escape, apart from letters and digits: `attr-char` of RFC
+/// 8187 §3.2.1.
 const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -24,8 +24,9 @@ const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Returns the value of a `Content-Disposition` header that makes a browser save a response as a file with this name. A name
-/// that is not plain ASCII is sent twice: for all clients, and with `_` for each other character for old ones (RFC 6266 §4.3).
+/// Returns the value of a `Content-Disposition` header that makes a browser save a response as a file with this name. A
+/// name that is not plain ASCII is sent twice: for all clients, and with `_` for each other character for old ones (RFC
+/// 6266 §4.3).
 pub(crate) fn attachment(file_name: &str) -> String {
     // Some clients decode `%41` in a quoted string, and some do not unescape `\"`.
     let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%');

@@ -14,8 +14,8 @@ use std::borrow::Cow;
 pub(crate) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
 error_enum! {
-    /// The reason why a request has no form. As a reply, it becomes 415 with the header `Accept`, which names the type of a
-    /// form (RFC 9110 §15.5.16).
+    /// The reason why a request has no form. As a reply, it becomes 415 with the header `Accept`, which names the type
+    /// of a form (RFC 9110 §15.5.16).
     ///
     /// ```
     /// use http_core::{IntoResponse, Status, form::FormError};

@@ -146,8 +146,8 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     (requested > 0 && !selects_empty).then_some(parts)
 }
 
-/// Adds `range` to the parts, of which no two overlap or are adjacent. Coalesces it with all parts that it overlaps or is
-/// adjacent to: the result takes the place of the first of them. If there is none, `range` becomes the last part.
+/// Adds `range` to the parts, of which no two overlap or are adjacent. Coalesces it with all parts that it overlaps or
+/// is adjacent to: the result takes the place of the first of them. If there is none, `range` becomes the last part.
 fn add_part(parts: &mut Vec<ByteRange>, range: ByteRange) {
     let place = parts.iter().position(|part| part.touches(range)).unwrap_or(parts.len());
     let mut union = range;

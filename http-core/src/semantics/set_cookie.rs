@@ -1,5 +1,5 @@
-//! The cookies that a server sets: the value of a `Set-Cookie` header (RFC 6265 §4.1, and its successor draft "6265bis" for
-//! SameSite, Partitioned and the prefixes of names).
+//! The cookies that a server sets: the value of a `Set-Cookie` header (RFC 6265 §4.1, and its successor draft "6265bis"
+//! for SameSite, Partitioned and the prefixes of names).
 
 use crate::types::{error::HeaderError, grammar, http_date};
 use std::time::{Duration, SystemTime};
@@ -29,8 +29,8 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// );
 /// ```
 ///
-/// A value may contain visible ASCII characters without quotes, commas, semicolons and backslashes. Encode any other text, for
-/// example in percent-escapes or Base64.
+/// A value may contain visible ASCII characters without quotes, commas, semicolons and backslashes. Encode any other
+/// text, for example in percent-escapes or Base64.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a cookie is set only by a response"]
 pub struct SetCookie {
@@ -68,8 +68,8 @@ pub enum SameSite {
 }
 
 impl SetCookie {
-    /// Creates a cookie that the client stores until it ends its session, and sends to this host only, for paths below that of
-    /// the request.
+    /// Creates a cookie that the client stores until it ends its session, and sends to this host only, for paths below
+    /// that of the request.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> SetCookie {
         SetCookie {
             name: name.into(),
@@ -85,8 +85,8 @@ impl SetCookie {
         }
     }
 
-    /// Creates a cookie that makes the client remove the one with this name. It needs the path and the domain that the cookie was
-    /// set with, and Secure if the name has a prefix.
+    /// Creates a cookie that makes the client remove the one with this name. It needs the path and the domain that the
+    /// cookie was set with, and Secure if the name has a prefix.
     ///
     /// ```
     /// use http_core::SetCookie;
@@ -114,8 +114,8 @@ impl SetCookie {
         SetCookie { max_age: Some(max_age), ..self }
     }
 
-    /// Sets the moment when the client removes the cookie. A moment before 1970 or after the year 9999 becomes the nearest one
-    /// between.
+    /// Sets the moment when the client removes the cookie. A moment before 1970 or after the year 9999 becomes the
+    /// nearest one between.
     pub fn with_expires(self, expires: SystemTime) -> SetCookie {
         SetCookie { expires: Some(expires), ..self }
     }
@@ -135,7 +135,8 @@ impl SetCookie {
         SetCookie { is_http_only: true, ..self }
     }
 
-    /// Stores the cookie separately for each site that embeds this one. The cookie must be [secure](SetCookie::with_secure).
+    /// Stores the cookie separately for each site that embeds this one. The cookie must be
+    /// [secure](SetCookie::with_secure).
     pub fn with_partitioned(self) -> SetCookie {
         SetCookie { is_partitioned: true, ..self }
     }
@@ -144,10 +145,10 @@ impl SetCookie {
     ///
     /// # Errors
     ///
-    /// If browsers would ignore the cookie or misread it: the name is not a token, or the value, the path or the domain contains
-    /// a character that it must not contain or is too long; or the cookie is not secure, though SameSite=None, Partitioned or
-    /// the prefix `__Secure-` or `__Host-` of its name requires it; or a cookie with the prefix `__Host-` has a domain, or
-    /// another path than `/`.
+    /// If browsers would ignore the cookie or misread it: the name is not a token, or the value, the path or the domain
+    /// contains a character that it must not contain or is too long; or the cookie is not secure, though SameSite=None,
+    /// Partitioned or the prefix `__Secure-` or `__Host-` of its name requires it; or a cookie with the prefix
+    /// `__Host-` has a domain, or another path than `/`.
     pub fn to_value(&self) -> Result<String, HeaderError> {
         self.check()?;
         let mut text = format!("{}={}", self.name, self.value);

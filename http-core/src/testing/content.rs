@@ -47,8 +47,8 @@ impl ContentTaker {
         }
     }
 
-    /// Drops a sink, whose request is rejected for this reason. A job reads what has arrived, and then an error; its response is
-    /// dropped.
+    /// Drops a sink, whose request is rejected for this reason. A job reads what has arrived, and then an error; its
+    /// response is dropped.
     pub(super) fn fail(self, reason: Rejection) {
         match self {
             ContentTaker::Sink(sink) => drop_caught(sink),

@@ -1,7 +1,7 @@
 //! Passes a test's request to a handler, as an engine does it with a socket.
 //!
-//! It takes the place of an engine, so it reads the clock once and waits for other threads. It must never wait without a
-//! bound.
+//! It takes the place of an engine, so it reads the clock once and waits for other threads. It must never wait without
+//! a bound.
 
 use super::{content::ContentTaker, request::TestRequest, response::TestResponse, upgraded};
 use crate::{

@@ -1,4 +1,5 @@
-//! Tests of handlers without a socket and an engine: a request goes in, the response that a client would receive comes out.
+//! Tests of handlers without a socket and an engine: a request goes in, the response that a client would receive comes
+//! out.
 //!
 //! [`TestRequest`] is for tests of handlers, middleware and routers. [`ReceivedRequest`] is for code that only takes a
 //! [`Request`](crate::Request).

@@ -58,8 +58,8 @@ pub enum ReceiveError {
 }
 
 impl ReceivedRequest {
-    /// Receives a request with the default limits. `bytes` must be exactly one request: the body ends where Content-Length
-    /// or the chunked coding says. `received_at` is what [`Request::received_at`] returns.
+    /// Receives a request with the default limits. `bytes` must be exactly one request: the body ends where
+    /// Content-Length or the chunked coding says. `received_at` is what [`Request::received_at`] returns.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl ReceivedRequest {
         }
     }
 
-    /// Receives a request as [`new`](ReceivedRequest::new) does, and also one whose path or query is invalid: a connection
-    /// passes such a request to [`Handler::rejected`](crate::Handler::rejected) only.
+    /// Receives a request as [`new`](ReceivedRequest::new) does, and also one whose path or query is invalid: a
+    /// connection passes such a request to [`Handler::rejected`](crate::Handler::rejected) only.
     ///
     /// # Errors
     ///

@@ -13,8 +13,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest body of a response, in bytes.
 const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// A request for the test of a handler. [`run`](TestRequest::run) passes it to the handler as an engine does, and returns
-/// the response that the client would receive.
+/// A request for the test of a handler. [`run`](TestRequest::run) passes it to the handler as an engine does, and
+/// returns the response that the client would receive.
 ///
 /// ```
 /// use http_core::{Request, Response, Status, testing::TestRequest};
@@ -125,8 +125,8 @@ impl TestRequest {
         TestRequest { content: TestContent::Chunks(chunks.collect()), ..self }
     }
 
-    /// Offers to upgrade the connection to this protocol. If the server does, the client sends `data`, and then shuts down its
-    /// sending side.
+    /// Offers to upgrade the connection to this protocol. If the server does, the client sends `data`, and then shuts
+    /// down its sending side.
     ///
     /// ```
     /// use http_core::{Reply, Request, Response, Status, testing::TestRequest};
@@ -174,8 +174,8 @@ impl TestRequest {
         TestRequest { timeout, ..self }
     }
 
-    /// Makes the client leave when it has received at least this number of bytes of the response's body. The default is 64
-    /// MiB, so that a body without an end does not use all memory.
+    /// Makes the client leave when it has received at least this number of bytes of the response's body. The default is
+    /// 64 MiB, so that a body without an end does not use all memory.
     ///
     /// ```
     /// use http_core::{Body, Chunk, ChunkSource, Request, Response, testing::TestRequest};
@@ -200,19 +200,19 @@ impl TestRequest {
 
     /// Passes the request to the handler, and returns the response that the client would receive.
     ///
-    /// The request is written to bytes, and received by a [`Connection`](crate::Connection): what the library rejects does
-    /// not reach the handler, and the response comes from [`Handler::rejected`]. Every kind of reply is resolved:
+    /// The request is written to bytes, and received by a [`Connection`](crate::Connection): what the library rejects
+    /// does not reach the handler, and the response comes from [`Handler::rejected`]. Every kind of reply is resolved:
     ///
     /// * `Reply::Now`: the response.
     /// * `Reply::After`: the job runs at once.
     /// * `Reply::Offload`: the job runs on the thread of the test.
     /// * `Reply::Deferred`: the test waits for the responder.
     /// * `Reply::Receive`: the sink gets the content in the pieces in which it arrives.
-    /// * `Reply::Read`: the job runs on the thread of the test, when all content has arrived. If the request is rejected
-    ///   before that, it reads what has arrived and then an error, as with an engine.
+    /// * `Reply::Read`: the job runs on the thread of the test, when all content has arrived. If the request is
+    ///   rejected before that, it reads what has arrived and then an error, as with an engine.
     ///
-    /// After an upgrade, the function that takes over the connection runs on the thread of the test, and the test waits until
-    /// the application drops the connection.
+    /// After an upgrade, the function that takes over the connection runs on the thread of the test, and the test waits
+    /// until the application drops the connection.
     ///
     /// Files are read, and streams are asked until they end. If the handler panics, the response is 500.
     ///

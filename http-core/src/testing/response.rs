@@ -10,8 +10,8 @@ use std::{fmt, io};
 /// The longest body in the debug text, in bytes.
 const MAX_DEBUG_BODY: usize = 1_000;
 
-/// The response to a [`TestRequest`](super::TestRequest), as the client would receive it: with all headers that the library
-/// adds, and with its body decoded.
+/// The response to a [`TestRequest`](super::TestRequest), as the client would receive it: with all headers that the
+/// library adds, and with its body decoded.
 ///
 /// ```
 /// use http_core::{Body, Request, Response, testing::TestRequest};
@@ -171,8 +171,8 @@ fn parse_headers(lines: &[u8]) -> Headers {
     headers
 }
 
-/// Returns the data of chunks, which a [`Connection`](crate::Connection) has written, and the lines after the last chunk.
-/// Stops where the chunks are incomplete.
+/// Returns the data of chunks, which a [`Connection`](crate::Connection) has written, and the lines after the last
+/// chunk. Stops where the chunks are incomplete.
 fn decode_chunks(mut coded: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut body = Vec::new();
     while let Some((size, rest)) = split(coded, b"\r\n") {

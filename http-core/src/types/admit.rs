@@ -44,14 +44,14 @@ pub enum Admit {
     /// Call the handler at once, without content: [`Request::body`](crate::Request::body) is then empty. No
     /// `100 Continue` is sent before.
     ///
-    /// If the reply is [`Reply::Receive`](crate::Reply::Receive) or [`Reply::Read`](crate::Reply::Read), the content is then
-    /// received piece by piece, up to [`Limits::streamed_bytes`](crate::Limits::streamed_bytes), after a `100 Continue` if the
-    /// client waits for it.
+    /// If the reply is [`Reply::Receive`](crate::Reply::Receive) or [`Reply::Read`](crate::Reply::Read), the content is
+    /// then received piece by piece, up to [`Limits::streamed_bytes`](crate::Limits::streamed_bytes), after a
+    /// `100 Continue` if the client waits for it.
     ///
-    /// Otherwise, or if such a reply has its response before the end of the content, the server receives the content after
-    /// the response and drops it: up to [`Limits::body_bytes`](crate::Limits::body_bytes), in the time that
-    /// [`Timeouts`](crate::Timeouts) allow for a body. Then the connection stays open. Instead of receiving the content, the
-    /// server closes the connection after the response:
+    /// Otherwise, or if such a reply has its response before the end of the content, the server receives the content
+    /// after the response and drops it: up to [`Limits::body_bytes`](crate::Limits::body_bytes), in the time that
+    /// [`Timeouts`](crate::Timeouts) allow for a body. Then the connection stays open. Instead of receiving the
+    /// content, the server closes the connection after the response:
     ///
     /// * if the content is longer, or is malformed;
     /// * if the connection ends with this response for another reason, such as `Connection: close`;

@@ -14,9 +14,10 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 /// Tells a [`Job`](crate::Job) whether its response is still wanted. Clones share the signal.
 ///
-/// The engine cancels the token when the client has left (after a reset, a hang-up or a failed write), when the reply has
-/// timed out, and when the grace period of a shutdown is over. Then the engine drops a job that has not started. A running job
-/// should return early: the engine drops its response. The engine never cancels the token after it has taken the response.
+/// The engine cancels the token when the client has left (after a reset, a hang-up or a failed write), when the reply
+/// has timed out, and when the grace period of a shutdown is over. Then the engine drops a job that has not started. A
+/// running job should return early: the engine drops its response. The engine never cancels the token after it has
+/// taken the response.
 ///
 /// A client that closes its socket without a reset, as most clients do, looks as if it had only ended its sending side:
 /// TCP does not tell one from the other. Such a client may still get its response, so the token is not cancelled.
@@ -47,8 +48,8 @@ impl CancellationToken {
         self.signal.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Calls `f` once when the response is no longer wanted; at once, on the calling thread, if that is so already. Drops `f`
-    /// without a call when the engine takes the response.
+    /// Calls `f` once when the response is no longer wanted; at once, on the calling thread, if that is so already.
+    /// Drops `f` without a call when the engine takes the response.
     ///
     /// The engine calls `f` on a thread that serves connections: it must not block. A panic of `f` is caught.
     ///
@@ -78,7 +79,8 @@ impl CancellationToken {
         let _ = catch_panic(callback);
     }
 
-    /// Cancels the token and its clones for good, for engines. Does nothing after [`release`](CancellationToken::release).
+    /// Cancels the token and its clones for good, for engines. Does nothing after
+    /// [`release`](CancellationToken::release).
     pub fn cancel(&self) {
         let mut callbacks = self.callbacks();
         let Some(called) = callbacks.take() else { return };
@@ -129,8 +131,8 @@ mod tests {
     use crate::types::panic::PanicOnDrop;
     use std::sync::atomic::AtomicU32;
 
-    /// Registers a function, applies `change`, registers another, and returns how many were called. Each panics, and so does
-    /// its destructor.
+    /// Registers a function, applies `change`, registers another, and returns how many were called. Each panics, and so
+    /// does its destructor.
     fn check(change: fn(&CancellationToken), expected: u32, is_cancelled: bool) {
         let (token, count) = (CancellationToken::default(), Arc::new(AtomicU32::new(0)));
         let register = || {

@@ -1,8 +1,8 @@
 //! Character classes of HTTP, and scanners for the end of a run of one class.
 //!
-//! Parsing a request spends most of its time in the scanners, the functions whose names end in `_end`. Each takes a slice
-//! and a start, and returns the index of the first byte from there on that is outside its class. If there is no such
-//! byte, or the start lies beyond the slice, it returns the length of the slice.
+//! Parsing a request spends most of its time in the scanners, the functions whose names end in `_end`. Each takes a
+//! slice and a start, and returns the index of the first byte from there on that is outside its class. If there is no
+//! such byte, or the start lies beyond the slice, it returns the length of the slice.
 
 /// The bit in [`CLASSES`] of the bytes of a token: `tchar` of RFC 9110 §5.6.2.
 const TOKEN: u8 = 1;
@@ -11,8 +11,8 @@ const TOKEN: u8 = 1;
 /// fragment (RFC 9112 §3.2). These are more bytes than a URI allows.
 const TARGET: u8 = 2;
 
-/// The bit in [`CLASSES`] of the bytes of a registered name (RFC 3986 §3.2.2), without percent-escapes. The comma is left
-/// out, so that two Host headers joined into one do not look like one name.
+/// The bit in [`CLASSES`] of the bytes of a registered name (RFC 3986 §3.2.2), without percent-escapes. The comma is
+/// left out, so that two Host headers joined into one do not look like one name.
 const HOST: u8 = 4;
 
 /// The bit in [`CLASSES`] of the bytes of a path or a query in a URI (RFC 3986 §3.3, §3.4), without percent-escapes.

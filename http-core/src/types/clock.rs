@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// How far away [`deadline_after`] places a deadline that has no other representation: 30 years.
 const FAR_AWAY: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Returns the time `timeout` after `start`. If an [`Instant`] cannot represent it, returns a time 30 years after `start`
-/// instead: no setting makes the sum overflow.
+/// Returns the time `timeout` after `start`. If an [`Instant`] cannot represent it, returns a time 30 years after
+/// `start` instead: no setting makes the sum overflow.
 #[inline]
 pub fn deadline_after(start: Instant, timeout: Duration) -> Instant {
     start.checked_add(timeout).unwrap_or_else(|| far_away(start))

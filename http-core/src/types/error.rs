@@ -1,5 +1,5 @@
-//! Errors: [`ParseError`] is what a client does wrong, [`Misuse`] what an engine or a handler does wrong; [`io_cause`] is the
-//! text of an I/O error.
+//! Errors: [`ParseError`] is what a client does wrong, [`Misuse`] what an engine or a handler does wrong; [`io_cause`]
+//! is the text of an I/O error.
 
 use super::status::Status;
 use std::io;
@@ -37,8 +37,8 @@ pub(crate) use error_enum;
 macro_rules! parse_errors {
     ($($(#[$doc:meta])* $variant:ident $status:ident $text:literal)*) => {
         error_enum! {
-            /// An error in a received request or response. It ends the connection: the bytes after it are neither parsed
-            /// nor served.
+            /// An error in a received request or response. It ends the connection: the bytes after it are neither
+            /// parsed nor served.
             ///
             /// ```
             /// use http_core::{ParseError, Status};
@@ -63,8 +63,8 @@ parse_errors! {
     Method BAD_REQUEST "malformed method"
     /// The method has more than 32 bytes, and so is longer than any registered one (RFC 9112 §3).
     MethodTooLong NOT_IMPLEMENTED "method too long"
-    /// The target is empty, contains a byte or an escape that a URI does not allow, or has a form that the method does not
-    /// allow (RFC 9112 §3.2).
+    /// The target is empty, contains a byte or an escape that a URI does not allow, or has a form that the method does
+    /// not allow (RFC 9112 §3.2).
     Target BAD_REQUEST "malformed request target"
     /// The path of the target leads above the root: `/../a`.
     AboveRoot FORBIDDEN "path leads above the root"
@@ -97,8 +97,8 @@ parse_errors! {
     ContentLength BAD_REQUEST "malformed or repeated Content-Length"
     /// Both Transfer-Encoding and Content-Length are present: a smuggling attempt (RFC 9112 §6.1).
     BothLengths BAD_REQUEST "Transfer-Encoding and Content-Length"
-    /// Transfer-Encoding does not end in chunked, names it twice, has an empty element, or comes with HTTP/1.0 (RFC 9112
-    /// §6.1).
+    /// Transfer-Encoding does not end in chunked, names it twice, has an empty element, or comes with HTTP/1.0 (RFC
+    /// 9112 §6.1).
     TransferEncoding BAD_REQUEST "malformed Transfer-Encoding"
     /// The transfer coding is not implemented (RFC 9112 §6.1).
     CodingUnknown NOT_IMPLEMENTED "unknown transfer coding"
@@ -135,11 +135,11 @@ error_enum! {
         Reserved "only the library sets this header, or this value of it"
         /// The name of a cookie is empty or not a token (RFC 6265 §4.1.1).
         CookieName "a cookie's name must be a token"
-        /// The value of a cookie contains a character that is not allowed (RFC 6265 §4.1.1), or name and value have more than
-        /// 4,096 bytes.
+        /// The value of a cookie contains a character that is not allowed (RFC 6265 §4.1.1), or name and value have
+        /// more than 4,096 bytes.
         CookieValue "a cookie's value must be at most 4,096 visible ASCII characters without quotes, commas, semicolons and backslashes"
-        /// The path of a cookie does not begin with a slash, or the path or the domain contains a character that is not allowed,
-        /// or has more than 1,024 bytes.
+        /// The path of a cookie does not begin with a slash, or the path or the domain contains a character that is not
+        /// allowed, or has more than 1,024 bytes.
         CookieAttribute "a cookie's path or domain is malformed"
         /// A cookie has SameSite=None, Partitioned, or a prefix in its name, but not Secure: browsers ignore it.
         CookieNotSecure "SameSite=None, Partitioned and the prefixes __Secure- and __Host- require Secure"
@@ -154,8 +154,8 @@ error_enum! {
     }
 }
 
-/// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the engine
-/// or of the handler, never an error of the client.
+/// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the
+/// engine or of the handler, never an error of the client.
 ///
 /// ```
 /// use http_core::{Misuse, Request, Response, Status, testing::TestRequest};

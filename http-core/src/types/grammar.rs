@@ -1,4 +1,5 @@
-//! Grammar that several headers share: lists, numbers, tokens, quoted strings, parameters and authorities (RFC 9110 §5.6).
+//! Grammar that several headers share: lists, numbers, tokens, quoted strings, parameters and authorities (RFC 9110
+//! §5.6).
 //!
 //! The functions find where each element begins and ends. They never interpret an element: the module that reads the
 //! header does. A header value contains no white space other than SP and HTAB, so `trim_ascii` removes just those.
@@ -26,8 +27,8 @@ pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Parses a decimal number: `1*DIGIT`. Returns `None` if `text` is empty or contains another character, such as a sign or
-/// a space. A number beyond 64 bits becomes `u64::MAX`, which exceeds every limit.
+/// Parses a decimal number: `1*DIGIT`. Returns `None` if `text` is empty or contains another character, such as a sign
+/// or a space. A number beyond 64 bits becomes `u64::MAX`, which exceeds every limit.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -105,7 +106,8 @@ pub(crate) struct Parameter<'a> {
 }
 
 impl<'a> Parameter<'a> {
-    /// Returns the value, with each quoted pair (a backslash and a character) replaced by its character (RFC 9110 §5.6.4).
+    /// Returns the value, with each quoted pair (a backslash and a character) replaced by its character (RFC 9110
+    /// §5.6.4).
     pub fn value(&self) -> Cow<'a, [u8]> {
         if !self.raw.contains(&b'\\') {
             return Cow::Borrowed(self.raw);
@@ -158,8 +160,8 @@ pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
     Some((token, rest))
 }
 
-/// Splits `text`, which begins after an opening quote, into the text before and after the closing quote. Returns `None` if
-/// there is no closing quote, or a control character comes before it.
+/// Splits `text`, which begins after an opening quote, into the text before and after the closing quote. Returns `None`
+/// if there is no closing quote, or a control character comes before it.
 fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
     let end = text.iter().position(|&byte| {

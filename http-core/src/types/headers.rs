@@ -3,8 +3,8 @@
 use super::{chars, error::HeaderError, grammar};
 use std::{borrow::Cow, sync::Arc};
 
-/// The names of headers that cannot be added, because the library sets or forbids them. They delimit the message, control
-/// the connection, or are in every response.
+/// The names of headers that cannot be added, because the library sets or forbids them. They delimit the message,
+/// control the connection, or are in every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",
@@ -16,8 +16,8 @@ const RESERVED: [&str; 8] = [
     "Server",
 ];
 
-/// The names of headers of which a message has at most one, and whose value is no list (RFC 9110 §5.3). Two of them contradict
-/// each other, so that clients and caches could understand the message in two ways.
+/// The names of headers of which a message has at most one, and whose value is no list (RFC 9110 §5.3). Two of them
+/// contradict each other, so that clients and caches could understand the message in two ways.
 const SINGLETONS: [&str; 13] = [
     "Age",
     "Content-Disposition",
@@ -74,8 +74,8 @@ impl Headers {
     }
 
     /// Appends a header line. Keeps earlier lines with the same name, as Set-Cookie needs it. [`set`](Headers::set)
-    /// replaces them, and so does this method for a header of which a message has at most one, such as Content-Type, Location,
-    /// ETag and Last-Modified. Removes white space around the value, which is no part of it (RFC 9110 §5.5).
+    /// replaces them, and so does this method for a header of which a message has at most one, such as Content-Type,
+    /// Location, ETag and Last-Modified. Removes white space around the value, which is no part of it (RFC 9110 §5.5).
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ pub(crate) fn is_imf_fixdate(date: &[u8]) -> bool {
     })
 }
 
-/// Returns `time` in the format of [`is_imf_fixdate`], without the fraction of a second. A time before 1970 or after the year
-/// 9999 becomes the nearest one between.
+/// Returns `time` in the format of [`is_imf_fixdate`], without the fraction of a second. A time before 1970 or after
+/// the year 9999 becomes the nearest one between.
 pub(crate) fn format(time: SystemTime) -> String {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     httpdate::fmt_http_date(UNIX_EPOCH + since_epoch.min(LATEST))
@@ -28,8 +28,8 @@ pub(crate) fn format(time: SystemTime) -> String {
 /// Parses an HTTP-date in any of the three formats. Returns it in seconds since 1970, or `None` if it is malformed or
 /// before 1970. White space around it is ignored.
 ///
-/// The second format, `Sunday, 06-Nov-94 08:49:37 GMT`, has two digits for the year. They mean the last such year that is
-/// at most 50 years after the current time, which `now` returns. The weekday can be that of another century: it is
+/// The second format, `Sunday, 06-Nov-94 08:49:37 GMT`, has two digits for the year. They mean the last such year that
+/// is at most 50 years after the current time, which `now` returns. The weekday can be that of another century: it is
 /// ignored. Only for such a date is `now` called, and memory allocated.
 pub(crate) fn parse(date: &[u8], now: impl FnOnce() -> SystemTime) -> Option<u64> {
     let text = str::from_utf8(date).ok()?.trim_ascii();

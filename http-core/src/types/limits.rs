@@ -6,7 +6,8 @@ use std::time::Duration;
 /// The longest timeout that [`Config::check`] accepts: one year of 365 days.
 const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The limits of what one connection can make the server hold in memory. [`Config::check`] says which values make sense.
+/// The limits of what one connection can make the server hold in memory. [`Config::check`] says which values make
+/// sense.
 ///
 /// ```
 /// use http_core::{Config, Limits, Request, Status, testing::TestRequest};
@@ -31,9 +32,9 @@ pub struct Limits {
     /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in
     /// memory. A value above the size of the largest possible buffer counts as that size. By default 1 MiB.
     pub body_bytes: usize,
-    /// The maximum size in bytes of request content that is not held in memory, because the handler receives it piece by
-    /// piece ([`Reply::Receive`](crate::Reply::Receive), [`Reply::Read`](crate::Reply::Read)). Larger content is rejected
-    /// with 413. The default is 16 GiB; on a 32-bit system, a value above 2 GiB counts as 2 GiB.
+    /// The maximum size in bytes of request content that is not held in memory, because the handler receives it piece
+    /// by piece ([`Reply::Receive`](crate::Reply::Receive), [`Reply::Read`](crate::Reply::Read)). Larger content is
+    /// rejected with 413. The default is 16 GiB; on a 32-bit system, a value above 2 GiB counts as 2 GiB.
     pub streamed_bytes: u64,
     /// The maximum number of bytes of chunk extensions and trailers together in one request. A request with more is
     /// rejected with 431. By default 16 KiB.
@@ -59,8 +60,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns the maximum size of a body in bytes. It never exceeds what a buffer can hold behind a head, so that adding
-    /// the lengths of head and body does not overflow.
+    /// Returns the maximum size of a body in bytes. It never exceeds what a buffer can hold behind a head, so that
+    /// adding the lengths of head and body does not overflow.
     pub(crate) fn max_body(&self) -> usize {
         self.body_bytes.min(isize::MAX as usize - usize::from(u16::MAX))
     }
@@ -93,9 +94,9 @@ pub struct Timeouts {
     /// The maximum time from a complete request to its response. After this time, the request is rejected with 503.
     ///
     /// It limits how long the client waits. It cannot stop code of the application: a handler that replies with
-    /// [`Reply::Now`](crate::Reply::Now) may take longer, and the job of a [`Reply::Offload`](crate::Reply::Offload) that
-    /// has started continues, with its [`CancellationToken`](crate::CancellationToken) cancelled. Event loops check the
-    /// timeout once a second, so that a rejection comes up to one second late. By default 2 minutes.
+    /// [`Reply::Now`](crate::Reply::Now) may take longer, and the job of a [`Reply::Offload`](crate::Reply::Offload)
+    /// that has started continues, with its [`CancellationToken`](crate::CancellationToken) cancelled. Event loops
+    /// check the timeout once a second, so that a rejection comes up to one second late. By default 2 minutes.
     pub reply: Duration,
     /// The maximum time in which the client reads nothing of the responses queued for it. After this time, the
     /// connection is closed. The time in which a stream has nothing to send does not count: see
@@ -248,7 +249,8 @@ impl std::error::Error for ConfigError {}
 mod tests {
     use super::*;
 
-    /// Checks the default configuration after `change`. The error must contain `expected`; `""` means that there is none.
+    /// Checks the default configuration after `change`. The error must contain `expected`; `""` means that there is
+    /// none.
     fn check(expected: &str, change: impl FnOnce(&mut Limits, &mut Timeouts)) {
         let mut config = Config::default();
         change(&mut config.limits, &mut config.timeouts);

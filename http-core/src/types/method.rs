@@ -101,8 +101,8 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The schemes of the URIs that a server is authoritative for (RFC 9110 §4.3). A request in absolute form for a URI with
-/// another of these schemes is rejected with 421 (§7.4).
+/// The schemes of the URIs that a server is authoritative for (RFC 9110 §4.3). A request in absolute form for a URI
+/// with another of these schemes is rejected with 421 (§7.4).
 ///
 /// ```
 /// use http_core::{Config, Request, Schemes, Status, testing::TestRequest};

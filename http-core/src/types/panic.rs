@@ -1,7 +1,7 @@
 //! Keeps panics of application code inside the call or the drop that panics.
 //!
-//! Every call of application code, and every drop of an application's value, goes through this module. One panic then costs
-//! one connection, and never a thread. It logs nothing: Rust's panic hook has reported the panic.
+//! Every call of application code, and every drop of an application's value, goes through this module. One panic then
+//! costs one connection, and never a thread. It logs nothing: Rust's panic hook has reported the panic.
 //!
 //! Rust aborts the process if a destructor panics while another panic unwinds. No code can prevent that.
 
@@ -107,8 +107,8 @@ impl<T> Drop for CatchDrop<T> {
     }
 }
 
-/// A value for tests that panics when it is dropped, unless the number is 0. The payload of the panic is such a value with
-/// the next lower number.
+/// A value for tests that panics when it is dropped, unless the number is 0. The payload of the panic is such a value
+/// with the next lower number.
 #[cfg(test)]
 pub(crate) struct PanicOnDrop(pub(crate) u8);
 

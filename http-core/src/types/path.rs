@@ -1,10 +1,10 @@
 //! The path of a request target: decoded once, normalised, and safe to join to a document root.
 //!
-//! [`normalize`] decodes a path as sent, then merges its slashes and removes its dot segments. Everything that chooses by
-//! the path uses this form, so that two spellings of one path cannot be treated differently. A [`RelativePath`] is a
-//! normalised path that names a file: it cannot name one outside the directory that it is joined to. The code that opens
-//! the file must prevent symbolic links from leading outside. This module never accesses the file system, and never
-//! decodes twice: `%252e` is the name `%2e`.
+//! [`normalize`] decodes a path as sent, then merges its slashes and removes its dot segments. Everything that chooses
+//! by the path uses this form, so that two spellings of one path cannot be treated differently. A [`RelativePath`] is a
+//! normalised path that names a file: it cannot name one outside the directory that it is joined to. The code that
+//! opens the file must prevent symbolic links from leading outside. This module never accesses the file system, and
+//! never decodes twice: `%252e` is the name `%2e`.
 //!
 //! ```
 //! use http_core::path::{self, PathError, RelativePath};
@@ -46,13 +46,13 @@ error_enum! {
     }
 }
 
-/// Writes the normalised form of a path into `path`, and removes what `path` held. `raw` is the path of a request target
-/// as sent, without the query.
+/// Writes the normalised form of a path into `path`, and removes what `path` held. `raw` is the path of a request
+/// target as sent, without the query.
 ///
 /// Decodes each `%XX` once: `%2F` becomes a slash. Then merges slashes and removes dot segments, as file systems do. So
-/// `%2e%2e` counts as `..` (RFC 3986 §6.2.2.2), and `/a//../b` is `/b`. A slash at the end stays; after a dot segment at
-/// the end, there is one. The result begins with a slash, even if `raw` is empty. It has at most one byte more than `raw`,
-/// and need not be UTF-8.
+/// `%2e%2e` counts as `..` (RFC 3986 §6.2.2.2), and `/a//../b` is `/b`. A slash at the end stays; after a dot segment
+/// at the end, there is one. The result begins with a slash, even if `raw` is empty. It has at most one byte more than
+/// `raw`, and need not be UTF-8.
 ///
 /// # Errors
 ///
@@ -69,11 +69,11 @@ pub fn normalize(raw: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     decoded.and(normalized)
 }
 
-/// Returns the normalised form of a path that an application names: the path of a route, or a prefix. It is compared with
-/// decoded paths, so `%` has no special meaning in it.
+/// Returns the normalised form of a path that an application names: the path of a route, or a prefix. It is compared
+/// with decoded paths, so `%` has no special meaning in it.
 ///
-/// Adds a slash at the beginning if there is none, merges slashes and removes dot segments. `..` does not lead above the
-/// root.
+/// Adds a slash at the beginning if there is none, merges slashes and removes dot segments. `..` does not lead above
+/// the root.
 ///
 /// ```
 /// assert_eq!(http_core::path::from_decoded("docs//50%/"), b"/docs/50%/");
@@ -93,7 +93,8 @@ pub(crate) fn is_normal(path: &[u8]) -> bool {
     path.is_empty() || !path.contains(&0) && segments.all(|segment| !matches!(segment, b"" | b"." | b".."))
 }
 
-/// Appends `raw` to `path`, with each `%XX` decoded. Keeps a malformed escape as it is. Fails if there is one, or a NUL.
+/// Appends `raw` to `path`, with each `%XX` decoded. Keeps a malformed escape as it is. Fails if there is one, or a
+/// NUL.
 fn decode(raw: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     let mut result = Ok(());
     let mut rest = raw;
@@ -120,8 +121,8 @@ fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
     Some(((value(*high)? << 4 | value(*low)?) as u8, rest))
 }
 
-/// Merges the slashes of `path`, which begins with a slash, and removes its dot segments. Fails if one of them leads above
-/// the root, and then ignores this one.
+/// Merges the slashes of `path`, which begins with a slash, and removes its dot segments. Fails if one of them leads
+/// above the root, and then ignores this one.
 fn remove_dot_segments(path: &mut Vec<u8>) -> Result<(), PathError> {
     let mut result = Ok(());
     // `path[..kept]` is the result so far. It ends with a slash, unless the last segment was a name.
@@ -147,7 +148,8 @@ fn remove_dot_segments(path: &mut Vec<u8>) -> Result<(), PathError> {
     result
 }
 
-/// The memory for the path of one request that is not sent in its normalised form. It is used again for the next request.
+/// The memory for the path of one request that is not sent in its normalised form. It is used again for the next
+/// request.
 #[derive(Clone, Default)]
 pub(crate) struct DecodedPath {
     bytes: Vec<u8>,
@@ -218,9 +220,9 @@ pub struct RelativePath<'a> {
 }
 
 impl<'a> RelativePath<'a> {
-    /// Creates the relative path of a normalised one, such as [`Request::path_bytes`](crate::Request::path_bytes) returns.
-    /// Returns `None` if `path` is not normalised: if it does not begin with a slash, or has an empty segment, a dot
-    /// segment or a NUL.
+    /// Creates the relative path of a normalised one, such as [`Request::path_bytes`](crate::Request::path_bytes)
+    /// returns. Returns `None` if `path` is not normalised: if it does not begin with a slash, or has an empty segment,
+    /// a dot segment or a NUL.
     pub fn new(path: &'a [u8]) -> Option<Self> {
         let path = is_normal(path).then(|| &path[1..])?;
         let segments = path.strip_suffix(b"/").unwrap_or(path);
@@ -253,8 +255,8 @@ impl<'a> RelativePath<'a> {
         rest.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
     }
 
-    /// Returns the path relative to `directory`, or `None` if the path is neither `directory` nor below it. `directory` is
-    /// a path relative to the same root, without a slash at either end. If it is empty, returns the path itself.
+    /// Returns the path relative to `directory`, or `None` if the path is neither `directory` nor below it. `directory`
+    /// is a path relative to the same root, without a slash at either end. If it is empty, returns the path itself.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -290,11 +292,12 @@ impl<'a> RelativePath<'a> {
         format!("/{}{end}", percent_encode(self.segments, ESCAPED))
     }
 
-    /// Returns a relative reference (RFC 3986 §4.2) to this path, for the `Location` header of the response to a request
-    /// whose path, as sent, is `from`.
+    /// Returns a relative reference (RFC 3986 §4.2) to this path, for the `Location` header of the response to a
+    /// request whose path, as sent, is `from`.
     ///
-    /// A client resolves it against the URL that it requested. So the redirect also works behind a proxy that removes the
-    /// beginning of each path. The reference contains neither a scheme nor an authority: it cannot name another host.
+    /// A client resolves it against the URL that it requested. So the redirect also works behind a proxy that removes
+    /// the beginning of each path. The reference contains neither a scheme nor an authority: it cannot name another
+    /// host.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -317,8 +320,8 @@ impl<'a> RelativePath<'a> {
     }
 }
 
-/// Returns the segments of the path against which a client resolves a relative reference: those of `path`, a path as sent,
-/// before its last slash. Follows dot segments, but does not decode or merge anything (RFC 3986 §5.2.3, §5.2.4).
+/// Returns the segments of the path against which a client resolves a relative reference: those of `path`, a path as
+/// sent, before its last slash. Follows dot segments, but does not decode or merge anything (RFC 3986 §5.2.3, §5.2.4).
 fn directories(path: &str) -> Vec<&str> {
     let mut directories = Vec::new();
     let (path, _) = path.rsplit_once('/').unwrap_or_default();

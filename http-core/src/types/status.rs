@@ -246,8 +246,8 @@ impl From<Status> for u16 {
 }
 
 impl std::fmt::Display for Status {
-    /// Writes the code and its reason phrase: `404 Not Found`. Without a reason phrase, a space ends the text, as in a status
-    /// line (RFC 9112 §4).
+    /// Writes the code and its reason phrase: `404 Not Found`. Without a reason phrase, a space ends the text, as in a
+    /// status line (RFC 9112 §4).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.0, self.reason())
     }

@@ -1,8 +1,8 @@
 //! Checks whether a path or a query contains only the characters of a URI (RFC 3986 §3.3, §3.4), and escapes the other
 //! characters of a query.
 //!
-//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A connection redirects a request with
-//! such a target to the corrected target (RFC 9112 §3).
+//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A connection redirects a request
+//! with such a target to the corrected target (RFC 9112 §3).
 
 use super::{
     chars::{self, URI_PUNCTUATION},

@@ -10,8 +10,8 @@ use http_core::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// Simulates the owner of the socket: receives pieces of these sizes, repeated, and then the end. If bytes are left when
-/// the response is complete, the connection is not reusable.
+/// Simulates the owner of the socket: receives pieces of these sizes, repeated, and then the end. If bytes are left
+/// when the response is complete, the connection is not reusable.
 pub fn read(
     method: Method,
     limits: &Limits,

@@ -7,8 +7,8 @@ use http_core::{CloseReason, Config, Limits, ParseError, Rejection};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `attack` and a request after it, at once and byte by byte. The only response must have this status and close the
-/// connection, and no request may be served.
+/// Sends `attack` and a request after it, at once and byte by byte. The only response must have this status and close
+/// the connection, and no request may be served.
 fn check(attack: impl AsRef<[u8]>, status: u16) {
     let attack = attack.as_ref();
     for size in [usize::MAX, 1] {

@@ -1,7 +1,7 @@
 //! Simulates the engine: does what each step says, on a clock that only the test moves.
 //!
-//! It records what happens. It panics wherever an engine would hang, loop without progress, or have nothing to do, so that
-//! every test that uses it also tests for that.
+//! It records what happens. It panics wherever an engine would hang, loop without progress, or have nothing to do, so
+//! that every test that uses it also tests for that.
 
 use crate::{
     app::AppReply,

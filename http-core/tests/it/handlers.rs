@@ -110,8 +110,8 @@ static KEPT: Mutex<Vec<Responder>> = Mutex::new(Vec::new());
 /// What the jobs of `/read` have read when the content remained incomplete, and why.
 static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Responds with the pieces of the content, separated by `|`. Wants no more after `stop`, and panics at `panic`. Responds to
-/// `stream` with a body that ends when the sink is dropped.
+/// Responds with the pieces of the content, separated by `|`. Wants no more after `stop`, and panics at `panic`.
+/// Responds to `stream` with a body that ends when the sink is dropped.
 #[derive(Default)]
 struct Pieces {
     text: String,
@@ -204,8 +204,8 @@ fn kinds() -> Box<dyn Handler> {
     Box::new(Arc::new(Kinds))
 }
 
-/// Passes a request to [`Kinds`]. Expects the status, then either the body, or why it is incomplete in brackets, or why the
-/// request was rejected in braces.
+/// Passes a request to [`Kinds`]. Expects the status, then either the body, or why it is incomplete in brackets, or why
+/// the request was rejected in braces.
 fn check(request: &TestRequest, expected: &str) {
     let response = request.run(&kinds());
     let text = match (response.header("Rejected"), response.error()) {
@@ -387,7 +387,8 @@ fn what_the_library_rejects_does_not_reach_the_handler() {
     assert_eq!(get("/|").run(&kinds()).status(), Status::INTERNAL_SERVER_ERROR);
 }
 
-/// Passes a request to a handler. Expects the status, the type and the text of the response; no text for the page of a 404.
+/// Passes a request to a handler. Expects the status, the type and the text of the response; no text for the page of
+/// a 404.
 fn check_response<F, R>(handler: F, expected: (u16, &str, &str))
 where
     F: Fn(&Request<'_>) -> R + Send + Sync,

@@ -17,8 +17,8 @@
 //! | [`upgrade`] | a 101, what follows it, and when it is not sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //!
-//! [`drive`] simulates the engine, [`app`] the application, [`received`] the client, and [`script`] runs a list of actions.
-//! The simulated client shares no code with http-core, so that it cannot share its bugs.
+//! [`drive`] simulates the engine, [`app`] the application, [`received`] the client, and [`script`] runs a list of
+//! actions. The simulated client shares no code with http-core, so that it cannot share its bugs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 #![allow(clippy::disallowed_methods, reason = "a test needs a start time, and a file to send")]

@@ -1,5 +1,5 @@
-//! What a simulated client receives: the responses in the output of a connection, read by http-test-suite, which shares no
-//! code with http-core.
+//! What a simulated client receives: the responses in the output of a connection, read by http-test-suite, which shares
+//! no code with http-core.
 
 use http_test_suite::{exact_form, reader, response::Response};
 

@@ -12,8 +12,8 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// Responds to a request with this method. Returns the bytes sent, with `|` for each CRLF, and `~` for the Server and Date
-/// headers of the library.
+/// Responds to a request with this method. Returns the bytes sent, with `|` for each CRLF, and `~` for the Server and
+/// Date headers of the library.
 fn respond(method: &str, response: Response) -> Result<String, Misuse> {
     let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
     let mut conn = Connection::new(Arc::default(), clock.now());

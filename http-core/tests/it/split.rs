@@ -1,5 +1,6 @@
-//! However input and output are split, the connection parses the same requests, finds the same errors and sends the same
-//! responses. Whatever the input is, the output is well-formed, nothing is served after an error, and memory is bounded.
+//! However input and output are split, the connection parses the same requests, finds the same errors and sends the
+//! same responses. Whatever the input is, the output is well-formed, nothing is served after an error, and memory is
+//! bounded.
 
 use crate::{
     app::{AppReply, echo},
@@ -45,7 +46,8 @@ fn outcome(limits: &Limits, input: &[u8], sizes: &[usize], writes: &[usize]) -> 
     }
 }
 
-/// Compares the outcome of the whole input with those of the input byte by byte, split once, and split into these sizes.
+/// Compares the outcome of the whole input with those of the input byte by byte, split once, and split into these
+/// sizes.
 fn check(limits: &Limits, input: &[u8], sizes: &[usize], writes: &[usize]) {
     let whole = outcome(limits, input, &[usize::MAX], &[usize::MAX]);
     let once = sizes.iter().sum::<usize>() % input.len().max(1);

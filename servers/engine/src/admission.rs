@@ -1,8 +1,9 @@
-//! Decides whether a new connection is served or refused: the limit of open connections, and the limit per client address.
+//! Decides whether a new connection is served or refused: the limit of open connections, and the limit per client
+//! address.
 //!
-//! The order matters, and both engines keep it: first the client's address ([`Admission::admit_address`]), then room for
-//! one more connection ([`Admission::admit`]), and only if there is none, the longest idle connection is closed. So a
-//! client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
+//! The order matters, and both engines keep it: first the client's address ([`Admission::admit_address`]), then room
+//! for one more connection ([`Admission::admit`]), and only if there is none, the longest idle connection is closed. So
+//! a client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
 
 use crate::{reserve::Reserve, settings::Settings};
 use http_core::{BufferPool, Config, Connection, MemoryBudget};
@@ -103,8 +104,8 @@ impl Admission {
         }
     }
 
-    /// Counts a new connection, until the returned permit is dropped: keep it while the connection is open. `address` is
-    /// the result of [`admit_address`](Admission::admit_address).
+    /// Counts a new connection, until the returned permit is dropped: keep it while the connection is open. `address`
+    /// is the result of [`admit_address`](Admission::admit_address).
     ///
     /// # Errors
     ///
@@ -118,8 +119,8 @@ impl Admission {
         }
     }
 
-    /// Creates the protocol state of a new connection. If it is refused (`is_refused`), it does nothing but send 503 and
-    /// close. `client_addr` is `None` if the client has no IP address.
+    /// Creates the protocol state of a new connection. If it is refused (`is_refused`), it does nothing but send 503
+    /// and close. `client_addr` is `None` if the client has no IP address.
     pub(crate) fn connection(
         &self,
         client_addr: Option<SocketAddr>,
@@ -173,8 +174,8 @@ impl Permit {
         }
     }
 
-    /// Counts the connection again after [`suspend`](Permit::suspend). Returns false if there is no room: the connection
-    /// must be closed.
+    /// Counts the connection again after [`suspend`](Permit::suspend). Returns false if there is no room: the
+    /// connection must be closed.
     pub(crate) fn resume(&mut self) -> bool {
         self.is_counted = self.is_counted || self.connections.0.count();
         self.is_counted
@@ -194,8 +195,8 @@ struct AddressLimit {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// The permission of a client address to hold one more connection. In a box, because a server without a limit per address
-/// has none.
+/// The permission of a client address to hold one more connection. In a box, because a server without a limit per
+/// address has none.
 pub(crate) type AddressPermit = Box<CountedAddress>;
 
 /// Counts one open connection of a client address. Dropping it ends the count.

@@ -17,8 +17,8 @@ const PER_EVENT_LOOP: usize = 5;
 /// [`Reserve`](crate::reserve::Reserve), and in the blocking engine epoll.
 const PER_SERVER: usize = 3;
 
-/// How many descriptors a connection of the blocking engine needs at least: its socket, and an event while its thread waits
-/// for a late reply or for the source of a stream.
+/// How many descriptors a connection of the blocking engine needs at least: its socket, and an event while its thread
+/// waits for a late reply or for the source of a stream.
 const BLOCKING_CONNECTION: usize = 2;
 
 /// How many connections a server may hold open, and which descriptors that takes. Its `Display` output is the warning

@@ -24,8 +24,8 @@ pub enum Action {
     /// Start this reply. Pass its outcome (a response, or why there is none) to `Driver::complete` as soon as it is
     /// known, also while the connection waits for the client.
     StartReply(Reply),
-    /// Wait for the outcome of the reply that [`Action::StartReply`] has started, or for the waker of the pipe through which
-    /// it reads content.
+    /// Wait for the outcome of the reply that [`Action::StartReply`] has started, or for the waker of the pipe through
+    /// which it reads content.
     AwaitReply,
     /// Serve other connections first: this connection has used up its budget of requests or bytes.
     Yield,
@@ -119,8 +119,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the response of the reply that the connection awaits, or an error response if `outcome` is a rejection. Does
-    /// nothing if the connection does not wait for a response (any more): its deadline may have passed meanwhile.
+    /// Queues the response of the reply that the connection awaits, or an error response if `outcome` is a rejection.
+    /// Does nothing if the connection does not wait for a response (any more): its deadline may have passed meanwhile.
     pub(crate) fn complete(&mut self, outcome: Outcome) {
         if !self.conn.is_awaiting_reply() {
             return drop_caught(outcome);
@@ -155,12 +155,13 @@ impl Driver<'_> {
         self.respond_rejected(reason);
     }
 
-    /// Handles a deadline of the connection that has passed. If the client has not sent its request in time, queues a
-    /// 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
-    /// not read) marks the connection for closing. Does nothing if the deadline has not passed, or if a job has meanwhile
-    /// made room for more content.
+    /// Handles a deadline of the connection that has passed. If the client has not sent its request in time, queues
+    /// a 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
+    /// not read) marks the connection for closing. Does nothing if the deadline has not passed, or if a job has
+    /// meanwhile made room for more content.
     ///
-    /// Returns the reply that the connection no longer awaits, if there was one. Call [`drive`](Driver::drive) afterwards.
+    /// Returns the reply that the connection no longer awaits, if there was one. Call [`drive`](Driver::drive)
+    /// afterwards.
     pub(crate) fn expire(&mut self) -> Option<Box<LateReply>> {
         if self.late.is_some() && self.refill_pipe() {
             return None;
@@ -205,8 +206,8 @@ impl Driver<'_> {
         }
     }
 
-    /// As [`respond`](Driver::respond), if the status is 101: first reserves a thread for the function that takes over the
-    /// connection.
+    /// As [`respond`](Driver::respond), if the status is 101: first reserves a thread for the function that takes over
+    /// the connection.
     #[cold]
     fn respond_upgrade(&mut self, mut response: Response) {
         let Some(take) = response.take_on_upgrade() else { return self.queue(response) };
@@ -273,7 +274,8 @@ fn report(misuse: &Misuse, label: &RequestLabel) {
     log::error!("cannot send the handler's response to {label}: {misuse}; responding 500 instead");
 }
 
-/// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter (`None`).
+/// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter
+/// (`None`).
 #[cold]
 pub(crate) fn report_file(conn: &Connection, error: Option<impl Into<io::Error>>) {
     let label = RequestLabel::new(None, conn.client_addr());

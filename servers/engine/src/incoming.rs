@@ -57,8 +57,9 @@ impl Server {
 /// # Limits
 ///
 /// The content of a request is in memory, up to [`Limits::body_bytes`](crate::Limits::body_bytes). Up to
-/// [`Settings::pool_queue`](crate::Settings::pool_queue) requests (at least one) wait in the queue; any other gets 503 at
-/// once. A request that has no response within [`Timeouts::reply`](crate::Timeouts::reply) gets 503, and leaves the queue.
+/// [`Settings::pool_queue`](crate::Settings::pool_queue) requests (at least one) wait in the queue; any other gets 503
+/// at once. A request that has no response within [`Timeouts::reply`](crate::Timeouts::reply) gets 503, and leaves the
+/// queue.
 #[derive(Debug)]
 #[must_use = "dropping it stops the server"]
 pub struct Incoming {
@@ -77,8 +78,8 @@ impl Incoming {
         self.queue.lock().take()
     }
 
-    /// Returns the next request, and waits at most the time `timeout` for it. Returns `None` if the time is over, or the
-    /// server has stopped.
+    /// Returns the next request, and waits at most the time `timeout` for it. Returns `None` if the time is over, or
+    /// the server has stopped.
     pub fn next_timeout(&self, timeout: Duration) -> Option<Exchange> {
         let queue = &self.queue;
         let waited = queue.changed.wait_timeout_while(queue.lock(), timeout, State::must_wait);
@@ -92,8 +93,8 @@ impl Incoming {
     }
 }
 
-/// Waits for each request. Ends when the server has stopped: after [`Stopper::stop`](crate::Stopper::stop) and the requests
-/// that were in flight.
+/// Waits for each request. Ends when the server has stopped: after [`Stopper::stop`](crate::Stopper::stop) and the
+/// requests that were in flight.
 impl Iterator for Incoming {
     type Item = Exchange;
 
@@ -203,7 +204,8 @@ impl State {
         !self.is_closed && !self.has_next()
     }
 
-    /// Drops exchanges at the front of the queue whose responses are no longer wanted. Returns whether another one is left.
+    /// Drops exchanges at the front of the queue whose responses are no longer wanted. Returns whether another one is
+    /// left.
     fn has_next(&mut self) -> bool {
         while self.exchanges.front().is_some_and(Exchange::is_closed) {
             self.exchanges.pop_front();
@@ -223,7 +225,8 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// The handler: puts each request into the queue. The workers own it, so that it is dropped when the last one has ended.
+/// The handler: puts each request into the queue. The workers own it, so that it is dropped when the last one has
+/// ended.
 struct Enqueue(Arc<Queue>);
 
 impl Handler for Enqueue {

@@ -52,9 +52,9 @@ impl fmt::Debug for ContentTarget {
     }
 }
 
-/// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started is
-/// dropped, and code that runs sees the cancelled token. An engine drops it when the reply has timed out, when the connection
-/// closes, and when the outcome has arrived: then it first releases the token.
+/// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started
+/// is dropped, and code that runs sees the cancelled token. An engine drops it when the reply has timed out, when the
+/// connection closes, and when the outcome has arrived: then it first releases the token.
 #[derive(Debug)]
 pub struct LateReply {
     pub(crate) token: CancellationToken,
@@ -96,8 +96,8 @@ impl LateReply {
         }
     }
 
-    /// Ends the reply because its request is rejected for this reason. Tells the job that reads the content why the rest will
-    /// not come. Logs a reply that has timed out.
+    /// Ends the reply because its request is rejected for this reason. Tells the job that reads the content why the
+    /// rest will not come. Logs a reply that has timed out.
     #[cold]
     pub(crate) fn reject(&mut self, reason: Rejection) {
         if reason == Rejection::ReplyTimeout {
@@ -144,8 +144,8 @@ pub(crate) trait RunReply {
     fn sender(&mut self, late: &LateReply) -> Result<impl FnOnce(Outcome) + Send + 'static, Rejection>;
 }
 
-/// Starts a reply with the methods of `run`, and sets what `late` waits for. Returns the outcome if it is known on return:
-/// there is no thread or descriptor for the reply, for example. Returns `None` if the engine gets it later.
+/// Starts a reply with the methods of `run`, and sets what `late` waits for. Returns the outcome if it is known on
+/// return: there is no thread or descriptor for the reply, for example. Returns `None` if the engine gets it later.
 pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl RunReply) -> Option<Outcome> {
     let started = match reply {
         Reply::Now(response) => return Some(Ok(response)),

@@ -213,8 +213,8 @@ pub(crate) struct Accepted {
     pub(crate) transport: Transport,
     /// The client's address; `None` if that is not an IP address.
     pub(crate) client_addr: Option<SocketAddr>,
-    /// Whether the connection has the descriptor that was the [`Reserve`]. Then it may stay only if an idle connection is
-    /// closed for it; otherwise it must be closed at once.
+    /// Whether the connection has the descriptor that was the [`Reserve`]. Then it may stay only if an idle connection
+    /// is closed for it; otherwise it must be closed at once.
     pub(crate) took_reserve: bool,
 }
 

@@ -20,12 +20,13 @@ pub type Task = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pools {
     /// Runs what never waits for a client: the jobs of [`Reply::Offload`](http_core::Reply::Offload).
     pub(crate) jobs: Pool,
-    /// Runs what may wait for its client for long, and so must not take a thread from the jobs of others. It has no queue.
+    /// Runs what may wait for its client for long, and so must not take a thread from the jobs of others. It has no
+    /// queue.
     pub(crate) streaming: Pool,
 }
 
-/// A pool of threads. A thread starts when a task finds no thread waiting, and ends after ten seconds without a task. When
-/// the last clone of the pool is dropped, the threads run the tasks in the queue, and end.
+/// A pool of threads. A thread starts when a task finds no thread waiting, and ends after ten seconds without a task.
+/// When the last clone of the pool is dropped, the threads run the tasks in the queue, and end.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     owner: Arc<Owner>,
@@ -70,8 +71,8 @@ struct TaskQueue {
 }
 
 impl Pool {
-    /// A pool of at most `max_threads` threads (at least 1), which belong to `threads` and are named after `name`, with a
-    /// queue of at most `max_queued` tasks.
+    /// A pool of at most `max_threads` threads (at least 1), which belong to `threads` and are named after `name`, with
+    /// a queue of at most `max_queued` tasks.
     pub(crate) fn new(
         name: &'static str,
         max_threads: usize,

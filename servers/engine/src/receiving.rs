@@ -1,4 +1,5 @@
-//! Passes the content of a request to the application as it comes: pushes it to a sink, or sends it through a pipe to a job.
+//! Passes the content of a request to the application as it comes: pushes it to a sink, or sends it through a pipe to a
+//! job.
 //!
 //! It never waits. While a pipe is full, the connection receives nothing.
 
@@ -11,16 +12,16 @@ use http_core::{
 };
 
 impl Driver<'_> {
-    /// Begins a reply to the request that [`Step::Request`](http_core::Step::Request) has announced. Returns what the engine
-    /// must do; `None` if the driver can go on.
+    /// Begins a reply to the request that [`Step::Request`](http_core::Step::Request) has announced. Returns what the
+    /// engine must do; `None` if the driver can go on.
     #[cold]
     pub(crate) fn begin_reply(&mut self, reply: Reply) -> Option<Action> {
         *self.late = Some(Box::new(LateReply::new(self.label())));
         self.continue_reply(reply)
     }
 
-    /// Begins a reply that the handler has returned, or a sink at the end of its content. Returns what the engine must do;
-    /// `None` if the driver can go on.
+    /// Begins a reply that the handler has returned, or a sink at the end of its content. Returns what the engine must
+    /// do; `None` if the driver can go on.
     fn continue_reply(&mut self, reply: Reply) -> Option<Action> {
         let begun = match reply {
             Reply::Now(response) => {
@@ -43,7 +44,8 @@ impl Driver<'_> {
         })
     }
 
-    /// Begins to push content to a sink. If all content has arrived, pushes it at once, and continues with the sink's reply.
+    /// Begins to push content to a sink. If all content has arrived, pushes it at once, and continues with the sink's
+    /// reply.
     ///
     /// # Errors
     ///
@@ -92,8 +94,9 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Requests the content for the application. Returns `None` if it arrives later: [`pass_content`](Driver::pass_content)
-    /// passes it on. Otherwise returns all of it; nothing if the application has requested it before.
+    /// Requests the content for the application. Returns `None` if it arrives later:
+    /// [`pass_content`](Driver::pass_content) passes it on. Otherwise returns all of it; nothing if the application has
+    /// requested it before.
     ///
     /// # Errors
     ///
@@ -110,8 +113,8 @@ impl Driver<'_> {
         Ok(Some(request.map(|request| request.body().to_vec()).unwrap_or_default()))
     }
 
-    /// Passes on the content that has arrived ([`Step::Content`](http_core::Step::Content)). Returns what the engine must do;
-    /// `None` if the driver can go on.
+    /// Passes on the content that has arrived ([`Step::Content`](http_core::Step::Content)). Returns what the engine
+    /// must do; `None` if the driver can go on.
     #[cold]
     pub(crate) fn pass_content(&mut self) -> Option<Action> {
         let content = self.conn.content(&self.buffers.input);
@@ -132,15 +135,15 @@ impl Driver<'_> {
         }
     }
 
-    /// Puts content that has arrived into the pipe to a job, and returns whether there was room. The pipe wakes the engine
-    /// only when it is half empty: a job that reads slowly has made room before that.
+    /// Puts content that has arrived into the pipe to a job, and returns whether there was room. The pipe wakes the
+    /// engine only when it is half empty: a job that reads slowly has made room before that.
     #[cold]
     pub(crate) fn refill_pipe(&mut self) -> bool {
         !self.conn.content(&self.buffers.input).is_empty() && self.pass_content().is_none()
     }
 
-    /// Passes on the end of the content ([`Step::ContentEnd`](http_core::Step::ContentEnd)). Returns what the engine must do;
-    /// `None` if the driver can go on.
+    /// Passes on the end of the content ([`Step::ContentEnd`](http_core::Step::ContentEnd)). Returns what the engine
+    /// must do; `None` if the driver can go on.
     #[cold]
     pub(crate) fn end_content(&mut self) -> Option<Action> {
         match self.late.as_mut()?.content.take()? {

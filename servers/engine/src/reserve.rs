@@ -13,8 +13,8 @@ use std::{
 /// closing it makes room to accept one more connection, so that the client gets a response.
 ///
 /// All threads that accept connections share it. If one of them releases it, another may accept a connection with its
-/// descriptor. So every thread calls [`restore`](Reserve::restore) after each accept: if that fails, its connection has the
-/// descriptor.
+/// descriptor. So every thread calls [`restore`](Reserve::restore) after each accept: if that fails, its connection has
+/// the descriptor.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     descriptor: Mutex<Option<OwnedFd>>,
@@ -38,8 +38,8 @@ impl Reserve {
         accept()
     }
 
-    /// Opens the descriptor again, if it is released. Returns false if there is no descriptor left. Takes no lock if it is
-    /// not released.
+    /// Opens the descriptor again, if it is released. Returns false if there is no descriptor left. Takes no lock if it
+    /// is not released.
     pub(crate) fn restore(&self) -> bool {
         if !self.is_released.load(Ordering::SeqCst) {
             return true;

@@ -47,8 +47,9 @@ pub struct Server {
 impl Server {
     /// Binds every address that `addresses` resolves to. The kernel queues new connections from here on.
     ///
-    /// If the port is 0, the kernel chooses a port: [`Running::local_addr`] returns it. With several event loops, each has a
-    /// socket of its own for each address, and the kernel distributes new connections among them (`SO_REUSEPORT`).
+    /// If the port is 0, the kernel chooses a port: [`Running::local_addr`] returns it. With several event loops, each
+    /// has a socket of its own for each address, and the kernel distributes new connections among them
+    /// (`SO_REUSEPORT`).
     ///
     /// # Errors
     ///
@@ -69,8 +70,8 @@ impl Server {
     /// Creates a server on a listening socket: a [`TcpListener`] or a
     /// [`UnixListener`](std::os::unix::net::UnixListener). Makes the socket non-blocking. All event loops share it.
     ///
-    /// A connection to a Unix socket has no [`client_addr`](http_core::Request::client_addr), and no limit per client address
-    /// applies to it. The server does not remove the file of the socket.
+    /// A connection to a Unix socket has no [`client_addr`](http_core::Request::client_addr), and no limit per client
+    /// address applies to it. The server does not remove the file of the socket.
     ///
     /// ```
     /// use http_engine::Server;
@@ -90,8 +91,8 @@ impl Server {
         Server::listen_all([listener])
     }
 
-    /// Creates a server on several listening sockets, as [`listen`](Server::listen) does on one. If several have the same
-    /// address (`SO_REUSEPORT`), they are distributed among the event loops.
+    /// Creates a server on several listening sockets, as [`listen`](Server::listen) does on one. If several have the
+    /// same address (`SO_REUSEPORT`), they are distributed among the event loops.
     ///
     /// # Errors
     ///
@@ -185,8 +186,8 @@ impl Server {
         self.serve_each(|_| Arc::clone(&handler))
     }
 
-    /// Begins to serve with a handler for each worker, so that workers need not share a lock. `make` makes the handler of
-    /// the worker with the given number (from 0).
+    /// Begins to serve with a handler for each worker, so that workers need not share a lock. `make` makes the handler
+    /// of the worker with the given number (from 0).
     ///
     /// # Errors
     ///
@@ -260,8 +261,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Returns the first TCP address that the server listens on, with its actual port; `None` if the server only listens on
-    /// Unix sockets.
+    /// Returns the first TCP address that the server listens on, with its actual port; `None` if the server only
+    /// listens on Unix sockets.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.addresses.iter().find_map(ListenAddr::tcp)
     }
@@ -277,8 +278,8 @@ impl Running {
     }
 
     /// Replaces the handler of every worker. `make` makes the new handler of the worker with the given number (from 0).
-    /// A request that an old handler has received still gets the response of the old handler. Does nothing if the server
-    /// has stopped. On the server of an [`Incoming`](crate::Incoming), this ends the loops.
+    /// A request that an old handler has received still gets the response of the old handler. Does nothing if the
+    /// server has stopped. On the server of an [`Incoming`](crate::Incoming), this ends the loops.
     pub fn replace_handlers(&self, make: impl FnMut(usize) -> Arc<dyn Handler>) {
         if let Some(handlers) = self.handlers.upgrade() {
             handlers.replace(make);
@@ -288,21 +289,21 @@ impl Running {
     /// Shuts the server down, and waits until it has stopped. The server accepts no more connections, and gives
     /// unfinished requests at most the time `grace` ([`Stopper::stop`]).
     ///
-    /// When this returns, all threads of the server have ended, except those in application code that has not returned half
-    /// a second after the grace period. Their number is logged; each ends when the application returns.
+    /// When this returns, all threads of the server have ended, except those in application code that has not returned
+    /// half a second after the grace period. Their number is logged; each ends when the application returns.
     pub fn stop(self, grace: Duration) {
         self.stopper.stop(grace);
         // A worker that has failed has ended, and is logged.
         while self.wait().is_err() {}
     }
 
-    /// Waits until the server has stopped: a shutdown has begun, and all threads have ended (see [`stop`](Running::stop) for
-    /// the exception).
+    /// Waits until the server has stopped: a shutdown has begun, and all threads have ended (see
+    /// [`stop`](Running::stop) for the exception).
     ///
     /// # Errors
     ///
-    /// A worker has failed: it has panicked, or epoll has failed. Its connections are closed. The others continue, so the
-    /// server has not stopped: exit the process to have it restarted, or wait again. Each failure is returned once.
+    /// A worker has failed: it has panicked, or epoll has failed. Its connections are closed. The others continue, so
+    /// the server has not stopped: exit the process to have it restarted, or wait again. Each failure is returned once.
     pub fn wait(&self) -> io::Result<()> {
         self.stopper.threads.wait()
     }
@@ -337,8 +338,8 @@ impl Stopper {
     /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, closes idle ones, and
     /// finishes requests that have arrived. A second call can only shorten the grace period.
     ///
-    /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be interrupted: a
-    /// thread that runs it ends when it returns.
+    /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be
+    /// interrupted: a thread that runs it ends when it returns.
     pub fn stop(&self, grace: Duration) {
         self.shutdown.begin(grace);
         self.threads.notify();

@@ -57,9 +57,9 @@ pub struct Settings {
     /// Maximum number of open connections, over all workers of the process; `None` for
     /// [`Engine::default_max_connections`]. At least 1.
     ///
-    /// At the limit, an idle connection is closed for a new one: the longest idle one of the event loop that has accepted
-    /// the new connection, or if it has none, of another event loop. If no connection is idle, the new one gets 503 and
-    /// does not count. A connection that is refused because of its address closes no other.
+    /// At the limit, an idle connection is closed for a new one: the longest idle one of the event loop that has
+    /// accepted the new connection, or if it has none, of another event loop. If no connection is idle, the new one
+    /// gets 503 and does not count. A connection that is refused because of its address closes no other.
     ///
     /// If the limit on open files has no room for so many, the server allows fewer. It logs a warning if the setting is
     /// not met, or less than half of the default ([`ConnectionBudget`](crate::ConnectionBudget)).
@@ -67,26 +67,26 @@ pub struct Settings {
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit. At
     /// least 1. By default `None`, because many clients may share an address (NAT).
     pub max_connections_per_address: Option<usize>,
-    /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one request,
-    /// unless they are in [`reserved_descriptors`](Settings::reserved_descriptors). 1 to 16.
+    /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one
+    /// request, unless they are in [`reserved_descriptors`](Settings::reserved_descriptors). 1 to 16.
     ///
-    /// The blocking engine counts at least 2: a connection needs one more while it waits for a late reply or for the source
-    /// of a stream. By default 1.
+    /// The blocking engine counts at least 2: a connection needs one more while it waits for a late reply or for the
+    /// source of a stream. By default 1.
     pub descriptors_per_connection: usize,
     /// How many descriptors the process needs for what is not the engine's: standard streams, logs, the files that the
     /// application has open at most. By default 64.
     pub reserved_descriptors: usize,
     /// Number of threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload) for all event loops
-    /// together, 1 to 1,024. The blocking engine starts a thread for each job that finds none free, up to 64 more than the
-    /// maximum number of connections: a job can outlive its connection. By default the number of CPUs, at least 4.
+    /// together, 1 to 1,024. The blocking engine starts a thread for each job that finds none free, up to 64 more than
+    /// the maximum number of connections: a job can outlive its connection. By default the number of CPUs, at least 4.
     pub pool_threads: usize,
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue. 0 to 1,048,576.
     /// By default 1,024.
     pub pool_queue: usize,
-    /// Number of threads that run what waits for a client, for all workers together: what streams content and bodies and,
-    /// with event loops, what takes over connections after an upgrade. 1 to 1,024. If none is free, the request gets 503. A
-    /// thread starts when it is first needed. By default 64.
+    /// Number of threads that run what waits for a client, for all workers together: what streams content and bodies
+    /// and, with event loops, what takes over connections after an upgrade. 1 to 1,024. If none is free, the request
+    /// gets 503. A thread starts when it is first needed. By default 64.
     pub streaming_threads: usize,
     /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
     /// each. A request that needs more gets 503. Each process has a limit of its own. By default 256 MiB.

@@ -1,5 +1,5 @@
-//! The options of TCP sockets that no maintained crate offers without further dependencies: the only `unsafe` code of the
-//! workspace.
+//! The options of TCP sockets that no maintained crate offers without further dependencies: the only `unsafe` code of
+//! the workspace.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! Prepares bodies that are produced while they are sent: a source gets a waker, a reader gets a thread, and failures are
-//! logged.
+//! Prepares bodies that are produced while they are sent: a source gets a waker, a reader gets a thread, and failures
+//! are logged.
 
 use crate::{label::RequestLabel, pool::Task};
 use http_core::{
@@ -19,8 +19,8 @@ const READ_BYTES: usize = 32 * 1024;
 /// The wakers and threads that an engine provides for content and bodies which one connection passes on piece by piece.
 #[doc(hidden)]
 pub trait StreamSupport {
-    /// Makes a waker for the source of a stream, or for the pipe to a job. When it is called, the engine asks the source
-    /// for more bytes, or offers the pipe more content. It does nothing after the connection has ended.
+    /// Makes a waker for the source of a stream, or for the pipe to a job. When it is called, the engine asks the
+    /// source for more bytes, or offers the pipe more content. It does nothing after the connection has ended.
     ///
     /// # Errors
     ///
@@ -51,8 +51,8 @@ impl StreamSupport for () {
     }
 }
 
-/// Prepares a body for sending: a source gets a waker, a reader a thread, and their failures are logged with `label`. Returns
-/// other bodies unchanged.
+/// Prepares a body for sending: a source gets a waker, a reader a thread, and their failures are logged with `label`.
+/// Returns other bodies unchanged.
 ///
 /// # Errors
 ///
@@ -91,8 +91,8 @@ pub(crate) fn start_body(
     }
 }
 
-/// Copies from `reader` to `sender`, until the reader is at its end or fails, or the body is no longer wanted. A wait for
-/// the client ends when the engine closes the connection.
+/// Copies from `reader` to `sender`, until the reader is at its end or fails, or the body is no longer wanted. A wait
+/// for the client ends when the engine closes the connection.
 fn copy(mut reader: Box<dyn Read + Send>, sender: BodySender) {
     let copied = catch_panic(|| {
         let mut buffer = vec![0; READ_BYTES];

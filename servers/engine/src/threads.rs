@@ -14,8 +14,8 @@ use std::{
 };
 
 /// How long [`Threads::wait`] waits after the grace period for threads that are in application code: a thread ends when
-/// the code returns, and cannot be interrupted. Sockets are shut down by then, so that a thread of the engine itself ends
-/// at once.
+/// the code returns, and cannot be interrupted. Sockets are shut down by then, so that a thread of the engine itself
+/// ends at once.
 pub(crate) const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// The maximum number of failures that are kept for [`Threads::wait`]. Each of them is logged.
@@ -59,8 +59,8 @@ impl Threads {
     /// Starts a thread that calls `run`. If `run` panics or returns an error, logs that, and [`wait`](Threads::wait)
     /// returns it.
     ///
-    /// SIGPIPE is blocked in the thread: sendfile(2) to a closed connection raises it, whatever the flags of the socket,
-    /// and its default action ends the process. (The standard library unblocks all signals in child processes.)
+    /// SIGPIPE is blocked in the thread: sendfile(2) to a closed connection raises it, whatever the flags of the
+    /// socket, and its default action ends the process. (The standard library unblocks all signals in child processes.)
     ///
     /// # Errors
     ///
@@ -157,7 +157,8 @@ impl Threads {
     }
 }
 
-/// Blocks SIGPIPE in the calling thread. A signal that a blocked thread raises for itself stays pending and does nothing.
+/// Blocks SIGPIPE in the calling thread. A signal that a blocked thread raises for itself stays pending and does
+/// nothing.
 // Not inlined: the set of signals would take stack of each thread as long as the thread runs.
 #[inline(never)]
 fn block_sigpipe() {

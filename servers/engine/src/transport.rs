@@ -1,7 +1,7 @@
 //! The socket of one client: every system call on it is made here.
 //!
-//! Works on blocking and on non-blocking sockets. A receive on a blocking socket waits; sending never does. Never decides
-//! what to send or when to wait: the engines do.
+//! Works on blocking and on non-blocking sockets. A receive on a blocking socket waits; sending never does. Never
+//! decides what to send or when to wait: the engines do.
 
 use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
@@ -24,8 +24,8 @@ use std::{
 /// The maximum number of bytes that one `sendfile` call sends, so that one fast client does not delay the others.
 const MAX_SENDFILE: u64 = 1024 * 1024;
 
-/// The number of bytes that one send counts for at least, in the budget of [`Transport::transmit`]. So a source that produces
-/// few bytes at a time, perhaps slowly, does not delay the other connections, or the end of a shutdown.
+/// The number of bytes that one send counts for at least, in the budget of [`Transport::transmit`]. So a source that
+/// produces few bytes at a time, perhaps slowly, does not delay the other connections, or the end of a shutdown.
 const MIN_COUNTED: u64 = 16 * 1024;
 
 /// A connected socket. Dropping it closes the connection.
@@ -59,8 +59,8 @@ pub(crate) enum Transmitted {
     WouldBlock,
     /// Everything is sent but the rest of a stream, whose source has no bytes yet.
     Pending,
-    /// The rest of a file cannot be sent, because of this error of the file, or because the file has become shorter (`None`).
-    /// The connection must be closed.
+    /// The rest of a file cannot be sent, because of this error of the file, or because the file has become shorter
+    /// (`None`). The connection must be closed.
     FileFailed(Option<Errno>),
     /// At least `budget` bytes are sent, and more are queued.
     BudgetSpent,
@@ -82,8 +82,8 @@ pub(crate) enum Awaited {
 pub(crate) enum Readiness {
     /// The socket is in the awaited state, or one of the descriptors is readable.
     Ready,
-    /// The client has left: it has reset the connection, or both directions are closed. A client that has only closed its
-    /// sending side has not left.
+    /// The client has left: it has reset the connection, or both directions are closed. A client that has only closed
+    /// its sending side has not left.
     Left,
     /// The time is over.
     TimedOut,
@@ -350,8 +350,8 @@ mod tests {
     /// More bytes than the kernel takes for a client that reads nothing.
     const LEN: usize = 16 * 1024 * 1024;
 
-    /// Sends a response with this body on a blocking socket to a client that reads nothing at first, and then everything.
-    /// Returns whether the socket is blocking afterwards.
+    /// Sends a response with this body on a blocking socket to a client that reads nothing at first, and then
+    /// everything. Returns whether the socket is blocking afterwards.
     fn transmit(body: Body) -> bool {
         let (server, mut client) = UnixStream::pair().expect("sockets");
         let transport = Transport::new(server.into(), true);

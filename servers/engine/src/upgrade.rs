@@ -7,10 +7,10 @@ use http_core::{CancellationToken, Connection, OnUpgrade, Rejection, Upgraded, U
 use rustix::net::sockopt::Timeout;
 use std::{io, net::Shutdown, sync::mpsc::channel, time::Duration};
 
-/// Returns the function that takes over the connection when the 101 is sent. It calls `take` on the thread that drives the
-/// connection, if that may wait for the client. Otherwise it passes the connection to a streaming thread, which is reserved
-/// from now on: it is free again when `take` returns, or when the function is dropped. A panic of `take` is logged with
-/// `label`.
+/// Returns the function that takes over the connection when the 101 is sent. It calls `take` on the thread that drives
+/// the connection, if that may wait for the client. Otherwise it passes the connection to a streaming thread, which is
+/// reserved from now on: it is free again when `take` returns, or when the function is dropped. A panic of `take` is
+/// logged with `label`.
 ///
 /// # Errors
 ///
@@ -40,8 +40,8 @@ pub(crate) fn reserve_thread(
     Ok(Box::new(move |upgraded| drop(sender.send(upgraded))))
 }
 
-/// Passes the connection to the function that takes it over. Dropping `socket` closes the connection, and frees its permit.
-/// `received` is what the client has sent after the head. `token` is cancelled when the shutdown begins.
+/// Passes the connection to the function that takes it over. Dropping `socket` closes the connection, and frees its
+/// permit. `received` is what the client has sent after the head. `token` is cancelled when the shutdown begins.
 pub(crate) fn hand_over<S>(conn: &mut Connection, socket: S, received: Vec<u8>, token: CancellationToken)
 where
     S: AsRef<Transport> + Send + Sync + 'static,

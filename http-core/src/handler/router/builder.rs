@@ -84,9 +84,9 @@ impl RouterBuilder {
         self.add(RouteKind::Method(method), path, handler)
     }
 
-    /// Routes the requests of all methods for the path `prefix` and for all paths below it to a handler: `/static` matches
-    /// `/static`, `/static/` and `/static/x`, but not `/staticx`. With a slash at its end, it matches only the paths below:
-    /// `/static/` does not match `/static`. The handler sees the whole path.
+    /// Routes the requests of all methods for the path `prefix` and for all paths below it to a handler: `/static`
+    /// matches `/static`, `/static/` and `/static/x`, but not `/staticx`. With a slash at its end, it matches only the
+    /// paths below: `/static/` does not match `/static`. The handler sees the whole path.
     pub fn prefix(self, prefix: &str, handler: impl Handler + 'static) -> RouterBuilder {
         self.add(RouteKind::Prefix, prefix, handler)
     }
@@ -101,10 +101,10 @@ impl RouterBuilder {
         self
     }
 
-    /// Adds all routes of `routes`, with `prefix` in front of their paths: a route `/users` below the prefix `/api` has the
-    /// path `/api/users`, which is also what its handler sees. An empty path there means the prefix itself, and a fallback
-    /// gets the requests for all other paths at and below the prefix. With an empty prefix, the paths stay as they are: so
-    /// [`wrap`](RouterBuilder::wrap) can apply to some routes only.
+    /// Adds all routes of `routes`, with `prefix` in front of their paths: a route `/users` below the prefix `/api` has
+    /// the path `/api/users`, which is also what its handler sees. An empty path there means the prefix itself, and a
+    /// fallback gets the requests for all other paths at and below the prefix. With an empty prefix, the paths stay as
+    /// they are: so [`wrap`](RouterBuilder::wrap) can apply to some routes only.
     ///
     /// ```
     /// use http_core::{Request, Router};
@@ -127,9 +127,9 @@ impl RouterBuilder {
         self
     }
 
-    /// Adds a layer of middleware around the handlers of all routes added so far, the fallback included. It does not see
-    /// the requests of routes that are added later, nor those that the router replies to itself, for example with 404 or
-    /// 405. It can read the parameters of the path ([`Request::param`](crate::Request::param)).
+    /// Adds a layer of middleware around the handlers of all routes added so far, the fallback included. It does not
+    /// see the requests of routes that are added later, nor those that the router replies to itself, for example with
+    /// 404 or 405. It can read the parameters of the path ([`Request::param`](crate::Request::param)).
     ///
     /// ```
     /// use http_core::{Middleware, Next, Reply, Request, Response, Router, Status};

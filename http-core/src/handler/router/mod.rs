@@ -38,8 +38,8 @@ use tree::{Target, Tree};
 /// A slash at the end counts: `/users` and `/users/` are two paths. Bytes that are not UTF-8 match no parameter, so the
 /// value of a parameter is always text; a [`prefix`](builder::RouterBuilder::prefix) matches them.
 ///
-/// If several routes match, they are compared from left to right, and the first segment that differs decides: text comes
-/// before a parameter, a parameter before a wildcard, a wildcard before a prefix. So `/users/new` comes before
+/// If several routes match, they are compared from left to right, and the first segment that differs decides: text
+/// comes before a parameter, a parameter before a wildcard, a wildcard before a prefix. So `/users/new` comes before
 /// `/users/{id}`, a longer prefix before a shorter one, and the order in which routes are added does not matter. If no
 /// route matches, the fallback handles the request; without one, it gets 404.
 ///
@@ -51,9 +51,9 @@ use tree::{Target, Tree};
 ///
 /// `OPTIONS *` gets 204.
 ///
-/// A look-up allocates nothing. For the same path it takes as long among 10,000 routes as among 10. If all 10,000 are used in
-/// turn, it takes about 1.5 times as long, because they no longer fit into the processor's nearest cache (the benchmark
-/// `router`). A route takes 230 bytes of memory, or 710 with a parameter, besides its handler.
+/// A look-up allocates nothing. For the same path it takes as long among 10,000 routes as among 10. If all 10,000 are
+/// used in turn, it takes about 1.5 times as long, because they no longer fit into the processor's nearest cache (the
+/// benchmark `router`). A route takes 230 bytes of memory, or 710 with a parameter, besides its handler.
 #[derive(Default)]
 pub struct Router {
     tree: Tree,
@@ -110,8 +110,8 @@ impl Router {
 }
 
 /// Returns the number of the handler of `method` in `methods`, those of the request's route. A HEAD request goes to the
-/// handler of GET if HEAD has none. Without a handler, the response is 204 with Allow to OPTIONS, 501 to a method that the
-/// library does not know, and 405 with Allow to any other.
+/// handler of GET if HEAD has none. Without a handler, the response is 204 with Allow to OPTIONS, 501 to a method that
+/// the library does not know, and 405 with Allow to any other.
 fn select_method(methods: &[(Method, usize)], method: Method) -> Result<usize, Response> {
     let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, number)| *number);
     let number = find(method).or_else(|| find(Method::Get).filter(|_| method == Method::Head));
@@ -121,8 +121,8 @@ fn select_method(methods: &[(Method, usize)], method: Method) -> Result<usize, R
     })
 }
 
-/// Returns the methods of a route: those that have a handler in `methods`, then those that the router adds: HEAD if GET is
-/// among them, and OPTIONS.
+/// Returns the methods of a route: those that have a handler in `methods`, then those that the router adds: HEAD if GET
+/// is among them, and OPTIONS.
 #[cold]
 fn allowed(methods: &[(Method, usize)]) -> Vec<Method> {
     let mut allowed: Vec<Method> = methods.iter().map(|(method, _)| *method).collect();
@@ -145,8 +145,8 @@ impl RouteMatch<'_> {
 }
 
 impl Handler for Router {
-    /// Passes the choice to the handler of the request. If the router responds itself, no content is received before the
-    /// response.
+    /// Passes the choice to the handler of the request. If the router responds itself, no content is received before
+    /// the response.
     fn admit(&self, head: &Request<'_>) -> Admit {
         self.select(head).map_or(Admit::AtHead, |selected| selected.with(head, Stack::admit))
     }
@@ -219,8 +219,8 @@ mod tests {
         router.build().expect("a router")
     }
 
-    /// Passes a request with this method and target to `router`. `expected` are the status code of the response and, if it
-    /// has them, Allow and the text of [`says`].
+    /// Passes a request with this method and target to `router`. `expected` are the status code of the response and, if
+    /// it has them, Allow and the text of [`says`].
     fn check(router: &Router, line: &str, expected: &str) {
         let (method, target) = line.split_once(' ').expect("a method and a target");
         let response = TestRequest::new(method, target).run(router);

@@ -75,8 +75,8 @@ impl Tree {
         }
     }
 
-    /// Adds the handler number `handler` of a prefix: of all methods of the path and of the paths below it; if the prefix
-    /// ends in a slash, only of those below it.
+    /// Adds the handler number `handler` of a prefix: of all methods of the path and of the paths below it; if the
+    /// prefix ends in a slash, only of those below it.
     pub(super) fn add_prefix(&mut self, path: &str, handler: usize) -> Result<(), RouteProblem> {
         let Pattern { mut segments, parameters } = Pattern::parse(path)?;
         let is_below = path.ends_with('/') && segments.pop().is_some();
@@ -91,9 +91,9 @@ impl Tree {
         }
     }
 
-    /// Returns what is routed at a normalised path; `None` if no route matches. If several match, compares them from left
-    /// to right: the first segment that differs decides. A literal segment comes before a parameter, that before a wildcard,
-    /// and that before a prefix.
+    /// Returns what is routed at a normalised path; `None` if no route matches. If several match, compares them from
+    /// left to right: the first segment that differs decides. A literal segment comes before a parameter, that before a
+    /// wildcard, and that before a prefix.
     pub(super) fn find(&self, path: &[u8]) -> Option<&Resource> {
         self.literal
             .get(path)
@@ -133,8 +133,8 @@ impl Node {
         Ok(route)
     }
 
-    /// Finds the route of a path as [`Tree::find`] does. `rest` is what follows the slash after the segments of this node;
-    /// `None` if no slash follows.
+    /// Finds the route of a path as [`Tree::find`] does. `rest` is what follows the slash after the segments of this
+    /// node; `None` if no slash follows.
     fn find(&self, rest: Option<&[u8]>) -> Option<&Resource> {
         let Some(rest) = rest else { return self.exact.as_deref().or(self.prefix.as_deref()) };
         let (segment, after) = split_segment(rest);
@@ -164,8 +164,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How precisely a route matches each segment of a path, from left to right; `None` if it does not match. This is the
-    /// rule of [`Tree::find`] without a tree.
+    /// How precisely a route matches each segment of a path, from left to right; `None` if it does not match. This is
+    /// the rule of [`Tree::find`] without a tree.
     fn precision(route: &str, is_prefix: bool, path: &[u8]) -> Option<Vec<u8>> {
         let mut precision = Vec::new();
         let segments: Vec<&[u8]> = path.split(|&byte| byte == b'/').skip(1).collect();

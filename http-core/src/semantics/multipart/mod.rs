@@ -1,9 +1,9 @@
 //! `multipart/form-data`: the fields and files of a form, one part each (RFC 7578, RFC 2046 §5.1).
 //!
-//! [`parts`] splits a form that is completely in memory. The parts borrow from it: no content is copied. [`Reader`] reads a
-//! form while it arrives, and holds 16 KiB of it, whatever its size. Both have the same result. They reject forms that two
-//! parsers could split differently: each line must end in CRLF, a delimiter line must contain nothing but the delimiter, and
-//! the form must have an end.
+//! [`parts`] splits a form that is completely in memory. The parts borrow from it: no content is copied. [`Reader`]
+//! reads a form while it arrives, and holds 16 KiB of it, whatever its size. Both have the same result. They reject
+//! forms that two parsers could split differently: each line must end in CRLF, a delimiter line must contain nothing
+//! but the delimiter, and the form must have an end.
 //!
 //! An upload that needs little memory, whatever the size of its files:
 //!

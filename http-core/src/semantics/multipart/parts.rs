@@ -33,8 +33,8 @@ pub struct Part<'a> {
     pub content: &'a [u8],
 }
 
-/// Returns the parts of the form `content`; `boundary` separates them. Ignores the text before the first delimiter (the line
-/// with the boundary) and after the last.
+/// Returns the parts of the form `content`; `boundary` separates them. Ignores the text before the first delimiter (the
+/// line with the boundary) and after the last.
 ///
 /// If the form is malformed, the error is the last item. So a form is complete only if no item is an error.
 pub fn parts(content: &[u8], boundary: Boundary) -> impl Iterator<Item = Result<Part<'_>, MultipartError>> {
@@ -85,8 +85,8 @@ mod tests {
     /// A part as both readers have it: name, file name, media type and content.
     type AnyPart = (String, Option<String>, Option<String>, Vec<u8>);
 
-    /// Reads a form that arrives in pieces of these sizes, and each part in pieces of `read_size`. Like those of [`parts`], the
-    /// last item may be an error.
+    /// Reads a form that arrives in pieces of these sizes, and each part in pieces of `read_size`. Like those of
+    /// [`parts`], the last item may be an error.
     fn streamed(
         boundary: Boundary,
         bytes: &[u8],

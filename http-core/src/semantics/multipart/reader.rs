@@ -80,7 +80,8 @@ pub struct StreamedPart<'r, R> {
 
 /// The reason why a form could not be read.
 ///
-/// It converts from and to an [`io::Error`], so that `?` works for the form and for the files that its parts are copied to.
+/// It converts from and to an [`io::Error`], so that `?` works for the form and for the files that its parts are copied
+/// to.
 ///
 /// ```
 /// use http_core::{MediaType, multipart::{Boundary, MultipartError, ReadError, Reader}};
@@ -126,8 +127,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Returns the next part; `None` at the end of the form. First skips what has not been read of the part before. At the
-    /// end, also reads what follows the form until the source ends, so that nothing of a request is left unread.
+    /// Returns the next part; `None` at the end of the form. First skips what has not been read of the part before. At
+    /// the end, also reads what follows the form until the source ends, so that nothing of a request is left unread.
     ///
     /// # Errors
     ///
@@ -219,20 +220,21 @@ impl<R> StreamedPart<'_, R> {
         &self.name
     }
 
-    /// Returns the name of the file on the client; `None` if this part is not a file. Never open it as a path: the client
-    /// chooses it.
+    /// Returns the name of the file on the client; `None` if this part is not a file. Never open it as a path: the
+    /// client chooses it.
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
 
-    /// Returns the `Content-Type` of the part; `None`, which means `text/plain`, if it has no such header (RFC 7578 §4.4).
+    /// Returns the `Content-Type` of the part; `None`, which means `text/plain`, if it has no such header (RFC 7578
+    /// §4.4).
     pub fn media_type(&self) -> Option<MediaType<'_>> {
         MediaType::parse(self.media_type.as_ref()?.as_bytes())
     }
 
     /// Limits the content to `bytes`, counted from here. If the part contains more, a read fails with
-    /// [`MultipartError::PartTooLarge`] when it has returned that many. Without this limit, only the limit of the whole form
-    /// applies.
+    /// [`MultipartError::PartTooLarge`] when it has returned that many. Without this limit, only the limit of the whole
+    /// form applies.
     #[must_use]
     pub fn with_limit(self, bytes: u64) -> Self {
         StreamedPart { bytes_left: bytes, ..self }

@@ -1,7 +1,7 @@
 //! The syntax of a form, which both ways to read it share: the delimiters, and the heads of the parts.
 //!
-//! Each function takes the bytes of the form from some place on, and returns whether it needs more of them. When more have
-//! arrived, only the head of a part is examined again.
+//! Each function takes the bytes of the form from some place on, and returns whether it needs more of them. When more
+//! have arrived, only the head of a part is examined again.
 
 use crate::{
     semantics::{
@@ -105,9 +105,9 @@ impl Boundary {
     ///
     /// # Errors
     ///
-    /// [`MultipartError::Type`] if the media type is not `multipart/form-data`, and [`MultipartError::Boundary`] if it has no
-    /// parameter `boundary`, or an invalid one: a boundary consists of 1 to 70 letters, digits and certain other characters,
-    /// without a space at the end (RFC 2046 §5.1.1).
+    /// [`MultipartError::Type`] if the media type is not `multipart/form-data`, and [`MultipartError::Boundary`] if it
+    /// has no parameter `boundary`, or an invalid one: a boundary consists of 1 to 70 letters, digits and certain other
+    /// characters, without a space at the end (RFC 2046 §5.1.1).
     pub fn of(media_type: &MediaType<'_>) -> Result<Boundary, MultipartError> {
         if !media_type.is(MEDIA_TYPE) {
             return Err(MultipartError::Type);
@@ -166,9 +166,9 @@ impl Boundary {
         Ok(Some(Section::Part(PartHead::parse(head)?, line_len + head.len() + "\r\n".len())))
     }
 
-    /// Returns the header lines at the front of a part, each with its CRLF. An empty line follows them. Returns `None` if
-    /// more text is needed. May accept a part without headers: then the only line returned is empty, which [`header`]
-    /// rejects.
+    /// Returns the header lines at the front of a part, each with its CRLF. An empty line follows them. Returns `None`
+    /// if more text is needed. May accept a part without headers: then the only line returned is empty, which
+    /// [`header`] rejects.
     ///
     /// Fails if a delimiter comes first, or if the lines are longer than [`MAX_PART_HEAD`].
     fn part_head<'a>(&self, part: &'a [u8]) -> Result<Option<&'a [u8]>, MultipartError> {
@@ -194,8 +194,8 @@ impl Boundary {
 /// the last delimiter of the form. Then come optional white space and CRLF. The CRLF may be missing after the last
 /// delimiter if the form ends there, which `is_all` says.
 ///
-/// Returns the length of the line, and whether the delimiter is the last one. Returns `None` if more text is needed. Fails
-/// if the line contains anything else, or another CRLF is missing.
+/// Returns the length of the line, and whether the delimiter is the last one. Returns `None` if more text is needed.
+/// Fails if the line contains anything else, or another CRLF is missing.
 fn delimiter_line(text: &[u8], is_all: bool) -> Result<Option<(usize, bool)>, MultipartError> {
     let (is_last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
     let is_padding = |byte: &&u8| matches!(byte, b' ' | b'\t');
@@ -209,8 +209,8 @@ fn delimiter_line(text: &[u8], is_all: bool) -> Result<Option<(usize, bool)>, Mu
 }
 
 impl<'a> PartHead<'a> {
-    /// Parses the header lines of a part, each of which ends in CRLF. Fails if they are malformed or not allowed, or do not
-    /// name the part.
+    /// Parses the header lines of a part, each of which ends in CRLF. Fails if they are malformed or not allowed, or do
+    /// not name the part.
     fn parse(lines: &'a [u8]) -> Result<PartHead<'a>, MultipartError> {
         let (mut disposition, mut media_type) = (None, None);
         for line in lines.split_inclusive(|&byte| byte == b'\n') {

@@ -150,8 +150,8 @@ impl Acceptor {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts a connection without waiting for one. Returns `None` if no connection is queued (another thread has accepted
-    /// it) or an error occurs.
+    /// Accepts a connection without waiting for one. Returns `None` if no connection is queued (another thread has
+    /// accepted it) or an error occurs.
     ///
     /// If there is no memory, or no descriptor and no reserve, sleeps for [`PAUSE`] before it returns `None`.
     fn accept(&self, listener: &Listener) -> Option<Accepted> {

@@ -1,11 +1,11 @@
 //! The blocking engine: one thread per connection.
 //!
 //! A few threads wait for connections. A thread that accepts one serves it until it closes; if no other thread is
-//! waiting then, it first starts one, so that a thread always waits. At the connection limit the longest idle connection
-//! is closed for a new one. If there is none, or no thread can be started, the new connection is refused: its thread sends
-//! 503 without waiting, and accepts the next one. A thread whose connection has closed waits again. If the configured
-//! number of threads waits already, it is a spare thread and waits only for a while: to start a thread for each short
-//! connection costs as much as to serve it.
+//! waiting then, it first starts one, so that a thread always waits. At the connection limit the longest idle
+//! connection is closed for a new one. If there is none, or no thread can be started, the new connection is refused:
+//! its thread sends 503 without waiting, and accepts the next one. A thread whose connection has closed waits again. If
+//! the configured number of threads waits already, it is a spare thread and waits only for a while: to start a thread
+//! for each short connection costs as much as to serve it.
 
 mod acceptor;
 mod refused;
@@ -42,8 +42,8 @@ use wait::ConnectionEvent;
 /// next connection, and the threads of connections that are being closed for new ones.
 const EXTRA_THREADS: usize = 16;
 
-/// How long a thread that has accepted a connection waits for another to return from its connection, if no other waits and
-/// no more may be started. Threads whose connections are being closed for new ones return at once.
+/// How long a thread that has accepted a connection waits for another to return from its connection, if no other waits
+/// and no more may be started. Threads whose connections are being closed for new ones return at once.
 const RETURN_TIMEOUT: Duration = Duration::from_millis(250);
 /// How often such a thread looks whether another has returned.
 const RETURN_INTERVAL: Duration = Duration::from_millis(1);
@@ -53,8 +53,8 @@ const RETURN_INTERVAL: Duration = Duration::from_millis(1);
 const SPARE_THREADS: usize = 16;
 
 /// The maximum number of jobs of [`Reply::Offload`](http_core::Reply::Offload) that may run in addition to one for each
-/// allowed connection: those whose client has left, or whose reply has timed out. If there are more, further requests for
-/// jobs get 503.
+/// allowed connection: those whose client has left, or whose reply has timed out. If there are more, further requests
+/// for jobs get 503.
 const ABANDONED_JOBS: usize = 64;
 
 /// What all threads of the engine share.
@@ -79,12 +79,13 @@ struct Shared {
 }
 
 /// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
-/// closes idle connections. It closes the listening sockets once no thread waits for connections. After the grace period
-/// it shuts down all sockets.
+/// closes idle connections. It closes the listening sockets once no thread waits for connections. After the grace
+/// period it shuts down all sockets.
 ///
 /// # Errors
 ///
-/// The system has no threads or descriptors left. Threads that were started before the error continue until the shutdown.
+/// The system has no threads or descriptors left. Threads that were started before the error continue until the
+/// shutdown.
 pub(crate) fn start(
     listeners: Vec<Listener>,
     settings: &Settings,
@@ -232,9 +233,9 @@ impl Shared {
         None
     }
 
-    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts one, or
-    /// if there are enough, waits until one returns from its connection. If that is impossible, changes nothing and returns
-    /// false.
+    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts
+    /// one, or if there are enough, waits until one returns from its connection. If that is impossible, changes nothing
+    /// and returns false.
     fn leave_to_another(self: &Arc<Shared>) -> bool {
         // The threads of evicted connections still count, although each is about to return.
         let max_threads = self.admission.max_connections().saturating_add(EXTRA_THREADS);
@@ -256,8 +257,8 @@ impl Shared {
         }
     }
 
-    /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken the
-    /// reserve, or if no thread can be started.
+    /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken
+    /// the reserve, or if no thread can be started.
     // Not inlined: its part of the stack would count for every idle connection.
     #[cold]
     #[inline(never)]

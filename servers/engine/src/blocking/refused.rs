@@ -49,7 +49,8 @@ impl RefusedConnection {
         refused.advance(handler, clock).then_some(refused)
     }
 
-    /// Sends what is left of the 503, and drops what the client has sent. Returns false if the connection must be closed.
+    /// Sends what is left of the 503, and drops what the client has sent. Returns false if the connection must be
+    /// closed.
     fn advance(&mut self, handler: &dyn Handler, clock: &Clock) -> bool {
         let RefusedConnection { transport, conn, buffers, .. } = self;
         let mut receives = 0;
@@ -105,8 +106,8 @@ impl RefusedConnections {
         !std::mem::replace(&mut list.has_thread, true)
     }
 
-    /// Closes connections when their clients have closed them or their end has come, and all of them after the grace period
-    /// of a shutdown. Returns when there are none left.
+    /// Closes connections when their clients have closed them or their end has come, and all of them after the grace
+    /// period of a shutdown. Returns when there are none left.
     pub(super) fn close_all(&self, handler: &dyn Handler, clock: &mut Clock, shutdown: &Shutdown) {
         loop {
             thread::sleep(INTERVAL);

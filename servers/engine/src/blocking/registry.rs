@@ -126,9 +126,9 @@ impl Registry {
         Entry { registry: self, connection }
     }
 
-    /// Ends the connection that has been idle for longest, for a new one: it no longer counts, and its thread closes it at
-    /// once. Returns false if no connection is idle. A connection on which a request has arrived is not idle, although its
-    /// thread may not have noticed yet.
+    /// Ends the connection that has been idle for longest, for a new one: it no longer counts, and its thread closes it
+    /// at once. Returns false if no connection is idle. A connection on which a request has arrived is not idle,
+    /// although its thread may not have noticed yet.
     ///
     /// If a request arrives during this call, the thread responds to it if there is room.
     pub(super) fn evict_idle(&self) -> bool {
@@ -160,9 +160,9 @@ impl Registry {
     }
 
     /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others as they
-    /// become idle, until `is_finished` returns true or the grace period is over. After the grace period, shuts down the
-    /// sockets of all connections, so that no receive or send waits any longer: their threads end as soon as they are not
-    /// in application code.
+    /// become idle, until `is_finished` returns true or the grace period is over. After the grace period, shuts down
+    /// the sockets of all connections, so that no receive or send waits any longer: their threads end as soon as they
+    /// are not in application code.
     ///
     /// `is_finished` must return whether all threads that serve connections have ended.
     ///

@@ -33,9 +33,9 @@ use std::{
 /// bytes the session looks at its clock.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
 
-/// How often a session that waits for room in the send buffer tries to send. The kernel reports room only when a third of the
-/// buffer is free, which may be long after the client has taken the last bytes. Sending shows what it has taken, so that its
-/// deadline counts from about the right time.
+/// How often a session that waits for room in the send buffer tries to send. The kernel reports room only when a third
+/// of the buffer is free, which may be long after the client has taken the last bytes. Sending shows what it has taken,
+/// so that its deadline counts from about the right time.
 const SEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long an idle connection keeps its buffers. If its next request comes within this time, it is received without
@@ -68,8 +68,8 @@ pub(super) struct Session<'t> {
     pub(super) clock: &'t mut Clock,
     pub(super) shutdown: &'t Shutdown,
     /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
-    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a request
-    /// has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
+    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a
+    /// request has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub(super) late: Option<Box<LateReply>>,
@@ -80,8 +80,8 @@ pub(super) struct Session<'t> {
 }
 
 impl Session<'_> {
-    /// Serves the connection until it must be closed, with buffers from `pool`. The caller must then close it by dropping
-    /// the socket.
+    /// Serves the connection until it must be closed, with buffers from `pool`. The caller must then close it by
+    /// dropping the socket.
     pub(super) fn serve(mut self, pool: &mut BufferPool) {
         let mut own = pool.take();
         let mut blocked = None;
@@ -117,8 +117,8 @@ impl Session<'_> {
         }
     }
 
-    /// Passes the connection to the function that takes it over, which runs on this thread. Returns when the connection has
-    /// ended.
+    /// Passes the connection to the function that takes it over, which runs on this thread. Returns when the connection
+    /// has ended.
     #[cold]
     fn hand_over(mut self, buffers: Box<Buffers>, pool: &mut BufferPool) {
         let received = buffers.input.unread().to_vec();
@@ -211,8 +211,8 @@ impl Session<'_> {
         Some(buffers)
     }
 
-    /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond), and on an
-    /// `idle` connection at most for [`KEEP_BUFFERS`].
+    /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond), and on
+    /// an `idle` connection at most for [`KEEP_BUFFERS`].
     ///
     /// # Errors
     ///
@@ -229,8 +229,8 @@ impl Session<'_> {
         self.open.transport.set_receive_timeout(wanted)
     }
 
-    /// Sends queued bytes until all are sent, the socket takes no more, a stream has nothing more, or the byte budget is
-    /// spent. Never waits: sets `blocked` to what the session must wait for.
+    /// Sends queued bytes until all are sent, the socket takes no more, a stream has nothing more, or the byte budget
+    /// is spent. Never waits: sets `blocked` to what the session must wait for.
     ///
     /// Returns false if the connection must be closed.
     fn send(&mut self, buffers: &mut Buffers, blocked: &mut Option<Blocked>) -> bool {
@@ -256,8 +256,8 @@ impl Session<'_> {
         true
     }
 
-    /// Waits until more can be sent, or the connection's deadline passes. If it had passed before, marks the connection for
-    /// closing instead: [`send`](Session::send) has sent what the client takes.
+    /// Waits until more can be sent, or the connection's deadline passes. If it had passed before, marks the connection
+    /// for closing instead: [`send`](Session::send) has sent what the client takes.
     ///
     /// Returns false if the connection must be closed.
     fn wait_to_send(&mut self, buffers: &mut Buffers, blocked: Blocked) -> bool {
@@ -296,8 +296,8 @@ impl Session<'_> {
         })
     }
 
-    /// Starts a reply other than [`Reply::Now`]. Queues the response if it is known at once. Returns false if the connection
-    /// must be closed.
+    /// Starts a reply other than [`Reply::Now`]. Queues the response if it is known at once. Returns false if the
+    /// connection must be closed.
     fn start(&mut self, buffers: &mut Buffers, reply: Reply) -> bool {
         let Some(mut late) = self.late.take() else {
             drop_caught(reply);

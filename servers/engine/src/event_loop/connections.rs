@@ -68,9 +68,11 @@ pub(super) struct ClientConnection {
     pub(super) half_closed: bool,
     /// Whether the connection is in the worker's queue of connections that have used up their budget.
     pub(super) yielded: bool,
-    /// The number of the second at whose end the worker checks the connection's deadline; `None` if no check is scheduled.
+    /// The number of the second at whose end the worker checks the connection's deadline; `None` if no check is
+    /// scheduled.
     pub(super) scheduled: Scheduled,
-    /// The reply whose outcome the connection awaits; `None` if it awaits none. The timers hold the job of a `Reply::After`.
+    /// The reply whose outcome the connection awaits; `None` if it awaits none. The timers hold the job of a
+    /// `Reply::After`.
     pub(super) late: Option<Box<LateReply>>,
 }
 
@@ -91,8 +93,8 @@ impl ClientConnection {
         }
     }
 
-    /// Takes the connection out of epoll, and makes its socket blocking. Returns its parts: the event loop no longer serves
-    /// it.
+    /// Takes the connection out of epoll, and makes its socket blocking. Returns its parts: the event loop no longer
+    /// serves it.
     ///
     /// # Errors
     ///
@@ -122,19 +124,20 @@ impl ClientConnection {
         self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0)
     }
 
-    /// Returns when the worker must next look at the connection, if nothing happens before: at its deadline, or within a
-    /// second if the client has not taken all bytes.
+    /// Returns when the worker must next look at the connection, if nothing happens before: at its deadline, or within
+    /// a second if the client has not taken all bytes.
     ///
-    /// epoll reports a writable socket only when a third of its buffer is free, which may be long after the client has taken
-    /// the last bytes. Sending shows what it has taken, so that its deadline counts from about the right time.
+    /// epoll reports a writable socket only when a third of its buffer is free, which may be long after the client has
+    /// taken the last bytes. Sending shows what it has taken, so that its deadline counts from about the right time.
     #[inline]
     pub(super) fn next_check(&self, now: Instant) -> Instant {
         let deadline = self.conn.deadline();
         if self.is_sending() { deadline.min(now) } else { deadline }
     }
 
-    /// Registers the connection with epoll (edge-triggered) for received bytes. If the client has not taken all bytes that
-    /// exist, also registers it for free space in the socket's send buffer. Does nothing if it is registered already.
+    /// Registers the connection with epoll (edge-triggered) for received bytes. If the client has not taken all bytes
+    /// that exist, also registers it for free space in the socket's send buffer. Does nothing if it is registered
+    /// already.
     ///
     /// # Errors
     ///

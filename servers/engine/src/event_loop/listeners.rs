@@ -76,12 +76,12 @@ impl Listeners {
         self.sockets.len()
     }
 
-    /// Accepts a connection from the socket with this index, without waiting for one. Returns `None` if no connection is
-    /// queued or an error occurs.
+    /// Accepts a connection from the socket with this index, without waiting for one. Returns `None` if no connection
+    /// is queued or an error occurs.
     ///
     /// If the connection has [taken the reserve](Accepted::took_reserve), the caller must call
-    /// [`restore_reserve`](Listeners::restore_reserve) when it has decided what happens to the connection. If there is no
-    /// memory, or no descriptor and no reserve, epoll stops watching all sockets for [`PAUSE`].
+    /// [`restore_reserve`](Listeners::restore_reserve) when it has decided what happens to the connection. If there is
+    /// no memory, or no descriptor and no reserve, epoll stops watching all sockets for [`PAUSE`].
     pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<Accepted> {
         let socket = self.sockets.get(index)?;
         loop {

@@ -1,8 +1,8 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
-//! Workers share the thread pools and the connection limits, and at the connection limit pass new
-//! connections to each other ([`transfers`]). Each has its own connections, buffers and timers, its own listening sockets at
-//! the addresses that the server has bound, and duplicates of the listening sockets that it was given.
+//! Workers share the thread pools and the connection limits, and at the connection limit pass new connections to each
+//! other ([`transfers`]). Each has its own connections, buffers and timers, its own listening sockets at the addresses
+//! that the server has bound, and duplicates of the listening sockets that it was given.
 
 mod completions;
 mod connections;
@@ -29,8 +29,8 @@ use worker::Worker;
 /// Starts a thread for each event loop. The threads end when a shutdown has begun and all connections of the thread are
 /// closed, or when the grace period is over.
 ///
-/// `bound` are sockets of the first event loop. For each other event loop, sockets are bound to the same addresses. `shared`
-/// are distributed among the event loops.
+/// `bound` are sockets of the first event loop. For each other event loop, sockets are bound to the same addresses.
+/// `shared` are distributed among the event loops.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Passes new connections from one event loop to the next, when the connection limit is reached and only another event
 //! loop may have an idle connection to close.
 //!
-//! The event loops form a ring. A connection that each of them has tried in vain is refused by the last one. Never waits:
-//! if the next queue is full, the connection stays where it is.
+//! The event loops form a ring. A connection that each of them has tried in vain is refused by the last one. Never
+//! waits: if the next queue is full, the connection stays where it is.
 
 use crate::{admission::AddressPermit, transport::Transport};
 use mio::{Poll, Token};

@@ -21,8 +21,8 @@ const REQUESTS_PER_TURN: u32 = 64;
 /// When the worker has sent about this many bytes for one connection and more are queued, it continues with other
 /// connections. So a fast download does not delay other clients.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
-/// The maximum number of receives for one connection before the worker continues with other connections. So a client that
-/// sends without pause (whose bytes are dropped after the last response) does not delay the others.
+/// The maximum number of receives for one connection before the worker continues with other connections. So a client
+/// that sends without pause (whose bytes are dropped after the last response) does not delay the others.
 const RECEIVES_PER_TURN: u32 = 64;
 
 /// One turn of a connection: the worker receives, calls the handler and sends, until the connection must wait or close,

@@ -17,10 +17,10 @@ pub(super) struct UpgradedConnections {
 }
 
 impl UpgradedConnections {
-    /// Adds a connection. Returns its socket, and the token that [`begin_shutdown`](UpgradedConnections::begin_shutdown)
-    /// cancels. `permit` counts the connection until the socket is dropped: then `sender` sends
-    /// [`Completion::UpgradedEnd`](super::completions::Completion::UpgradedEnd), and the caller must
-    /// [`remove`](UpgradedConnections::remove) the connection.
+    /// Adds a connection. Returns its socket, and the token that
+    /// [`begin_shutdown`](UpgradedConnections::begin_shutdown) cancels. `permit` counts the connection until the socket
+    /// is dropped: then `sender` sends [`Completion::UpgradedEnd`](super::completions::Completion::UpgradedEnd), and
+    /// the caller must [`remove`](UpgradedConnections::remove) the connection.
     pub(super) fn insert(
         &mut self,
         key: Key,
@@ -56,8 +56,8 @@ impl Drop for UpgradedConnections {
     }
 }
 
-/// The socket of a connection that the event loop does not serve any more. The fields are dropped in their order: the event
-/// loop learns of the end when the socket is closed and the permit is free.
+/// The socket of a connection that the event loop does not serve any more. The fields are dropped in their order: the
+/// event loop learns of the end when the socket is closed and the permit is free.
 pub(super) struct DetachedSocket {
     transport: Arc<Transport>,
     _permit: Option<Permit>,

@@ -53,8 +53,8 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// The maximum number of calls of [`Worker::accept`] for each listening socket after the shutdown has begun. Each call
 /// accepts up to [`ACCEPTS_PER_TURN`] connections: together enough for every queued connection, but not for a flood.
 const LAST_ACCEPT_TURNS: usize = 64;
-/// The maximum number of completions that the worker handles before it handles other events. So a connection whose replies
-/// complete at once does not delay the others.
+/// The maximum number of completions that the worker handles before it handles other events. So a connection whose
+/// replies complete at once does not delay the others.
 const COMPLETIONS_PER_TURN: usize = 64;
 /// The maximum number of unused buffers that the worker keeps for later use.
 const FREE_BUFFERS: usize = 64;
@@ -89,8 +89,8 @@ pub(super) struct Worker {
     refused: VecDeque<(Instant, Key)>,
     /// The maximum length of `refused`. When it is reached, the oldest connection is closed for a new one.
     max_refused: usize,
-    /// The time of the last turn in which no connection was idle. No second search in the same turn: each goes through all
-    /// connections.
+    /// The time of the last turn in which no connection was idle. No second search in the same turn: each goes through
+    /// all connections.
     none_idle_at: Option<Instant>,
     /// Connections that have used up their budget, in the order of their next turns.
     yielded: VecDeque<Key>,
@@ -256,8 +256,8 @@ impl Worker {
         }
     }
 
-    /// Serves a new connection until it must wait. If there is no room for it, passes it to another event loop, and if that
-    /// is in vain, refuses it.
+    /// Serves a new connection until it must wait. If there is no room for it, passes it to another event loop, and if
+    /// that is in vain, refuses it.
     fn admit(&mut self, new: Transfer) {
         let Transfer { transport, client_addr, address, tried } = new;
         match self.make_room(address) {
@@ -273,8 +273,8 @@ impl Worker {
         }
     }
 
-    /// Counts a new connection. At the connection limit, first closes idle connections. Returns `address` if there is no
-    /// room and no connection is idle.
+    /// Counts a new connection. At the connection limit, first closes idle connections. Returns `address` if there is
+    /// no room and no connection is idle.
     fn make_room(&mut self, mut address: Option<AddressPermit>) -> Result<Permit, Option<AddressPermit>> {
         loop {
             address = match self.admission.admit(address) {
@@ -284,8 +284,8 @@ impl Worker {
         }
     }
 
-    /// Sends 503 on a new connection. It stays open for [`REFUSED_LINGER`] at most, or until [`Worker::max_refused`] newer
-    /// ones are refused; not at all if `closes_at_once`.
+    /// Sends 503 on a new connection. It stays open for [`REFUSED_LINGER`] at most, or until [`Worker::max_refused`]
+    /// newer ones are refused; not at all if `closes_at_once`.
     fn refuse(&mut self, transport: Transport, client_addr: Option<SocketAddr>, closes_at_once: bool) {
         let key = self.insert(transport, client_addr, None);
         if closes_at_once {
@@ -446,8 +446,8 @@ impl Worker {
     }
 
     /// Checks the deadline of the connection `key`, which was scheduled for `second` ([`Timers::take_second`]). If the
-    /// deadline has passed, runs the connection with [`Wakeup::Expired`]. Otherwise sends if bytes are queued, and schedules
-    /// the next check.
+    /// deadline has passed, runs the connection with [`Wakeup::Expired`]. Otherwise sends if bytes are queued, and
+    /// schedules the next check.
     ///
     /// Does nothing if the connection has closed, or is now scheduled for another second.
     fn check_deadline(&mut self, key: Key, second: u32) {
@@ -465,9 +465,9 @@ impl Worker {
         }
     }
 
-    /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds to
-    /// the requests that have arrived on them. Then closes the listening sockets and every connection without a request in
-    /// progress. All other connections close after their current response.
+    /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds
+    /// to the requests that have arrived on them. Then closes the listening sockets and every connection without a
+    /// request in progress. All other connections close after their current response.
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
