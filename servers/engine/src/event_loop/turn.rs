@@ -217,9 +217,10 @@ mod tests {
             }
         }
 
-        /// Calls `run` with a turn. The application accepts every upgrade.
-        fn turn(&mut self, run: fn(&mut Turn<'_>) -> Action) -> Action {
-            run(&mut Turn {
+        /// Runs a turn, after the deadline if that has passed. The application accepts every upgrade.
+        fn turn(&mut self) -> Action {
+            let has_expired = self.connection.conn.deadline() <= self.clock.now();
+            let mut turn = Turn {
                 client: &mut self.connection,
                 buffers: &mut self.buffers,
                 handler: &|_: &Request<'_>| Response::switching_protocols("test").on_upgrade(drop),
@@ -231,7 +232,8 @@ mod tests {
                     completions: &self.completions,
                     streaming: &self.pool,
                 },
-            })
+            };
+            if has_expired { turn.run_expired() } else { turn.run() }
         }
     }
 
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn a_client_that_sends_without_pause_uses_up_its_turn() {
         let mut fixture = Fixture::new(|now| Connection::over_limit(Arc::default(), now));
-        assert!(matches!(fixture.turn(|turn| turn.run()), Action::Receive));
+        assert!(matches!(fixture.turn(), Action::Receive));
         let mut client = fixture.client.try_clone().expect("a descriptor");
         let mut response = String::new();
         client.read_to_string(&mut response).expect("a response, and its end");
@@ -247,7 +249,7 @@ mod tests {
         thread::spawn(move || while client.write_all(&[b'x'; 100_000]).is_ok() {});
         wait_for("the end of a turn", || {
             fixture.connection.socket_empty = false;
-            matches!(fixture.turn(|turn| turn.run()), Action::Yield).then_some(())
+            matches!(fixture.turn(), Action::Yield).then_some(())
         });
     }
 
@@ -264,9 +266,9 @@ mod tests {
             .client
             .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n")
             .expect("room");
-        assert!(matches!(fixture.turn(|turn| turn.run()), Action::Send));
+        assert!(matches!(fixture.turn(), Action::Send));
         fixture.client.read_exact(&mut vec![0; earlier]).expect("the earlier bytes");
         fixture.clock.update(fixture.connection.conn.deadline(), SystemTime::now);
-        assert!(matches!(fixture.turn(|turn| turn.run_expired()), Action::Upgrade));
+        assert!(matches!(fixture.turn(), Action::Upgrade));
     }
 }

@@ -137,7 +137,7 @@ impl SlowReader {
         let (sender, body) = Body::channel(16);
         thread::spawn(move || {
             let mut text = [0; 5];
-            if self.read_exact(&mut text).is_ok() && sender.try_send(&text).is_ok() {
+            if self.read_exact(&mut text).is_ok() && sender.try_send(text).is_ok() {
                 sender.finish();
             }
         });
