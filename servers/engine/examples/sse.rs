@@ -52,9 +52,11 @@ impl Listeners {
         listeners.retain(|listener| listener.try_send(text).is_ok());
     }
 
-    /// Sends a message: an event has a `data:` line for each of its lines, and ends with an empty one.
+    /// Sends a message: an event has a `data:` line for each of its lines, and ends with an empty one. A browser also ends a
+    /// line at a lone CR: without the split there, a message could contain other fields, such as `id:`.
     fn publish(&self, message: &str) {
-        let lines: String = message.lines().map(|line| format!("data: {line}\n")).collect();
+        let lines = message.replace("\r\n", "\n");
+        let lines: String = lines.split(['\r', '\n']).map(|line| format!("data: {line}\n")).collect();
         self.send(&(lines + "\n"));
     }
 }

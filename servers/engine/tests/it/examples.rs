@@ -25,7 +25,11 @@ http_testing::both_engines! {
         assert!(client.fetch(get("/")).text().contains("EventSource"));
         let listeners = [(); 3].map(|()| Client::connect_and_send(server.address, get("/events")));
         listeners.iter().for_each(Client::await_status_line);
-        for (message, event) in [("one", "data: one\n\n"), ("a\nb", "data: a\ndata: b\n\n")] {
+        for (message, event) in [
+            ("one", "data: one\n\n"),
+            ("a\r\n\nb", "data: a\ndata: \ndata: b\n\n"),
+            ("a\nb\rid: 1", "data: a\ndata: b\ndata: id: 1\n\n"),
+        ] {
             let headers = format!("Content-Length: {}\r\n", message.len());
             assert_eq!(client.fetch(request("POST", "/events", &headers) + message).status, 204);
             listeners.iter().for_each(|listener| listener.await_bytes(&format!("{event}\r\n")));
