@@ -7,12 +7,12 @@
 //! ```
 
 use http_engine::{
-    Admit, ContentReader, Engine, IntoResponse, Reply, Request, Response, RouteError, Router, Server, Status,
+    Admit, Engine, IntoResponse, Reply, Request, Response, RouteError, Router, Server, Status,
 };
 use std::{
     env,
     fs::{self, File},
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     process,
     sync::Arc,
@@ -38,9 +38,11 @@ document.querySelector("input").onchange = async event => {
 "#;
 
 /// Why a file is not saved.
-enum Failure {
+#[derive(Debug)]
+pub enum Failure {
     /// Files with such names are hidden, or not saved yet.
     Dotfile,
+    /// The content cannot be read, or the file cannot be written.
     Io(io::Error),
 }
 
@@ -67,14 +69,19 @@ impl IntoResponse for Failure {
 }
 
 /// Writes the content to a file beside its final place, and moves it there when it is complete. Runs on a thread of its own.
-fn save(directory: &Path, name: &str, mut content: ContentReader) -> Result<Status, Failure> {
+///
+/// # Errors
+///
+/// The first error: of the content if the client leaves, or of a file. The incomplete file is removed.
+pub fn save(directory: &Path, name: &str, mut content: impl Read) -> Result<Status, Failure> {
     let part = directory.join(format!(".{name}.part"));
     let mut file = File::create_new(&part)?;
-    let copied = io::copy(&mut content, &mut file);
-    if let Err(error) = copied.and_then(|_| fs::rename(&part, directory.join(name))) {
-        fs::remove_file(&part)?;
-        return Err(error.into());
+    let saved = io::copy(&mut content, &mut file).and_then(|_| fs::rename(&part, directory.join(name)));
+    if saved.is_err() {
+        // If this fails too, the first error is still the one to report.
+        let _ = fs::remove_file(&part);
     }
+    saved?;
     Ok(Status::CREATED)
 }
 

@@ -30,11 +30,38 @@ use http_testing::{
 };
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
 };
+
+/// Content that cannot be read to its end.
+struct FailingContent<F: FnMut()>(F);
+
+impl<F: FnMut()> Read for FailingContent<F> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        (self.0)();
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn upload_reports_the_first_error_and_leaves_no_partial_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let part = directory.path().join(".name.part");
+    let check = |before_error: fn(&Path)| {
+        let content = FailingContent(|| before_error(&part));
+        let saved = upload::save(directory.path(), "name", content);
+        let Err(upload::Failure::Io(error)) = saved else { panic!("{saved:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    };
+    check(|part| assert!(part.exists()));
+    // Then it cannot be removed again.
+    check(|part| fs::remove_file(part).unwrap());
+}
 
 fn post(path: &str, headers: &str, content: &str) -> String {
     request("POST", path, &format!("{headers}Content-Length: {}\r\n", content.len())) + content
