@@ -45,7 +45,7 @@ impl Pages {
     }
 }
 
-/// Appends [`SCRIPT`] to HTML documents.
+/// Appends [`SCRIPT`] to whole HTML documents, unless they are compressed: the script is not. HEAD gets the length of GET.
 struct AppendScript;
 
 impl Middleware for AppendScript {
@@ -53,7 +53,8 @@ impl Middleware for AppendScript {
         next.run(request).map(|mut response| {
             let is_html =
                 response.header("Content-Type").is_some_and(|value| value.starts_with(b"text/html"));
-            if response.status() != Status::OK || !is_html {
+            let is_coded = response.header("Content-Encoding").is_some();
+            if response.status() != Status::OK || !is_html || is_coded {
                 return response;
             }
             let document = mem::take(response.body_mut());

@@ -22,7 +22,7 @@ examples! {
     upload = "../examples/upload.rs",
 }
 
-use http_engine::{Engine, Incoming, Request, Server};
+use http_engine::{Engine, Handler, Incoming, Request, Response, Server};
 use http_files::Files;
 use http_testing::{
     client::{Client, get, request, wait_for},
@@ -123,6 +123,37 @@ http_testing::both_engines! {
         assert_ne!(live_reload::state(root.path()), known);
         pages.reload();
         assert_eq!(lines.find(|line| line.starts_with("data")).as_deref(), Some("data: reload"));
+    }
+
+    fn live_reload_appends_its_script_to_whole_pages_only(engine: Engine) {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["page.html", "page.txt"] {
+            fs::write(root.path().join(name), "<p>page").unwrap();
+        }
+        let files = Files::new(root.path()).unwrap();
+        let handler = move |request: &Request<'_>| match request.path() {
+            "/coded" => Response::html("<p>page").with_header("Content-Encoding", "gzip").into(),
+            _ => files.handle(request),
+        };
+        let app = live_reload::app(handler, &live_reload::Pages::default()).unwrap();
+        let server = InProcessServer::start(engine, settings(), app);
+        let mut client = server.connect();
+        let page = client.fetch(get("/page.html"));
+        assert!(page.text().starts_with("<p>page<script>"), "{}", page.text());
+        let length = page.header("Content-Length").unwrap();
+        let tag = format!("If-None-Match: {}\r\n", page.header("ETag").unwrap());
+        // The headers of a response to HEAD are those of the response to GET.
+        for (method, path, headers, status, body, stated) in [
+            ("GET", "/coded", "", 200, "<p>page", Some("7")),
+            ("GET", "/page.txt", "", 200, "<p>page", Some("7")),
+            ("GET", "/page.html", "Range: bytes=3-\r\n", 206, "page", Some("4")),
+            ("GET", "/page.html", &*tag, 304, "", None),
+            ("HEAD", "/page.html", "", 200, "", Some(length)),
+        ] {
+            let response = client.fetch(request(method, path, headers));
+            let seen = (response.status, response.text(), response.header("Content-Length"));
+            assert_eq!(seen, (status, body.into(), stated), "{method} {path} {headers}");
+        }
     }
 
     fn build_server_streams_the_log_of_a_build(engine: Engine) {
