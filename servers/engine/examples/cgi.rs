@@ -9,6 +9,10 @@ use std::{
     thread,
 };
 
+/// The limits of the headers that a script writes: lines, and bytes.
+const HEADER_LINES: usize = 100;
+const HEADER_BYTES: u64 = 16 * 1024;
+
 /// A running script, which [`Output`] ends when it is dropped.
 #[derive(Clone)]
 struct Script(Arc<Mutex<Child>>);
@@ -69,11 +73,9 @@ fn start(mut command: Command, content: Vec<u8>, token: &CancellationToken) -> i
 /// Reads the headers of a script, and returns a response with the rest as its body.
 fn respond(mut output: Output) -> io::Result<Response> {
     let mut response = Response::new(Status::OK);
-    loop {
-        let mut line = String::new();
-        // Header lines of a script end with LF or CRLF (RFC 3875 §6.1).
-        output.stdout.by_ref().take(16 * 1024).read_line(&mut line)?;
-        let line = line.trim_end();
+    // Header lines of a script end with LF or CRLF (RFC 3875 §6.1).
+    for line in output.stdout.by_ref().take(HEADER_BYTES).lines().take(HEADER_LINES) {
+        let line = line?;
         if line.is_empty() {
             return Ok(response.with_body(Body::reader(output, None)));
         }
@@ -86,6 +88,7 @@ fn respond(mut output: Output) -> io::Result<Response> {
             (_, value) => response.try_with_header(name, value).map_err(io::Error::other)?,
         };
     }
+    Err(io::Error::other("the script's headers are incomplete or too long"))
 }
 
 /// Returns the command of a script with the meta-variables of RFC 3875 §4.1.

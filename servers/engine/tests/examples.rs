@@ -246,4 +246,22 @@ http_testing::both_engines! {
         let long = "x".repeat(1_000_000);
         assert_eq!(client.fetch(post("/", "", &long)).body.len(), "POST /?\n".len() + long.len());
     }
+
+    fn cgi_limits_the_headers_of_a_script(engine: Engine) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cgi.sh");
+        let server = InProcessServer::start(engine, settings(), |request: &Request<'_>| cgi::run(script, request));
+        let mut client = server.connect();
+        for (path, status) in [
+            ("/lines?99", 200),
+            ("/lines?100", 502),
+            // `X-A: `, and the two line ends.
+            ("/bytes?16377", 200),
+            ("/bytes?16378", 502),
+            ("/endless", 502),
+            ("/incomplete", 502),
+            ("/nothing", 502),
+        ] {
+            assert_eq!(client.fetch(get(path)).status, status, "{path}");
+        }
+    }
 }
