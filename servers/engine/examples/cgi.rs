@@ -1,9 +1,18 @@
 //! Runs a CGI script (RFC 3875) for each request: `cargo run --example cgi -- SCRIPT [ADDRESS:PORT]`.
+//!
+//! When the client leaves, or the headers take longer than `Timeouts::reply`, the script is killed, and so are the processes
+//! that it has started. Not covered:
+//!
+//! - processes that have left the script's process group, as daemons do;
+//! - a script that is silent while its client closes without a reset: the server notices that only when it sends;
+//! - the end of the server by a signal: scripts continue until they write.
 
 use http_engine::{Body, CancellationToken, Reply, Request, Response, Server, Status};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     env,
     io::{self, BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -13,16 +22,17 @@ use std::{
 const HEADER_LINES: usize = 100;
 const HEADER_BYTES: u64 = 16 * 1024;
 
-/// A running script, which [`Output`] ends when it is dropped.
+/// A script, which leads a process group of its own; `None` after it was waited for.
 #[derive(Clone)]
-struct Script(Arc<Mutex<Child>>);
+struct Script(Arc<Mutex<Option<Child>>>);
 
 impl Script {
-    fn end(&self) {
-        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Both fail if the script has ended by itself.
-        let _ = child.kill();
-        let _ = child.wait();
+    /// Kills the script and its process group. Does not wait.
+    fn kill(&self) {
+        if let Some(child) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The kernel gives its number to no other process before the wait. Fails if all of the group have ended.
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+        }
     }
 }
 
@@ -38,9 +48,12 @@ impl Read for Output {
     }
 }
 
+/// Kills the script, and waits for it, so that no zombie remains.
 impl Drop for Output {
     fn drop(&mut self) {
-        self.script.end();
+        self.script.kill();
+        let child = self.script.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = child.map(|mut child| child.wait());
     }
 }
 
@@ -60,10 +73,10 @@ pub fn run(script: &str, request: &Request<'_>) -> Reply {
 fn start(mut command: Command, content: Vec<u8>, token: &CancellationToken) -> io::Result<Response> {
     let mut child = command.spawn()?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let script = Script(Arc::new(Mutex::new(child)));
+    let script = Script(Arc::new(Mutex::new(Some(child))));
     // The client has left, or the script has taken too long: then reading from it ends.
-    let waiting = script.clone();
-    token.on_cancelled(move || waiting.end());
+    let cancelled = script.clone();
+    token.on_cancelled(move || cancelled.kill());
     // The script may write before it has read everything.
     thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&content)));
     let stdout = BufReader::new(stdout.ok_or(io::ErrorKind::BrokenPipe)?);
@@ -77,7 +90,9 @@ fn respond(mut output: Output) -> io::Result<Response> {
     for line in output.stdout.by_ref().take(HEADER_BYTES).lines().take(HEADER_LINES) {
         let line = line?;
         if line.is_empty() {
-            return Ok(response.with_body(Body::reader(output, None)));
+            // The script may be silent, and reading waits for it, when the client leaves.
+            let script = output.script.clone();
+            return Ok(response.with_body(Body::reader(output, None)).on_sent(move |_| script.kill()));
         }
         let (name, value) = line.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
         response = match (name.to_ascii_lowercase().as_str(), value.trim()) {
@@ -94,7 +109,7 @@ fn respond(mut output: Output) -> io::Result<Response> {
 /// Returns the command of a script with the meta-variables of RFC 3875 §4.1.
 fn command(script: &str, request: &Request<'_>) -> Command {
     let mut command = Command::new(script);
-    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env_clear().process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
     let client = request.client_addr().map_or(String::new(), |address| address.ip().to_string());
     for (name, value) in [
         ("GATEWAY_INTERFACE", "CGI/1.1"),

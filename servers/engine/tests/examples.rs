@@ -264,4 +264,41 @@ http_testing::both_engines! {
             assert_eq!(client.fetch(get(path)).status, status, "{path}");
         }
     }
+
+    fn cgi_kills_a_script_whose_client_has_left(engine: Engine) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cgi.sh");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("numbers");
+        let check = |path: &str, timeout: Option<Duration>| {
+            let mut settings = settings();
+            if let Some(timeout) = timeout {
+                settings.protocol.timeouts.reply = timeout;
+            }
+            let server = InProcessServer::start(engine, settings, |request: &Request<'_>| cgi::run(script, request));
+            let request = get(&format!("{path}?{}", file.display()));
+            let mut client = Client::connect_and_send(server.address, &request);
+            let numbers = wait_for("the numbers of the processes", || {
+                fs::read_to_string(&file).ok().filter(|numbers| numbers.ends_with('\n'))
+            });
+            let (script, child) = numbers.trim().split_once(' ').unwrap();
+            if path == "/stream" {
+                client.await_bytes("\r\n4\r\nbody\r\n");
+            }
+            match timeout {
+                Some(_) => assert_eq!(client.response().status, 503),
+                None => client.reset(),
+            }
+            let state = |number| {
+                let status = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+                status.rsplit_once(") ").map(|(_, fields)| fields[..1].to_owned())
+            };
+            wait_for("the end of the script", || state(script).is_none().then_some(()));
+            // Whether its parent, init, waits for it depends on the system.
+            wait_for("the end of its child", || state(child).is_none_or(|state| state == "Z").then_some(()));
+            fs::remove_file(&file).unwrap();
+        };
+        check("/silent", None);
+        check("/silent", Some(Duration::from_millis(100)));
+        check("/stream", None);
+    }
 }
