@@ -3,7 +3,7 @@
 
 use http_engine::{Response, RouteError, Router, Server};
 use std::{
-    env, fs, io,
+    env, fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -45,6 +45,15 @@ impl Metrics {
     }
 }
 
+/// The work of the program.
+fn work(metrics: &Metrics) {
+    for job in 1_u64.. {
+        thread::sleep(Duration::from_millis(100));
+        let result = if job.is_multiple_of(10) { &metrics.failed } else { &metrics.done };
+        result.fetch_add(1, Relaxed);
+    }
+}
+
 /// Returns the handler of the exporter.
 ///
 /// # Errors
@@ -63,11 +72,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Arc::new(Metrics::default());
     let running = Server::bind(address)?.workers(1).serve_handler(app(&metrics)?)?;
     println!("metrics at {:?}", running.addresses());
-    // The work of the program.
-    for job in 1_u64.. {
-        thread::sleep(Duration::from_millis(100));
-        let result = if job.is_multiple_of(10) { &metrics.failed } else { &metrics.done };
-        result.fetch_add(1, Relaxed);
-    }
-    running.wait().map_err(io::Error::into)
+    thread::spawn(move || work(&metrics));
+    Ok(running.wait()?)
 }
