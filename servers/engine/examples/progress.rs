@@ -5,35 +5,32 @@
 use http_engine::{Body, BodySender, Request, Response, SendError, Server};
 use std::{env, io, thread, time::Duration};
 
-/// How long the job waits for a page that has stopped reading.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the job waits for a client that does not read.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const START: &str = "<!doctype html><title>Progress</title><h1>Counting primes</h1>\n";
 
 /// Counts the primes in ten ranges of `size` numbers, and reports each as a line of the page.
-fn count_primes(page: &BodySender, size: u32) -> Result<(), SendError> {
+fn count_primes(page: BodySender, size: u32) -> Result<(), SendError> {
     let is_prime = |n: u32| n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
-    page.send(START, PATIENCE)?;
+    page.send(START, TIMEOUT)?;
     let mut count = 0;
     for step in 1..=10 {
         count += ((step - 1) * size..step * size).filter(|n| is_prime(*n)).count();
-        page.send(format!("<p>{step}0 %: {count} primes below {}</p>\n", step * size), PATIENCE)?;
+        page.send(format!("<p>{step}0 %: {count} primes below {}</p>\n", step * size), TIMEOUT)?;
     }
-    page.send("<p>Done.</p>\n", PATIENCE)
+    page.send("<p>Done.</p>\n", TIMEOUT)?;
+    page.finish();
+    Ok(())
 }
 
 /// The handler: starts the job, and responds with a page that grows.
 pub fn progress(request: &Request<'_>) -> Response {
-    let size =
-        request.query_value("size").and_then(|size| size.parse().ok()).unwrap_or(1_000_000).min(10_000_000);
+    let size = request.query_value("size").and_then(|size| size.parse().ok());
+    let size = size.unwrap_or(1_000_000).min(10_000_000);
     let (sender, page) = Body::channel(4 * 1024);
-    // A program with many users runs a limited number of such threads.
-    thread::spawn(move || {
-        // On an error, the page was closed.
-        if count_primes(&sender, size).is_ok() {
-            sender.finish();
-        }
-    });
+    // Ends early if the page is closed: then a send fails. A program with many users limits the number of such threads.
+    thread::spawn(move || count_primes(sender, size));
     Response::html(page).with_header("Cache-Control", "no-store")
 }
 
