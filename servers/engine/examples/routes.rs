@@ -76,8 +76,7 @@ fn key(request: &Request<'_>) -> Option<(String, String)> {
 ///
 /// None: the routes do not conflict.
 pub fn router(contacts: &Contacts) -> Result<Router, RouteError> {
-    let lock = |contacts: &Contacts| Arc::clone(contacts);
-    let (reader, writer) = (lock(contacts), lock(contacts));
+    let (reader, writer) = (Arc::clone(contacts), Arc::clone(contacts));
     let contacts = Router::builder()
         .get("/{name}", move |request| {
             let contacts = reader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,8 +84,9 @@ pub fn router(contacts: &Contacts) -> Result<Router, RouteError> {
         })
         .post("/{name}", move |request| -> Result<Option<Status>, Failure> {
             let phone = field(request, "phone")?;
+            let Some(key) = key(request) else { return Ok(None) };
             let mut contacts = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(key(request).map(|key| contacts.insert(key, phone).map_or(Status::CREATED, |_| Status::OK)))
+            Ok(Some(if contacts.insert(key, phone).is_some() { Status::OK } else { Status::CREATED }))
         })
         .body_limit(1_000)
         .wrap(Login);
