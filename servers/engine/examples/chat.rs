@@ -79,7 +79,9 @@ impl Room {
         self.members().push(Arc::clone(&member));
         let leaving = Arc::downgrade(&member);
         member.connection.token().on_cancelled(move || {
-            let _ = leaving.upgrade().map(|member| member.connection.shutdown(Shutdown::Read));
+            if let Some(member) = leaving.upgrade() {
+                let _ = member.connection.shutdown(Shutdown::Read);
+            }
         });
         thread::scope(|threads| {
             threads.spawn(move || {
@@ -159,8 +161,11 @@ impl Write for &Member {
 }
 
 fn main() -> io::Result<()> {
-    let engine =
-        if env::args().nth(1).as_deref() == Some("blocking") { Engine::Blocking } else { Engine::EventLoop };
+    let engine = match env::args().nth(1).as_deref() {
+        Some("event-loop") | None => Engine::EventLoop,
+        Some("blocking") => Engine::Blocking,
+        Some(other) => return Err(io::Error::other(format!("unknown engine {other}"))),
+    };
     let address = env::args().nth(2).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let running = Server::bind(address)?.engine(engine).serve_handler(routes().map_err(io::Error::other)?)?;
     println!("chat at {:?}", running.addresses());
