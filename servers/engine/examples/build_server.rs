@@ -1,9 +1,18 @@
-//! Runs a command for each upload or webhook, and shows its log while it grows:
-//! `cargo run --example build_server -- [COMMAND] [ADDRESS:PORT]`. The command is a line for `sh`, and reads what was sent.
-//! Without one, `sh` runs what was sent: each program that reaches the address may start others. A page in a browser may not.
+//! Runs a command for each upload or webhook, and shows its log while it grows. The command is a line for `sh`, and reads what
+//! was sent.
 //!
-//! `curl --data-binary @build.sh http://127.0.0.1:8080/builds` starts a build, and prints its address, `/builds/1`:
-//! `curl -N http://127.0.0.1:8080/builds/1/log` follows it.
+//! ```sh
+//! cargo run --example build_server -- sh 127.0.0.1:8080 &
+//! #> build_server at [127.0.0.1:8080]
+//! curl -s -d "echo compiling; sleep 1; echo linking" localhost:8080/builds
+//! #> /builds/1
+//! curl -sN localhost:8080/builds/1/log
+//! #> compiling
+//! #> linking
+//! ```
+//!
+//! With the command `sh`, the default, `sh` runs what was sent: each program that reaches the address may start others. A page in
+//! a browser may not.
 
 use http_engine::{Body, BodySender, Response, RouteError, Router, Server, Status};
 use std::{

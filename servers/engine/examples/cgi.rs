@@ -1,4 +1,12 @@
-//! Runs a CGI script (RFC 3875) for each request: `cargo run --example cgi -- SCRIPT [ADDRESS:PORT]`.
+//! Runs a CGI script (RFC 3875) for each request.
+//!
+//! ```sh
+//! cargo run --example cgi -- servers/engine/examples/cgi.sh 127.0.0.1:8080 &
+//! #> cgi at [127.0.0.1:8080]
+//! curl -s -d content "localhost:8080/a?b=c"
+//! #> POST /a?b=c
+//! #> CONTENT
+//! ```
 //!
 //! When the client leaves, or the headers take longer than `Timeouts::reply`, the script is killed, and so are the processes
 //! that it has started. Not covered:

@@ -1,6 +1,14 @@
-//! A chat over WebSockets (RFC 6455). Open its page in two windows of a browser.
+//! A chat over WebSockets (RFC 6455): `chat [event-loop|blocking] [ADDRESS:PORT]`.
 //!
-//! Run it with `cargo run --example chat -- [event-loop|blocking] [ADDRESS:PORT]`.
+//! ```sh
+//! cargo run --example chat -- event-loop 127.0.0.1:8080 &
+//! #> chat at [127.0.0.1:8080]
+//! curl -s localhost:8080/ | sed -n 1,2p
+//! #> <!doctype html>
+//! #> <html lang="en"><meta charset="utf-8"><title>Chat</title>
+//! ```
+//!
+//! Open http://localhost:8080/ in two windows of a browser.
 //!
 //! One thread reads the messages of a member, and another one writes what is in the member's queue. A member whose queue is
 //! full is disconnected: no other member waits for it. On event loops, `Settings::streaming_threads` limits the members.

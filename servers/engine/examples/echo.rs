@@ -2,7 +2,17 @@
 //!
 //! `GET /` returns `OK`, `POST` to any path returns the request's body, and `/echo` returns the request's headers.
 //!
-//! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS:PORT]`.
+//! ```sh
+//! cargo run --example echo -- event-loop 127.0.0.1:8080 &
+//! #> echo at [127.0.0.1:8080]
+//! curl -s -d content localhost:8080/
+//! #> content
+//! curl -s -H "X-A: b" localhost:8080/echo
+//! #> Host: localhost:8080
+//! #> User-Agent: curl/…
+//! #> Accept: */*
+//! #> X-A: b
+//! ```
 
 use http_engine::{Admit, Engine, Handler, Method, Reply, Request, Response, Server, Status};
 use std::{env, io, process};

@@ -1,4 +1,11 @@
-//! Serves a closure on either engine: `cargo run --example hello -- [event-loop|blocking] [ADDRESS:PORT]`.
+//! Serves a closure on either engine: `hello [event-loop|blocking] [ADDRESS:PORT]`.
+//!
+//! ```sh
+//! cargo run --example hello -- blocking 127.0.0.1:8080 &
+//! #> hello at [127.0.0.1:8080]
+//! curl -s localhost:8080/world
+//! #> Hello from /world
+//! ```
 
 use http_engine::{Engine, Server};
 

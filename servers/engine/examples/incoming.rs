@@ -1,4 +1,11 @@
-//! Takes requests in a loop instead of in a handler, and prints them: `cargo run --example incoming -- [ADDRESS:PORT]`.
+//! Takes requests in a loop instead of in a handler, and prints them.
+//!
+//! ```sh
+//! cargo run --example incoming -- 127.0.0.1:8080 &
+//! #> incoming at [127.0.0.1:8080]
+//! curl -s localhost:8080/a?b     # the server prints "GET /a?b with 3 headers"
+//! #> hello world
+//! ```
 
 use http_engine::{Incoming, Server};
 use std::{env, io, thread};

@@ -1,5 +1,15 @@
 //! Serves a directory while its author works on it: browsers load their page again when a file changes.
-//! `cargo run --example live_reload -- [DIRECTORY] [ADDRESS:PORT]`
+//!
+//! ```sh
+//! mkdir -p /tmp/site && echo "<p>Hello" >/tmp/site/index.html
+//! cargo run --example live_reload -- /tmp/site 127.0.0.1:8080 &
+//! #> live_reload at [127.0.0.1:8080]
+//! curl -s localhost:8080/
+//! #> <p>Hello
+//! #> <script>new EventSource('/live-reload').onmessage = () => location.reload()</script>
+//! ```
+//!
+//! Open http://localhost:8080/ in a browser, and change the file.
 
 use http_engine::{
     Body, BodySender, Handler, Middleware, Next, Reply, Request, Response, RouteError, Router, Server, Stack,

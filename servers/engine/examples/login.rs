@@ -1,4 +1,12 @@
-//! A site with a login: a form, a session in a cookie, and pages for users only. `cargo run --example login -- [ADDRESS:PORT]`
+//! A site with a login: a form, a session in a cookie, and pages for users only.
+//!
+//! ```sh
+//! cargo run --example login -- 127.0.0.1:8080 &
+//! #> login at [127.0.0.1:8080]
+//! curl -s -c /tmp/jar -d "name=anna&password=bread" -o /dev/null localhost:8080/login
+//! curl -s -b /tmp/jar localhost:8080/private/
+//! #> Only users see this page, anna. <a href=/>Back</a>
+//! ```
 
 use http_engine::{
     Middleware, Next, Reply, Request, Response, RouteError, Router, SameSite, Server, SetCookie, Status,

@@ -1,5 +1,14 @@
-//! A program that works in the background and exports its metrics in the text format of Prometheus:
-//! `cargo run --example metrics -- [ADDRESS:PORT]`, then `curl http://127.0.0.1:9100/metrics`.
+//! A program that works in the background and exports its metrics in the text format of Prometheus.
+//!
+//! ```sh
+//! cargo run --example metrics -- 127.0.0.1:9100 &
+//! #> metrics at [127.0.0.1:9100]
+//! curl -s localhost:9100/metrics | sed -n 1,4p
+//! #> # HELP jobs_total Jobs that have ended.
+//! #> # TYPE jobs_total counter
+//! #> jobs_total{result="done"} …
+//! #> jobs_total{result="failed"} …
+//! ```
 
 use http_engine::{Response, RouteError, Router, Server};
 use std::{

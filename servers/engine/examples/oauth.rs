@@ -1,5 +1,13 @@
 //! The part of a desktop program that lets its user log in elsewhere (RFC 8252): opens the browser, and waits until the
-//! authorization server redirects it back with a code. `cargo run --example oauth -- [AUTHORIZATION-URL]`
+//! authorization server redirects it back with a code. Here curl is the browser that comes back:
+//!
+//! ```sh
+//! cargo run --example oauth -- https://example.org/authorize | tee /tmp/login &
+//! #> Log in at https://example.org/authorize?response_type=code&client_id=desktop&state=…&redirect_uri=http://…/callback
+//! state=$(sed 's/.*state=//; s/&.*//' /tmp/login)
+//! curl -s "$(sed 's/.*redirect_uri=//' /tmp/login)?state=$state&code=abc"     # the program prints "The code is abc"
+//! #> <p>You are logged in. You can close this page.
+//! ```
 
 use http_engine::{Incoming, Response, Server, Status};
 use std::{

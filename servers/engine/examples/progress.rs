@@ -1,6 +1,12 @@
-//! A page that shows the progress of a job while it runs: `cargo run --example progress -- [ADDRESS:PORT]`.
+//! A page that shows the progress of a job while it runs. The job stops early when the page is closed.
 //!
-//! The job stops early when the page is closed.
+//! ```sh
+//! cargo run --example progress -- 127.0.0.1:8080 &
+//! #> progress at [127.0.0.1:8080]
+//! curl -sN "localhost:8080/?size=1000" | tail -2
+//! #> <p>100 %: 1229 primes below 10000</p>
+//! #> <p>Done.</p>
+//! ```
 
 use http_engine::{Body, BodySender, Request, Response, SendError, Server};
 use std::{env, io, thread, time::Duration};

@@ -1,10 +1,13 @@
 //! An address book behind a login: routes with parameters, middleware for some of them, and forms.
 //!
 //! ```sh
-//! cargo run --example routes -- 127.0.0.1:8080
-//! curl -c jar -d name=anna localhost:8080/login
-//! curl -b jar -d "phone=555 0123" localhost:8080/contacts/Bob
-//! curl -b jar localhost:8080/contacts/Bob
+//! cargo run --example routes -- 127.0.0.1:8080 &
+//! #> routes at [127.0.0.1:8080]
+//! curl -s -c /tmp/jar -d name=anna localhost:8080/login
+//! #> welcome
+//! curl -s -b /tmp/jar -d "phone=555 0123" localhost:8080/contacts/Bob
+//! curl -s -b /tmp/jar localhost:8080/contacts/Bob
+//! #> 555 0123
 //! ```
 
 use http_engine::{

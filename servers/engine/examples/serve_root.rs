@@ -1,4 +1,11 @@
-//! Serves the files of a directory: `cargo run --example serve_root -- [DIRECTORY] [ADDRESS:PORT]`.
+//! Serves the files of a directory.
+//!
+//! ```sh
+//! cargo run --example serve_root -- www 127.0.0.1:8080 &
+//! #> serve_root at [127.0.0.1:8080]
+//! curl -s localhost:8080/ | sed -n 1p
+//! #> <!DOCTYPE html>
+//! ```
 
 use http_engine::Server;
 use http_files::Files;

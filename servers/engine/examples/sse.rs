@@ -1,10 +1,13 @@
 //! Server-sent events: what is posted reaches every open page. One event loop serves thousands of them.
 //!
 //! ```sh
-//! cargo run --example sse -- 127.0.0.1:8080     # open http://127.0.0.1:8080/ in two windows
-//! curl -N localhost:8080/events &
-//! curl -d "Hello, all" localhost:8080/events
+//! cargo run --example sse -- 127.0.0.1:8080 &
+//! #> sse at [127.0.0.1:8080]
+//! curl -isN localhost:8080/events &
+//! curl -s -d "Hello, all" localhost:8080/events     # the first curl prints "data: Hello, all"
 //! ```
+//!
+//! Or open http://localhost:8080/ in two windows of a browser.
 
 use http_engine::{Body, BodySender, Request, Response, RouteError, Router, Server, Status};
 use std::{

@@ -1,8 +1,12 @@
 //! Follows a file over HTTP, as `tail -f` does: its last lines, and then each line that is appended.
 //!
 //! ```sh
-//! cargo run --example tail -- /var/log/syslog 127.0.0.1:8080
-//! curl -N localhost:8080
+//! echo one >/tmp/log
+//! cargo run --example tail -- /tmp/log 127.0.0.1:8080 &
+//! #> tail at [127.0.0.1:8080]
+//! curl -sN localhost:8080/ &
+//! #> one
+//! echo two >>/tmp/log     # curl prints it too
 //! ```
 
 use http_engine::{Body, IntoResponse, Response, Server, Status};

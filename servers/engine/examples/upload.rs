@@ -2,8 +2,11 @@
 //! `GET /` is a page to upload files from.
 //!
 //! ```sh
-//! cargo run --example upload -- event-loop 127.0.0.1:8080 /tmp/uploads
-//! curl -T movie.mkv localhost:8080/
+//! mkdir -p /tmp/uploads
+//! cargo run --example upload -- event-loop 127.0.0.1:8080 /tmp/uploads &
+//! #> upload at [127.0.0.1:8080]
+//! curl -s -T Cargo.lock localhost:8080/
+//! cmp Cargo.lock /tmp/uploads/Cargo.lock
 //! ```
 
 use http_engine::{
