@@ -12,7 +12,7 @@
 //! | `GET /error_task` | with status 500: after a panic, a dropped reply or an error |
 //! | `GET /static/…` | with a file |
 //!
-//! [`App`] builds the handler of each worker: a router, and the middleware around it.
+//! [`App`] builds the handler of each worker: the router, which all workers share, and the middleware around it.
 
 mod echo;
 mod index;
@@ -29,7 +29,7 @@ pub use weather::{Url, WeatherSettings};
 use http_daemon::{Application, MakeHandler};
 use http_engine::{RouteError, Router, Stack, Status};
 use http_files::{Files, Root};
-use middleware::{ServedBy, ServerTiming};
+use middleware::{ServedBy, ServerTiming, StaticFiles};
 use problem::{Problem, Problems, handler};
 use std::{
     fmt, io,
@@ -54,17 +54,19 @@ impl Application for App {
         self.root.as_deref()
     }
 
-    /// Opens the document root and creates the weather cache, which all workers share. The returned function gives
-    /// each worker a router and middleware of its own.
+    /// Opens the document root, and creates the routes and the weather cache, which all workers share. The returned function
+    /// gives each worker files and middleware of its own.
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
         let name = self.name;
         let opened = root.zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
         let root = opened.transpose()?.map(Arc::new);
-        let weather = Arc::new(Weather::new(&self.weather));
-        router(root.clone(), Arc::clone(&weather))?;
+        let router = Arc::new(router(Arc::new(Weather::new(&self.weather)))?);
         Ok(Arc::new(move |worker| {
-            // The same routes as above, so they are valid.
-            let stack = Stack::new(router(root.clone(), Arc::clone(&weather)).unwrap_or_default());
+            let mut stack = Stack::new(Arc::clone(&router));
+            if let Some(root) = &root {
+                let files = Files::from_root(Arc::clone(root)).with_prefix("/static");
+                stack = stack.wrap(StaticFiles(files));
+            }
             let stack = stack.wrap(Problems).wrap(ServerTiming);
             Arc::new(stack.wrap(ServedBy(format!("{name}; worker={worker}"))))
         }))
@@ -77,10 +79,9 @@ impl fmt::Display for App {
     }
 }
 
-/// Creates the router of one worker. `weather` handles `/weather`. `root` is the directory whose files are served below
-/// `/static/`; with `None`, there are none.
-fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Result<Router, RouteError> {
-    let mut routes = Router::builder()
+/// Creates the routes. `weather` handles `/weather`.
+fn router(weather: Arc<Weather>) -> Result<Router, RouteError> {
+    Router::builder()
         .get("/", index::handle)
         .get("/hello", |_| "Hello, World!")
         .post("/echo", handler(echo::handle))
@@ -88,11 +89,8 @@ fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Result<Router, Rout
         .get("/io_task", handler(tasks::io_task))
         .get("/cpu_task", handler(tasks::cpu_task))
         .get("/error_task", handler(tasks::error_task))
-        .fallback(handler(|_| Err(Problem::new(Status::NOT_FOUND, "no such route; / lists all routes"))));
-    if let Some(root) = root {
-        routes = routes.prefix("/static", Files::from_root(root).with_prefix("/static"));
-    }
-    routes.build()
+        .fallback(handler(|_| Err(Problem::new(Status::NOT_FOUND, "no such route; / lists all routes"))))
+        .build()
 }
 
 /// Compiles the examples in the READMEs of the crates that this one uses.

@@ -1,6 +1,8 @@
-//! Middleware that adds a header to every response, also to the rejection of a request that never reached a handler.
+//! Middleware: two add a header to every response, also to the rejection of a request that never reached a handler; one serves
+//! files.
 
-use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
+use http_engine::{Admit, Handler, Middleware, Next, Rejected, Reply, Request, Response};
+use http_files::Files;
 use std::time::Duration;
 
 /// Middleware that adds `X-Served-By` to every response. The string is the header's value: it names the server and the
@@ -45,4 +47,24 @@ impl Middleware for ServerTiming {
 /// Adds `Server-Timing: app;dur=…` with `duration` in milliseconds.
 fn with_timing(response: Response, duration: Duration) -> Response {
     response.append_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
+}
+
+/// Middleware that serves the paths `/static` and below from files, which must have the prefix `/static`. Each worker has its
+/// own, because [`Files`] has a lock; all workers share the routes.
+pub(crate) struct StaticFiles(pub(crate) Files);
+
+impl StaticFiles {
+    fn serves(request: &Request<'_>) -> bool {
+        request.path_bytes().strip_prefix(b"/static").is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    }
+}
+
+impl Middleware for StaticFiles {
+    fn admit(&self, head: &Request<'_>, next: Next<'_>) -> Admit {
+        if StaticFiles::serves(head) { self.0.admit(head) } else { next.admit(head) }
+    }
+
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        if StaticFiles::serves(request) { self.0.handle(request) } else { next.run(request) }
+    }
 }
