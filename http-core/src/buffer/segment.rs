@@ -26,6 +26,15 @@ pub struct FileSlice {
     pub len: u64,
 }
 
+/// Parts are equal if they share the open file and are the same range of it.
+impl PartialEq for FileSlice {
+    fn eq(&self, other: &FileSlice) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && (self.offset, self.len) == (other.offset, other.len)
+    }
+}
+
+impl Eq for FileSlice {}
+
 /// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is
 /// sent, or when the connection closes before.
 ///
@@ -78,6 +87,13 @@ pub(crate) enum Segment {
 }
 
 impl Segment {
+    /// Returns a segment of all these bytes.
+    #[inline]
+    pub(crate) fn owned(bytes: Vec<u8>) -> Segment {
+        let all = 0..bytes.len();
+        Segment::Owned(bytes, all)
+    }
+
     /// Returns whether this is a [`Segment::End`].
     pub(super) fn is_end(&self) -> bool {
         matches!(self, Segment::End { .. })

@@ -254,21 +254,34 @@ impl SendQueue {
             }
             return Transmit::Pending;
         }
-        if !matches!(pulled, Ok(Pulled::Bytes(_))) {
+        if !matches!(pulled, Ok(Pulled::Bytes(_) | Pulled::File(..))) {
             self.segments.pop_front();
             self.streams -= 1;
         }
         match pulled {
             Err(error) => return Transmit::Broken(error),
             Ok(Pulled::Bytes(bytes) | Pulled::Last(bytes)) if !bytes.is_empty() => {
-                self.pending += bytes.len() as u64;
-                let all = 0..bytes.len();
-                self.segments.push_front(Segment::Owned(bytes, all));
+                self.push_front(Segment::owned(bytes));
+            }
+            Ok(Pulled::File(before, slice, after)) => {
+                self.push_front(Segment::Static(after));
+                self.push_front(Segment::File(slice));
+                self.push_front(Segment::owned(before));
             }
             // The stream may leave an `End` at the front: remove it.
             Ok(_) => self.sent(0),
         }
         self.transmit()
+    }
+
+    /// Queues a segment before all others. Does nothing if it is empty.
+    fn push_front(&mut self, segment: Segment) {
+        let len = segment.remaining();
+        if len > 0 {
+            // The length of a part of a file is what the application says.
+            self.pending = self.pending.saturating_add(len);
+            self.segments.push_front(segment);
+        }
     }
 
     /// Returns the bytes in memory at the front, up to the first file or stream. The front must be bytes in memory.
@@ -369,8 +382,8 @@ mod tests {
         },
     };
 
-    /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
-    /// `<pending>`, an error as its text.
+    /// Sends everything, `step` bytes at a time, and returns it. Each byte of a file is the last digit of its offset. A
+    /// pending stream appears as `<pending>`, an error as its text.
     fn drain(queue: &mut SendQueue, step: usize) -> String {
         let mut all = String::new();
         loop {
@@ -382,8 +395,9 @@ mod tests {
                     continue;
                 }
                 Transmit::File { slice, .. } => {
-                    all += &format!("<{}+{}>", slice.offset, slice.len);
-                    step.min(slice.len as usize)
+                    let count = step.min(slice.len as usize);
+                    all.extend((slice.offset..).take(count).map(|at| char::from(b'0' + (at % 10) as u8)));
+                    count
                 }
                 Transmit::Bytes { slices, .. } => {
                     let bytes: Vec<u8> =
@@ -447,21 +461,24 @@ mod tests {
         assert_eq!((slices.len(), &slices[0][..], more), (1, &b"headbody"[..], false));
     }
 
+    fn file_slice(offset: u64, len: u64) -> FileSlice {
+        FileSlice { file: Arc::new(File::open("/dev/null").expect("/dev/null")), offset, len }
+    }
+
     #[test]
     fn a_file_is_sent_alone_and_in_parts() {
-        let file = Arc::new(File::open("/dev/null").expect("/dev/null"));
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
-        queue.push(Segment::File(FileSlice { file: file.clone(), offset: 5, len: 10 }));
-        queue.push(Segment::File(FileSlice { file, offset: 0, len: 0 }));
+        queue.push(Segment::File(file_slice(5, 10)));
+        queue.push(Segment::File(file_slice(0, 0)));
         queue.write(|text| text.extend_from_slice(b"next"));
         assert!(matches!(queue.transmit(), Transmit::Bytes { more: true, .. }));
-        assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
+        assert_eq!(drain(&mut queue, 6), "head5678901234next");
     }
 
     /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and
-    /// with `.` if it ends; `!` is an error, and `panic` a panic. What follows `#` is the name of a trailer. Dropping
-    /// the source panics.
+    /// with `.` if it ends; `!` is an error, and `panic` a panic. Part of a file follows a `/` as `offset+len`. What
+    /// follows `#` is the name of a trailer. Dropping the source panics.
     struct Script {
         words: std::str::Split<'static, char>,
         trailer: Option<&'static str>,
@@ -472,11 +489,16 @@ mod tests {
     impl ChunkSource for Script {
         fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
             let word = self.words.next().expect("a call after the end of the stream");
+            let (word, part) = word.split_once('/').map_or((word, None), |(word, part)| (word, Some(part)));
             let text = word.trim_end_matches(['?', '.']);
             match text {
                 "!" => return Err(io::ErrorKind::Other.into()),
                 "panic" => resume_unwind(Box::new(PanicOnDrop(2))),
                 _ => chunk.extend_from_slice(text.as_bytes()),
+            }
+            if let Some((offset, len)) = part.and_then(|part| part.split_once('+')) {
+                let number = |text: &str| text.parse().expect("a number");
+                return Ok(Chunk::File(file_slice(number(offset), number(len))));
             }
             Ok(match word.as_bytes().last() {
                 Some(b'?') => Chunk::Pending,
@@ -549,6 +571,50 @@ mod tests {
         check_stream("one a .", Exact(3), "one<the body is longer than its stated length>");
         check_stream("one three .", Exact(10), "onethree<the body ends 2 bytes before its stated length>");
         check_stream("one three.", Exact(9), "one<the body ends 1 bytes before its stated length>");
+    }
+
+    #[test]
+    fn a_stream_sends_parts_of_files_between_chunks() {
+        use BodyLength::{Chunked, Exact, UntilClose};
+        let alternating = "one /5+3 ? two/8+12 /0+1 ? .";
+        let chunks = [
+            "3\r\none\r\n3\r\n567\r\n<pending>3\r\ntwo\r\nc\r\n890123456789\r\n",
+            "1\r\n0\r\n<pending>0\r\n\r\n",
+        ];
+        check_stream(alternating, Chunked, &chunks.concat());
+        for length in [UntilClose, Exact(22)] {
+            check_stream(alternating, length, "one567<pending>two8901234567890<pending>");
+        }
+        check_stream("/5+3 !", Chunked, "3\r\n567\r\n<other error>");
+        check_stream("/5+3 .", Exact(2), "<the body is longer than its stated length>");
+        check_stream("one/5+3 .", Exact(5), "<the body is longer than its stated length>");
+        check_stream("/5+3 one .", Exact(3), "567<the body is longer than its stated length>");
+        check_stream("/5+3 .", Exact(4), "567<the body ends 1 bytes before its stated length>");
+        check_stream("one/0+18446744073709551615 .", Exact(9), "<the body is longer than its stated length>");
+        for length in [Chunked, UntilClose, Exact(0), Exact(3)] {
+            check_stream("/5+0 .", length, "<Chunk::File without data>");
+            check_stream("one/5+0 .", length, "<Chunk::File without data>");
+        }
+    }
+
+    #[test]
+    fn the_next_chunk_follows_when_the_part_of_a_file_is_sent() {
+        let mut queue = SendQueue::default();
+        let _failures = push_stream(&mut queue, "one/5+10 !", BodyLength::Chunked);
+        let Transmit::Bytes { slices, more: true } = queue.transmit() else { panic!("bytes") };
+        assert_eq!(slices.concat(), b"3\r\none\r\na\r\n");
+        queue.sent(11);
+        assert_eq!(queue.pending(), 12);
+        for len in (1..=10).rev() {
+            let Transmit::File { slice, more: true } = queue.transmit() else { panic!("part of a file") };
+            assert_eq!(*slice, FileSlice { file: slice.file.clone(), offset: 15 - len, len });
+            queue.sent(1);
+        }
+        let Transmit::Bytes { slices, more: false } = queue.transmit() else { panic!("bytes") };
+        assert_eq!(slices.concat(), b"\r\n");
+        queue.sent(2);
+        assert_eq!((queue.pending(), queue.total_sent()), (0, 23));
+        assert!(matches!(queue.transmit(), Transmit::Broken(_)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! It never sends more bytes than the head has announced, and no trailers that could change the meaning of the message.
 
+use super::segment::FileSlice;
 use crate::{
     codec::{chunked, framing::BodyLength},
     types::{
@@ -66,11 +67,53 @@ const NOT_IN_TRAILERS: [&str; 25] = [
 /// assert_eq!(chunk, b"3\n");
 /// # Ok::<(), io::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Chunk {
     /// More bytes may follow at once. The call must have appended at least one byte.
     Data,
+    /// This part of a file, at least one byte, and then more bytes may follow at once. The engine sends the part as it
+    /// sends a [`Body::File`](crate::Body::File), without copying it to user space, and asks for the next chunk when the
+    /// part is sent. If the file has become shorter or cannot be read, the engine logs that, closes the connection and
+    /// drops the source, without a call of [`failed`](ChunkSource::failed).
+    ///
+    /// ```
+    /// use http_core::{Chunk, ChunkSource, FileSlice};
+    /// use std::{
+    ///     io,
+    ///     sync::mpsc::{Receiver, Sender, TryRecvError},
+    ///     task::Waker,
+    /// };
+    ///
+    /// /// Sends the parts of a file that another thread has read ahead, so that the event loop does not wait for the
+    /// /// disk.
+    /// struct ReadAhead {
+    ///     length: u64,
+    ///     /// The thread calls the waker after each part, and at the end.
+    ///     waker: Sender<Waker>,
+    ///     parts: Receiver<FileSlice>,
+    /// }
+    ///
+    /// impl ChunkSource for ReadAhead {
+    ///     fn length(&self) -> Option<u64> {
+    ///         Some(self.length)
+    ///     }
+    ///
+    ///     fn start(&mut self, waker: Waker) {
+    ///         // If the thread has failed, the body ends before its length, and the connection closes.
+    ///         let _ = self.waker.send(waker);
+    ///     }
+    ///
+    ///     fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+    ///         Ok(match self.parts.try_recv() {
+    ///             Ok(part) => Chunk::File(part),
+    ///             Err(TryRecvError::Empty) => Chunk::Pending,
+    ///             Err(TryRecvError::Disconnected) => Chunk::End,
+    ///         })
+    ///     }
+    /// }
+    /// ```
+    File(FileSlice),
     /// The next bytes do not exist yet. The source calls its [`Waker`] when they do.
     Pending,
     /// Nothing: the body ends here.
@@ -175,6 +218,8 @@ pub(crate) struct Stream {
 pub(super) enum Pulled {
     /// The next bytes to send.
     Bytes(Vec<u8>),
+    /// The next bytes to send, perhaps none, then part of a file, then more bytes, perhaps none.
+    File(Vec<u8>, FileSlice, &'static [u8]),
     /// Nothing: the next bytes do not exist yet.
     Pending,
     /// The last bytes to send, perhaps none.
@@ -204,12 +249,17 @@ impl Stream {
         let Some(source) = self.source.get_mut() else { return Ok(Pulled::Last(Vec::new())) };
         self.chunk.clear();
         let next = source.next_chunk(&mut self.chunk)?;
-        if next == Chunk::Data && self.chunk.is_empty() {
+        let in_file = match &next {
             // Asking again at once could go on for ever.
-            return Err(io::Error::other("Chunk::Data without data"));
-        }
+            Chunk::Data if self.chunk.is_empty() => return Err(io::Error::other("Chunk::Data without data")),
+            Chunk::File(FileSlice { len: 0, .. }) => {
+                return Err(io::Error::other("Chunk::File without data"));
+            }
+            Chunk::File(slice) => slice.len,
+            _ => 0,
+        };
         if let BodyLength::Exact(left) = &mut self.length {
-            let rest = left.checked_sub(self.chunk.len() as u64);
+            let rest = left.checked_sub(self.chunk.len() as u64).and_then(|rest| rest.checked_sub(in_file));
             *left = rest.ok_or_else(|| io::Error::other("the body is longer than its stated length"))?;
             if next == Chunk::End && *left > 0 {
                 let error = format!("the body ends {left} bytes before its stated length");
@@ -232,6 +282,11 @@ impl Stream {
                 }
                 Ok(Pulled::Last(bytes))
             }
+            Chunk::File(slice) if self.length == BodyLength::Chunked => {
+                chunked::encode_size(slice.len, &mut bytes);
+                Ok(Pulled::File(bytes, slice, chunked::CHUNK_END))
+            }
+            Chunk::File(slice) => Ok(Pulled::File(bytes, slice, &[])),
             _ if bytes.is_empty() => {
                 // The wait may be long, and many streams may wait.
                 self.chunk = Vec::new();

@@ -9,6 +9,9 @@ use crate::types::{chars, error::ParseError, limits::Limits};
 /// The maximum number of hexadecimal digits of a chunk size, leading zeros included: those of a 64-bit number.
 const MAX_SIZE_DIGITS: u8 = 16;
 
+/// The bytes after the data of a chunk.
+pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+
 /// What the decoder expects next. The phases from `TrailerStart` on follow the last chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ChunkPhase {
@@ -213,11 +216,16 @@ impl ChunkedDecoder {
 
 /// Appends `chunk`, which must not be empty, to `out` in the chunked coding.
 pub(crate) fn encode_chunk(chunk: &[u8], out: &mut Vec<u8>) {
+    encode_size(chunk.len() as u64, out);
+    out.extend_from_slice(chunk);
+    out.extend_from_slice(CHUNK_END);
+}
+
+/// Appends the line before the data of a chunk of `size` bytes. [`CHUNK_END`] must follow the data.
+pub(crate) fn encode_size(size: u64, out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to a vector cannot fail.
-    let _ = write!(out, "{:x}\r\n", chunk.len());
-    out.extend_from_slice(chunk);
-    out.extend_from_slice(b"\r\n");
+    let _ = write!(out, "{size:x}\r\n");
 }
 
 /// Appends the last chunk and `trailers`, which are lines with their CRLF.

@@ -203,10 +203,7 @@ impl Body {
         match self {
             Body::Empty => {}
             Body::Static(bytes) => out.push(Segment::Static(bytes)),
-            Body::Bytes(bytes) => {
-                let all = 0..bytes.len();
-                out.push(Segment::Owned(bytes, all));
-            }
+            Body::Bytes(bytes) => out.push(Segment::owned(bytes)),
             Body::Shared(bytes, range) => out.push(Segment::Shared(bytes, range)),
             Body::File(slice) => out.push(Segment::File(slice)),
             Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, length)),

@@ -364,7 +364,7 @@ mod tests {
             let (sender, mut source) = channel(8);
             sender.try_send("a").expect("room");
             end(sender);
-            assert_eq!(take(&mut source), (Ok(first), b"a".to_vec()));
+            assert_eq!(take(&mut source), (Ok(first.clone()), b"a".to_vec()));
             if first != Chunk::End {
                 assert_eq!(take(&mut source), (last.map_err(str::to_owned), Vec::new()));
             }

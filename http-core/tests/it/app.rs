@@ -25,6 +25,7 @@ pub fn echo(request: &Request<'_>) -> AppReply {
     let line = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
     let body = match request.path() {
         "/stream" => Body::Stream(Box::new(Chunks(vec![b"three and more", b"two", b"one"]))),
+        "/stream-file" => Body::Stream(Box::new(Chunks(vec![b"two", b"file", b"one"]))),
         "/live" => Body::Stream(Box::new(Chunks(vec![b"two", b"pending", b"pending", b"one"]))),
         "/broken" => Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))),
         "/file" => Body::File(some_file()),
@@ -59,8 +60,8 @@ fn some_file() -> FileSlice {
     FileSlice { file: FILE.clone(), offset: 3, len: 100 }
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error, and `pending` a chunk that does not
-/// exist yet.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, `pending` a chunk that does not exist yet,
+/// and `file` part of a file.
 pub struct Chunks(pub Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {
@@ -69,6 +70,7 @@ impl ChunkSource for Chunks {
         match next {
             b"error" => Err(io::ErrorKind::Other.into()),
             b"pending" => Ok(Chunk::Pending),
+            b"file" => Ok(Chunk::File(some_file())),
             _ => {
                 chunk.extend_from_slice(next);
                 Ok(Chunk::Data)

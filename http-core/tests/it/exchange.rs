@@ -120,6 +120,7 @@ fn head_204_and_304_have_no_body() {
     one("HEAD /big", "200 keep-alive length=6000 body=0");
     one("HEAD /file", "200 keep-alive length=100 body=0");
     one("HEAD /stream", "200 keep-alive chunked body=0");
+    one("HEAD /stream-file", "200 keep-alive chunked body=0");
     one("GET /none", "204 keep-alive no-body body=0");
     one("GET /same", "304 keep-alive no-body body=0");
     one("HEAD /none", "204 keep-alive no-body body=0");
@@ -144,16 +145,18 @@ fn the_rejection_of_a_head_has_no_body() {
 
 #[test]
 fn streams_are_chunked_or_end_with_the_connection() {
-    let whole = "200 keep-alive chunked body=20";
-    let two = [get("/stream"), get("/a")].concat();
-    let responses = [whole, "200 keep-alive length=7 body=7"];
-    // The request behind a stream waits for its end.
-    check(&[Send(&two), End], "receive request flush request flush receive ClientClosed", &responses);
-    // HTTP/1.0 has no chunked coding: the end of the connection ends the body.
-    let old = "200 close until-close body=20";
-    check(&[Send(&request("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
-    let kept = request("GET /stream", "1.0", "Connection: keep-alive\r\n");
-    check(&[Send(&kept), End], "receive request flush shutdown receive Done", &[old]);
+    for (line, len) in [("GET /stream", 20), ("GET /stream-file", 106)] {
+        let whole = format!("200 keep-alive chunked body={len}");
+        let two = request(line, "1.1", "") + &get("/a");
+        let responses = [&whole, "200 keep-alive length=7 body=7"];
+        // The request behind a stream waits for its end.
+        check(&[Send(&two), End], "receive request flush request flush receive ClientClosed", &responses);
+        // HTTP/1.0 has no chunked coding: the end of the connection ends the body.
+        let old = format!("200 close until-close body={len}");
+        check(&[Send(&request(line, "1.0", "")), End], "receive request flush Done", &[&old]);
+        let kept = request(line, "1.0", "Connection: keep-alive\r\n");
+        check(&[Send(&kept), End], "receive request flush shutdown receive Done", &[&old]);
+    }
 }
 
 /// The body of the second response has 3 bytes, and the first one's is not known when the second request arrives.

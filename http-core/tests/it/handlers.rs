@@ -59,10 +59,12 @@ impl Handler for Kinds {
             "/offload-panics" => Reply::offload(|| -> Response { resume_unwind(Box::new("on purpose")) }),
             "/deferred-panics" => Reply::deferred(|_| resume_unwind(Box::new("on purpose"))),
             "/interim" => Response::new(Status::new(103)).into(),
-            "/file" => file(1, 7),
-            "/short-file" => file(0, 1 << 30),
+            "/file" => Response::text(file(1, 7)).into(),
+            "/short-file" => Response::text(file(0, 1 << 30)).into(),
             "/parts" => Response::text(Body::Parts(vec!["one ".into(), "two".into()])).into(),
             "/stream" => stream("one two three."),
+            "/stream-file" => stream("one 1+7 two? 2+3 ."),
+            "/stream-short-file" => stream("one 0+1073741824 ."),
             "/pending" => stream("one? two? ."),
             "/silent" => stream("one? #"),
             "/deaf" => stream("one? -"),
@@ -159,15 +161,16 @@ fn channel(end: fn(BodySender)) -> Reply {
     Response::text(body).into()
 }
 
-/// Returns a response with a part of this crate's manifest, which begins with `[package]`.
-fn file(offset: u64, len: u64) -> Reply {
+/// Returns a part of this crate's manifest, which begins with `[package]`.
+fn file(offset: u64, len: u64) -> FileSlice {
     let file =
         Arc::new(File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("the manifest"));
-    Response::new(Status::OK).with_body(FileSlice { file, offset, len }).into()
+    FileSlice { file, offset, len }
 }
 
 /// A source whose calls return the words of a text in order. After a word with `?` at its end, the source waits. A word
-/// with `.` at its end is the last one. `#` keeps the waker and never calls it, `-` drops it; `!` is an error.
+/// with `.` at its end is the last one. `1+7` is the 7 bytes of a file from offset 1 on. `#` keeps the waker and never calls it,
+/// `-` drops it; `!` is an error.
 struct Script {
     results: std::str::Split<'static, char>,
     waker: Option<Waker>,
@@ -180,6 +183,10 @@ impl ChunkSource for Script {
 
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         let word = self.results.next().unwrap_or("#");
+        if let Some((offset, len)) = word.split_once('+') {
+            let number = |text: &str| text.parse().expect("a number");
+            return Ok(Chunk::File(file(number(offset), number(len))));
+        }
         match word {
             "!" => return Err(io::Error::other("the disk is on fire")),
             "panic" => resume_unwind(Box::new("on purpose")),
@@ -245,6 +252,8 @@ fn collects_every_kind_of_body() {
         ("/short-file", "200 [failed to fill whole buffer]"),
         ("/parts", "200 one two"),
         ("/stream", "200 onetwothree"),
+        ("/stream-file", "200 onepackagetwoack"),
+        ("/stream-short-file", "200 one[failed to fill whole buffer]"),
         ("/pending", "200 onetwo"),
         ("/reader", "200 read"),
         ("/known-reader", "200 read"),

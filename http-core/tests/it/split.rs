@@ -166,6 +166,7 @@ const TARGETS: &[&str] = &[
     "/receive",
     "/receive",
     "/stream",
+    "/stream-file",
     "/file",
     "/big",
     "/parts",
