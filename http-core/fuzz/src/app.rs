@@ -76,6 +76,10 @@ fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
             Body::Stream(Box::new(Chunks(vec![b"two", b"three and more", b"one"]))),
             b"onethree and moretwo".to_vec(),
         ),
+        "/stream-file" => (
+            Body::Stream(Box::new(Chunks(vec![b"two", b"file", b"one"]))),
+            [b"one", &file_bytes(7, 100)[..], b"two"].concat(),
+        ),
         "/broken" => (Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))), b"one".to_vec()),
         "/file" => (Body::File(file(3, 5_000)), file_bytes(3, 5_000)),
         "/big" => (Body::Shared(BIG.clone(), 10..6_010), BIG[10..6_010].to_vec()),
@@ -108,16 +112,19 @@ pub fn file_bytes(offset: u64, len: u64) -> Vec<u8> {
     (offset..offset + len).map(|at| (at % 251) as u8).collect()
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, and `file` part of a file.
 struct Chunks(Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         let Some(next) = self.0.pop() else { return Ok(Chunk::End) };
-        if next == b"error" {
-            return Err(io::ErrorKind::Other.into());
+        match next {
+            b"error" => Err(io::ErrorKind::Other.into()),
+            b"file" => Ok(Chunk::File(file(7, 100))),
+            _ => {
+                chunk.extend_from_slice(next);
+                Ok(Chunk::Data)
+            }
         }
-        chunk.extend_from_slice(next);
-        Ok(Chunk::Data)
     }
 }
