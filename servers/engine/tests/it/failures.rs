@@ -101,6 +101,8 @@ http_testing::both_engines! {
             ("/dropped", Some(500), dropped("/dropped")),
             ("/dropped-elsewhere", Some(500), dropped("/dropped-elsewhere")),
             ("/fails-short", None, file("the file has become shorter")),
+            ("/fails-in-stream", None, file("the file has become shorter")),
+            ("/fails-to-send-file", None, source("/fails-to-send-file", "Chunk::File without data")),
             ("/fails-unreadable", None, file("invalid argument")),
             ("/fails-header", Some(500), invalid("/fails-header", forged)),
             ("/fails-length", Some(500), invalid("/fails-length", "header \"Content-Length\": is 7, but the body has 5 bytes")),

@@ -112,8 +112,13 @@ pub fn failing_reply(path: &str) -> Option<Reply> {
         "/fails" => broken().into(),
         "/fails-late" => Reply::offload(broken),
         "/fails-to-send" => Response::text(stream(|_| Ok(Chunk::Data))).into(),
-        "/fails-short" => file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).into(),
-        "/fails-unreadable" => file("/dev/null").into(),
+        "/fails-short" => Response::bytes(file(MANIFEST)).into(),
+        "/fails-unreadable" => Response::bytes(file("/dev/null")).into(),
+        "/fails-in-stream" => Response::bytes(stream(|_| Ok(Chunk::File(file(MANIFEST))))).into(),
+        "/fails-to-send-file" => {
+            let empty = |_: &mut Vec<u8>| Ok(Chunk::File(FileSlice { len: 0, ..file(MANIFEST) }));
+            Response::bytes(stream(empty)).into()
+        }
         "/fails-header" => text.with_header("X-Forged", "a\r\nSet-Cookie: b").into(),
         "/fails-length" => text.with_content_length(7).into(),
         "/fails-status" => text.with_status(Status::new(102)).into(),
@@ -121,8 +126,10 @@ pub fn failing_reply(path: &str) -> Option<Reply> {
     })
 }
 
-/// Returns a response whose body is a part of a file, far behind its end.
-fn file(path: &str) -> Response {
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+/// Returns a part of a file, far behind its end.
+fn file(path: &str) -> FileSlice {
     let file = Arc::new(File::open(path).expect("a file"));
-    Response::bytes(Body::File(FileSlice { file, offset: 1 << 40, len: 10 }))
+    FileSlice { file, offset: 1 << 40, len: 10 }
 }

@@ -1,7 +1,7 @@
 //! Sources of streams: one that the test feeds from its own thread, and those that a function makes.
 
 use crate::client::TIMEOUT;
-use http_engine::{Body, Chunk, ChunkSource, Response};
+use http_engine::{Body, Chunk, ChunkSource, FileSlice, Response};
 use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
@@ -39,14 +39,14 @@ pub fn stream_with_start(
 
 /// Sends what its [`Feed`] passes on.
 struct FedSource {
-    chunks: Receiver<&'static str>,
+    chunks: Receiver<(&'static str, Chunk)>,
     wakers: Sender<Waker>,
     _dropped: Sender<()>,
 }
 
 /// The test's end of a stream.
 pub struct Feed {
-    chunks: Option<Sender<&'static str>>,
+    chunks: Option<Sender<(&'static str, Chunk)>>,
     wakers: Receiver<Waker>,
     waker: Option<Waker>,
     dropped: Receiver<()>,
@@ -69,19 +69,30 @@ impl ChunkSource for FedSource {
 
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         match self.chunks.try_recv() {
-            Ok(text) => chunk.extend_from_slice(text.as_bytes()),
-            Err(TryRecvError::Empty) => return Ok(Chunk::Pending),
-            Err(TryRecvError::Disconnected) => return Ok(Chunk::End),
+            Ok((text, next)) => {
+                chunk.extend_from_slice(text.as_bytes());
+                Ok(next)
+            }
+            Err(TryRecvError::Empty) => Ok(Chunk::Pending),
+            Err(TryRecvError::Disconnected) => Ok(Chunk::End),
         }
-        Ok(Chunk::Data)
     }
 }
 
 impl Feed {
     /// Sends a chunk.
     pub fn send(&mut self, chunk: &'static str) {
+        self.pass_on(chunk, Chunk::Data);
+    }
+
+    /// Sends part of a file.
+    pub fn send_file(&mut self, slice: FileSlice) {
+        self.pass_on("", Chunk::File(slice));
+    }
+
+    fn pass_on(&mut self, text: &'static str, next: Chunk) {
         let chunks = self.chunks.as_ref().expect("the stream has not ended");
-        chunks.send(chunk).expect("the source still exists");
+        chunks.send((text, next)).expect("the source still exists");
         self.wake();
     }
 

@@ -6,7 +6,11 @@ use crate::{
     faults::Event,
     server::settings,
 };
-use std::time::Duration;
+use http_engine::FileSlice;
+use std::{io::Write, sync::Arc, time::Duration};
+
+/// More bytes than an engine sends in one turn, and than the kernel takes for a client that reads nothing.
+const FILE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Waits until a response has arrived up to this chunk. Reads nothing of it.
 fn await_chunk(client: &Client, text: &str) {
@@ -37,6 +41,39 @@ http_testing::both_engines! {
         other_feed.end();
         assert_eq!(half_closed.response().text(), "one");
         half_closed.expect_eof();
+    }
+
+    /// The event loop has one worker, which serves another client while this one reads nothing.
+    fn parts_of_a_file_are_sent_between_chunks(engine: Engine) {
+        let app = TestApp::start(engine, settings_with(|settings| settings.workers = 1));
+        let bytes: Vec<u8> = (b'0'..=b'9').cycle().take(FILE_BYTES).collect();
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&bytes).expect("room on the disk");
+        let file = Arc::new(file);
+        let part = |offset, len| FileSlice { file: file.clone(), offset, len };
+        let (slow, fast) = (Client::connect_with_small_buffer(app.server.address), app.connect());
+        for (mut client, version, end) in [(slow, "HTTP/1.1", "\r\n"), (fast, "HTTP/1.0", "")] {
+            let request = get("/stream").replace("HTTP/1.1", version);
+            client.send(&request);
+            let mut feed = app.feed();
+            feed.send("one");
+            client.await_bytes(&format!("one{end}"));
+            feed.send_file(part(4, 5));
+            client.await_bytes(&format!("45678{end}"));
+            feed.send_file(part(0, FILE_BYTES as u64));
+            feed.send("two");
+            feed.send_file(part(3, 1));
+            feed.end();
+            check_open(&mut app.connect(), "/open");
+            let body = client.response_to(&request).body;
+            assert!(body == [b"one45678", &bytes[..], b"two3"].concat(), "{} bytes", body.len());
+            feed.await_drop();
+            if version == "HTTP/1.1" {
+                check_open(&mut client, "/open");
+            } else {
+                client.expect_eof();
+            }
+        }
     }
 
     fn a_request_behind_a_stream_waits_for_its_end(engine: Engine) {
