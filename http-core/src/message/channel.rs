@@ -199,7 +199,7 @@ impl BodySender {
     /// Returns whether the body is no longer wanted: the client has left (after a reset, a hang-up or a failed write;
     /// see [`CancellationToken`]), the request has the method HEAD, or the server has shut down.
     pub fn is_closed(&self) -> bool {
-        self.channel.token.is_cancelled()
+        self.channel.state().is_closed
     }
 
     /// Calls `f` once when the body is no longer wanted, at once if that is so already. Drops `f` without a call when
@@ -305,7 +305,10 @@ impl Drop for ChannelSource {
 mod tests {
     use super::*;
     use std::{
-        sync::atomic::{AtomicU32, Ordering},
+        sync::{
+            atomic::{AtomicU32, Ordering},
+            mpsc,
+        },
         task::Wake,
         thread,
     };
@@ -389,5 +392,27 @@ mod tests {
         assert_eq!(take(&mut source).1, b"bc");
         sender.finish();
         check(2);
+    }
+
+    #[test]
+    fn a_body_to_which_nothing_can_be_sent_is_closed() {
+        /// A waker that tries to send when it is dropped, while the source is being dropped.
+        struct LateSender(BodySender, mpsc::Sender<(Result<(), SendError>, bool)>);
+
+        impl Wake for LateSender {
+            fn wake(self: Arc<Self>) {}
+        }
+
+        impl Drop for LateSender {
+            fn drop(&mut self) {
+                let _ = self.1.send((self.0.try_send("a"), self.0.is_closed()));
+            }
+        }
+
+        let (sender, mut source) = channel(8);
+        let (seen, outcome) = mpsc::channel();
+        source.start(Arc::new(LateSender(sender, seen)).into());
+        drop(source);
+        assert_eq!(outcome.recv(), Ok((Err(SendError::Closed(b"a".to_vec())), true)));
     }
 }
