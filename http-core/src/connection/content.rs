@@ -126,7 +126,9 @@ impl Connection {
             State::AwaitingReply { framing, content: Content::Arriving { .. }, .. } => {
                 DiscardedBody::new(framing.body, limits, now)
             }
-            State::Receiving(content) => DiscardedBody::rest_of(content, limits, now),
+            State::Receiving(content) if !content.awaits_continue => {
+                DiscardedBody::rest_of(content, limits, now)
+            }
             _ => return None,
         };
         discarded.ok().map(Box::new)

@@ -5,7 +5,13 @@ use crate::{
     drive::Drive,
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
 };
-use http_core::{Admit, Config, Limits, Rejection, Request};
+use http_core::{
+    Admit, Buffers, Clock, Config, Connection, Limits, Rejection, Request, Response, Step, Transmit,
+};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 fn admit(head: &Request<'_>) -> Admit {
     match head.path() {
@@ -169,6 +175,38 @@ fn an_early_response_drops_the_rest() {
             &[TWO],
         );
     }
+}
+
+/// Receives a head, and requests the content piece by piece.
+fn request_content(head: &str) -> (Connection, Buffers, Clock) {
+    let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+    let mut conn = Connection::new(Arc::default(), clock.now());
+    let mut buffers = Buffers::default();
+    buffers.input.extend(head.as_bytes());
+    assert_eq!(conn.poll(&mut buffers.input, &mut buffers.out, clock.now()), Step::Head);
+    conn.admit(Admit::AtHead);
+    assert_eq!(conn.poll(&mut buffers.input, &mut buffers.out, clock.now()), Step::Request);
+    assert_eq!(conn.receive_content(clock.now()), Ok(true));
+    (conn, buffers, clock)
+}
+
+/// RFC 9110 §10.1.1: a client that gets no 100 may send the content or the next request.
+#[test]
+fn a_response_in_place_of_a_100_closes_the_connection() {
+    let check = |headers: &str, has_polled: bool, expected: &str| {
+        let (mut conn, Buffers { mut input, mut out }, clock) = request_content(&head(headers));
+        if has_polled {
+            conn.poll(&mut input, &mut out, clock.now());
+        }
+        conn.respond(Response::text(""), &mut out, &clock).expect("a response is due");
+        let Transmit::Bytes { slices, .. } = out.transmit() else { panic!("nothing to send") };
+        let sent = String::from_utf8_lossy(&slices.concat()).into_owned();
+        assert!(sent.contains(&format!("\r\nConnection: {expected}\r\n")), "{headers}: {sent}");
+    };
+    check(FIVE, false, "keep-alive");
+    check(EXPECT, false, "close");
+    // The 100 is queued.
+    check(EXPECT, true, "keep-alive");
 }
 
 #[test]
