@@ -6,7 +6,7 @@ use crate::{
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
 };
 use http_core::{
-    Admit, Buffers, Clock, Config, Connection, Limits, Rejection, Request, Response, Step, Transmit,
+    Admit, Buffers, Clock, Config, Connection, Limits, Rejection, Request, Response, Status, Step, Transmit,
 };
 use std::{
     sync::Arc,
@@ -207,6 +207,14 @@ fn a_response_in_place_of_a_100_closes_the_connection() {
     check(EXPECT, false, "close");
     // The 100 is queued.
     check(EXPECT, true, "keep-alive");
+}
+
+#[test]
+fn a_response_within_content_has_a_body() {
+    let (conn, ..) = request_content(&head(FIVE));
+    assert!(conn.sends_body(Status::OK) && !conn.sends_body(Status::NO_CONTENT));
+    let (conn, ..) = request_content(&head(FIVE).replace("POST", "HEAD"));
+    assert!(!conn.sends_body(Status::OK));
 }
 
 #[test]
