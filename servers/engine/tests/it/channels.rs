@@ -338,6 +338,16 @@ http_testing::both_engines! {
         });
     }
 
+    fn of_many_readers_at_once_as_many_read_as_there_are_threads(engine: Engine) {
+        let streaming = Streaming::start(engine, settings_with(|settings| settings.streaming_threads = 8));
+        let clients: Vec<Client> = (0..9).map(|_| streaming.request("/blocked")).collect();
+        clients.iter().for_each(Client::await_status_line);
+        streaming.blocked.try_iter().for_each(drop);
+        let mut statuses: Vec<u16> = clients.into_iter().map(|mut client| client.response().status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [&[200; 8][..], &[503]].concat());
+    }
+
     /// The thread of the reader cannot be interrupted. Everything else ends.
     fn stop_does_not_wait_for_a_reader_that_blocks(engine: Engine) {
         let streaming = Streaming::start(engine, settings());

@@ -5,7 +5,7 @@
 
 use crate::{
     app::settings_with,
-    client::{Client, TIMEOUT, get},
+    client::{Client, TIMEOUT, get, wait_for},
     content::{CHUNKED, EXPECT, FIVE, post},
     faults::fail,
     server::{InProcessServer, settings},
@@ -504,6 +504,17 @@ http_testing::both_engines! {
         let mut client = app.send(post("/read/step", FIVE) + "abcde");
         app.permit.send(()).expect("a job");
         assert_eq!(client.response().text(), "5 abcde");
+    }
+
+    fn of_many_jobs_at_once_as_many_read_as_there_are_threads(engine: Engine) {
+        let app = TestServer::start(engine, settings_with(|settings| settings.streaming_threads = 8));
+        let clients: Vec<Client> = (0..9).map(|_| app.send(post("/read/step", FIVE) + "abcde")).collect();
+        (0..8).for_each(|_| app.expect(UploadEvent::Started));
+        wait_for("one response", || clients.iter().any(Client::has_received).then_some(()));
+        (0..8).for_each(|_| app.permit.send(()).expect("a job"));
+        let mut statuses: Vec<u16> = clients.into_iter().map(|mut client| client.response().status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [&[200; 8][..], &[503]].concat());
     }
 
     /// The thread that reads waits for the client when the grace period ends.
