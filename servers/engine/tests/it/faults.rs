@@ -112,6 +112,13 @@ pub fn failing_reply(path: &str) -> Option<Reply> {
         "/fails" => broken().into(),
         "/fails-late" => Reply::offload(broken),
         "/fails-to-send" => Response::text(stream(|_| Ok(Chunk::Data))).into(),
+        "/fails-sender" => {
+            let (sender, body) = Body::channel(1);
+            drop(sender);
+            Response::text(body).into()
+        }
+        "/fails-reader" => Response::text(Body::reader(FailingReader, None)).into(),
+        "/fails-reader-short" => Response::text(Body::reader(io::empty(), Some(2))).into(),
         "/fails-short" => Response::bytes(file(MANIFEST)).into(),
         "/fails-unreadable" => Response::bytes(file("/dev/null")).into(),
         "/fails-in-stream" => Response::bytes(stream(|_| Ok(Chunk::File(file(MANIFEST))))).into(),
@@ -124,6 +131,15 @@ pub fn failing_reply(path: &str) -> Option<Reply> {
         "/fails-status" => text.with_status(Status::new(102)).into(),
         _ => return None,
     })
+}
+
+/// A reader that fails at once.
+struct FailingReader;
+
+impl io::Read for FailingReader {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk is gone"))
+    }
 }
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
