@@ -15,19 +15,19 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// - the version is HTTP/1.1, and the reason printable ASCII;
 /// - one space stands before each header value, and nothing after it;
 /// - Server, Date and Connection stand once each; Connection is `close` or `keep-alive`, with
-///   `upgrade` if there is Upgrade;
+///   `upgrade` if there is Upgrade; in a 101, which has Upgrade, it is only `upgrade`;
 /// - Content-Length and chunk sizes are as short as possible, and there are no chunk extensions and no trailers;
-/// - a 204 or 304 has neither Content-Length nor Transfer-Encoding, and an HTTP/1.0 client gets no chunks;
+/// - a 101, 204 or 304 has neither Content-Length nor Transfer-Encoding, and an HTTP/1.0 client gets no chunks;
 /// - a body that ends with the connection comes with `Connection: close`;
 /// - a 405 has Allow.
 ///
-/// An interim response must be [`CONTINUE`].
+/// Any other interim response must be [`CONTINUE`].
 ///
 /// # Errors
 ///
 /// Describes the first deviation.
 pub fn check(response: &Response) -> Result<(), String> {
-    if response.status < 200 {
+    if !response.is_final() {
         return ensure(response.head == CONTINUE, || format!("not 100 Continue: {}", response.describe()));
     }
     check_lines(response)?;
@@ -35,9 +35,10 @@ pub fn check(response: &Response) -> Result<(), String> {
     let date = once(response, "Date")?;
     ensure(parse_date(date).is_some(), || format!("Date {date}"))?;
     let connection = once(response, "Connection")?;
-    let connections = match response.header("Upgrade") {
-        None => ["close", "keep-alive"],
-        Some(_) => ["close, upgrade", "keep-alive, upgrade"],
+    let connections: &[&str] = match response.header("Upgrade") {
+        Some(_) if response.status == 101 => &["upgrade"],
+        Some(_) => &["close, upgrade", "keep-alive, upgrade"],
+        None => &["close", "keep-alive"],
     };
     ensure(connections.contains(&connection), || format!("Connection {connection}"))?;
     if response.status == 405 {
@@ -74,7 +75,7 @@ fn check_lines(response: &Response) -> Result<(), String> {
 fn check_framing(response: &Response) -> Result<(), String> {
     let lengths: Vec<_> = response.values("Content-Length").collect();
     let codings = response.values("Transfer-Encoding").count();
-    let has_no_body = matches!(response.status, 204 | 304);
+    let has_no_body = matches!(response.status, 101 | 204 | 304);
     let may_be_chunked = !has_no_body && !response.request.http10;
     let is_valid = match (&lengths[..], codings) {
         ([], 0) => response.framing != BodyFraming::UntilClose || response.lists("Connection", "close"),
@@ -130,6 +131,13 @@ mod tests {
             &empty("Upgrade: a\r\n").replace("keep-alive", "keep-alive, upgrade"),
         );
         check("Connection keep-alive", "426 Upgrade Required", &empty("Upgrade: a\r\n"));
+        check("", "101 Switching Protocols", "Connection: upgrade\r\nUpgrade: a\r\n\r\n");
+        check(
+            "Connection close, upgrade",
+            "101 Switching Protocols",
+            "Connection: close, upgrade\r\nUpgrade: a\r\n\r\n",
+        );
+        check("Connection upgrade", "101 Switching Protocols", "Connection: upgrade\r\n\r\n");
         check("2 times Server", "200 OK", &empty("Server: s\r\n"));
         check("Date Thu, 1", "200 OK", &empty("Date: Thu, 1 Jan 1970 00:00:00 GMT\r\n"));
         check("lengths [] and 0 codings", "200 OK", &keep("\r\nab"));
