@@ -1,7 +1,17 @@
 //! The application behind a fuzzed connection. It has a path for every kind of response, and returns what it has sent.
 //!
-//! The path selects the body and the status, the query how the response is given: `/stream?later`, `/big?close`. The
-//! application also adds a header with the query as its name and the request body as its value, if both are valid.
+//! The path selects the body and the status, the words of the query how the response is given: `/stream?later`,
+//! `/big?pieces&part`. The application also adds a header with the query as its name and the request body as its value, if
+//! both are valid.
+//!
+//! | word | what the application does |
+//! |---|---|
+//! | `close` | closes the connection after the response |
+//! | `later` | delays the response |
+//! | `early` | responds at the head, and wants no content |
+//! | `pieces` | takes the content piece by piece, and sends it back |
+//! | `now`, `part` | with `pieces`: responds before the content, or after [`PART`] bytes of it, and wants no more |
+//! | `switch` | responds 101, whether or not the client offers the protocol |
 
 use http_core::{Admit, Body, Chunk, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
 use std::{
@@ -9,6 +19,12 @@ use std::{
     io,
     sync::{Arc, LazyLock},
 };
+
+/// The protocol of upgrades.
+pub const PROTOCOL: &str = "chat";
+
+/// The number of bytes of content after which the application responds to `part`.
+pub const PART: usize = 3;
 
 /// A response, and what the client must read.
 pub struct AppReply {
@@ -20,28 +36,35 @@ pub struct AppReply {
     pub body: Vec<u8>,
     /// Whether the response is delayed.
     pub later: bool,
+    /// After how many bytes of content the application responds, if it takes the content piece by piece.
+    pub after: usize,
 }
 
-/// Whether the application takes the content of a request piece by piece, and then sends it back.
-pub fn takes_pieces(request: &Request<'_>) -> bool {
-    request.raw_query() == Some("pieces")
+/// Returns whether the query of a request contains this word.
+pub fn asks(request: &Request<'_>, word: &str) -> bool {
+    request.raw_query().unwrap_or_default().split('&').any(|found| found == word)
 }
 
-/// Chooses how the content of a request is taken. With the query `early`, the application wants none, unless the client
-/// waits for a 100 response: whether it does depends on how the input is split.
+/// Chooses how the content of a request is taken.
 pub fn admit(head: &Request<'_>) -> Admit {
-    if takes_pieces(head) {
-        return Admit::AtHead;
-    }
-    let wants_none = head.raw_query() == Some("early") && head.header("Expect").is_none();
-    if wants_none { Admit::AtHead } else { Admit::Buffer }
+    if asks(head, "pieces") || asks(head, "early") { Admit::AtHead } else { Admit::Buffer }
 }
 
 /// Responds to a request.
 pub fn reply(request: &Request<'_>) -> AppReply {
     if request.method() == Method::Connect {
         let response = Response::method_not_allowed(Method::Connect, &[Method::Get]).with_body("no tunnel");
-        return AppReply { response, status: 405, body: b"no tunnel".to_vec(), later: false };
+        return AppReply { response, status: 405, body: b"no tunnel".to_vec(), later: false, after: 0 };
+    }
+    let later = asks(request, "later");
+    let after = match (asks(request, "now"), asks(request, "part")) {
+        (true, _) => 0,
+        (false, true) => PART,
+        (false, false) => usize::MAX,
+    };
+    if asks(request, "switch") {
+        let response = Response::switching_protocols(PROTOCOL).on_upgrade(drop);
+        return AppReply { response, status: 101, body: Vec::new(), later, after };
     }
     let (body, mut bytes) = body(request);
     let status = match request.path() {
@@ -62,10 +85,10 @@ pub fn reply(request: &Request<'_>) -> AppReply {
     if Headers::default().append(query, request.body()).is_ok() {
         response = response.append_header(query, request.body());
     }
-    if query == "close" {
+    if asks(request, "close") {
         response = response.with_close();
     }
-    AppReply { response, status, body: bytes, later: query == "later" }
+    AppReply { response, status, body: bytes, later, after }
 }
 
 fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
@@ -79,6 +102,10 @@ fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
         "/stream-file" => (
             Body::Stream(Box::new(Chunks(vec![b"two", b"file", b"one"]))),
             [b"one", &file_bytes(7, 100)[..], b"two"].concat(),
+        ),
+        "/slow" => (
+            Body::Stream(Box::new(Chunks(vec![b"pending", b"two", b"pending", b"one", b"pending"]))),
+            b"onetwo".to_vec(),
         ),
         "/broken" => (Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))), b"one".to_vec()),
         "/file" => (Body::File(file(3, 5_000)), file_bytes(3, 5_000)),
@@ -112,7 +139,8 @@ pub fn file_bytes(offset: u64, len: u64) -> Vec<u8> {
     (offset..offset + len).map(|at| (at % 251) as u8).collect()
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error, and `file` part of a file.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, `file` part of a file, and `pending` none
+/// for now.
 struct Chunks(Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {
@@ -121,8 +149,9 @@ impl ChunkSource for Chunks {
         match next {
             b"error" => Err(io::ErrorKind::Other.into()),
             b"file" => Ok(Chunk::File(file(7, 100))),
-            _ => {
-                chunk.extend_from_slice(next);
+            b"pending" => Ok(Chunk::Pending),
+            data => {
+                chunk.extend_from_slice(data);
                 Ok(Chunk::Data)
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     app, requests,
     responses::{BodyRule, ExpectedResponse},
 };
-use http_core::{Admit, Request};
+use http_core::{Admit, Limits, Request};
 
 /// The client.
 pub struct Client<'i> {
@@ -19,12 +19,16 @@ pub struct Client<'i> {
     pub used: usize,
     /// The head of the last of them, if the application did not want its body: the body comes after the `used` bytes.
     dropped: Option<requests::Head<'i>>,
+    /// Whether the last of them offers [`app::PROTOCOL`].
+    offers: bool,
+    /// Whether the last of them has content that the application has not taken to its end.
+    in_content: bool,
 }
 
 impl<'i> Client<'i> {
     /// Creates a client that sends `input`.
     pub fn new(input: &'i [u8]) -> Client<'i> {
-        Client { input, sent: 0, used: 0, dropped: None }
+        Client { input, sent: 0, used: 0, dropped: None, offers: false, in_content: false }
     }
 
     /// Returns the received bytes after the requests served so far.
@@ -39,10 +43,32 @@ impl<'i> Client<'i> {
         head.body(&self.input[self.used..self.sent]).map(|(_, len)| len)
     }
 
-    /// Returns the content that follows the head of the last request; `None` if it is incomplete or malformed.
-    pub fn content(&self) -> Option<Vec<u8>> {
+    /// Ends the content that follows the head of the last request, and returns it; `None` if it is incomplete or malformed.
+    pub fn end_content(&mut self) -> Option<Vec<u8>> {
+        self.in_content = false;
         let head = self.dropped.as_ref()?;
         head.body(&self.input[self.used..self.sent]).map(|(content, _)| content)
+    }
+
+    /// Returns whether a 101 may be sent now.
+    pub fn may_switch(&self) -> bool {
+        self.offers && !self.in_content
+    }
+
+    /// Returns whether the client waits for a 100 response before it sends the content of the last request.
+    pub fn withholds_content(&self) -> bool {
+        let expects_interim = self.dropped.as_ref().is_some_and(requests::Head::expects_interim);
+        self.in_content && expects_interim && self.sent == self.used
+    }
+
+    /// Returns whether a response within the content of the last request leads to the same result however the content is
+    /// split: the client waits for no 100 response, and the content is complete, well-formed and within the limits.
+    pub fn sends_regular_content(&self, limits: &Limits) -> bool {
+        let Some(head) = self.dropped.as_ref().filter(|head| !head.expects_interim()) else { return false };
+        head.body(&self.input[self.used..]).is_some_and(|(content, len)| {
+            content.len() as u64 <= limits.streamed_bytes.min(limits.body_bytes as u64)
+                && len - content.len() <= limits.chunk_overhead_bytes
+        })
     }
 
     /// Returns the head of the next request, if it is complete.
@@ -52,7 +78,7 @@ impl<'i> Client<'i> {
 
     /// Returns whether the head of the next request announces a body.
     pub fn next_has_body(&self) -> bool {
-        self.next().is_none_or(|head| head.body(b"").is_none())
+        self.next().is_none_or(|head| head.has_content())
     }
 
     /// Checks that a served request is the one that was sent, and that a handler may see its target. Returns the expected
@@ -66,7 +92,8 @@ impl<'i> Client<'i> {
         // The content of a CONNECT is not received: the connection ends with the response.
         let is_early = request.method_token() == "CONNECT" || app::admit(request) == Admit::AtHead;
         let expected = self.received(request, is_early);
-        ExpectedResponse { last: expected.last || request.raw_query() == Some("close"), ..expected }
+        assert_eq!(request.upgrades_to(app::PROTOCOL), self.offers, "another offer than was sent");
+        ExpectedResponse { last: expected.last || app::asks(request, "close"), ..expected }
     }
 
     /// Checks that a request that is redirected is the one that was sent. Returns the expected response.
@@ -97,6 +124,8 @@ impl<'i> Client<'i> {
             http11: head.minor > b'0',
             interim: head.expects_interim(),
         };
+        self.offers = head.offers(app::PROTOCOL.as_bytes());
+        self.in_content = is_early && head.has_content();
         self.dropped = is_early.then_some(head);
         expected
     }

@@ -35,7 +35,7 @@ pub struct Outcome {
     pub rejection: Option<Rejection>,
     /// The responses without interim ones, which depend on how the input is split.
     pub responses: Vec<Vec<u8>>,
-    /// How the connection ended, unless a stream failed.
+    /// How the connection ended; `None` if a stream failed, or the result depends on how the input is split.
     pub closed: Option<CloseReason>,
 }
 
@@ -53,6 +53,20 @@ pub fn run(input: &[u8], plan: &Plan) -> Outcome {
         engine.check_memory();
     }
     engine.outcome()
+}
+
+/// Content that the application takes piece by piece.
+struct Taking {
+    bytes: Vec<u8>,
+    reply: AppReply,
+    expected: ExpectedResponse,
+}
+
+impl Taking {
+    /// Returns how many bytes the application still takes before it responds.
+    fn left(&self) -> usize {
+        self.reply.after.saturating_sub(self.bytes.len())
+    }
 }
 
 struct Engine<'i> {
@@ -73,8 +87,14 @@ struct Engine<'i> {
     shut: bool,
     /// The delayed response.
     later: Option<(AppReply, ExpectedResponse)>,
-    /// The content that the application has taken piece by piece, and the expected response to its request.
-    taken: Option<(Vec<u8>, ExpectedResponse)>,
+    /// The content that the application takes piece by piece.
+    taking: Option<Taking>,
+    /// The number of pieces of content that were there to be taken.
+    takes: usize,
+    /// The last step.
+    step: Option<Step>,
+    /// The number of steps that may have to wait.
+    waits: usize,
     /// Each byte transferred allows a few polls. Polls without any are a busy loop.
     polls_left: usize,
     output: Vec<u8>,
@@ -83,6 +103,8 @@ struct Engine<'i> {
     rejection: Option<Rejection>,
     closed: Option<CloseReason>,
     broken: bool,
+    /// Whether the result depends on how the input is split.
+    depends_on_split: bool,
 }
 
 impl<'i> Engine<'i> {
@@ -109,7 +131,10 @@ impl<'i> Engine<'i> {
             eof_reported: false,
             shut: false,
             later: None,
-            taken: None,
+            taking: None,
+            takes: 0,
+            step: None,
+            waits: 0,
             polls_left: 64,
             output: Vec::new(),
             expected: Vec::new(),
@@ -117,13 +142,20 @@ impl<'i> Engine<'i> {
             rejection: None,
             closed: None,
             broken: false,
+            depends_on_split: false,
         }
     }
 
     /// Polls once. Returns whether another poll may follow.
     fn step(&mut self) -> bool {
         self.polls_left = self.polls_left.checked_sub(1).expect("polled too often without progress");
-        match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+        let step = self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now());
+        self.step = Some(step);
+        if self.expires(step) {
+            self.pass_to(self.conn.deadline());
+            return true;
+        }
+        match step {
             Step::Head => {
                 let head = self.conn.request(&self.buffers.input).expect("a head after Step::Head");
                 let admit = app::admit(&head);
@@ -134,8 +166,12 @@ impl<'i> Engine<'i> {
                 assert_eq!(self.rejection, None, "served a request after a rejection");
                 let mut expected = self.client.served(&request);
                 let reply = app::reply(&request);
-                let takes_pieces = app::takes_pieces(&request);
+                let takes_pieces = app::asks(&request, "pieces");
                 self.served += 1;
+                if app::asks(&request, "early") {
+                    // Whether the client waits for a 100 response depends on how the input is split.
+                    self.depends_on_split |= expected.interim;
+                }
                 if self.plan.scenario == Scenario::Shutdown {
                     self.conn.disable_keep_alive();
                     expected.last = true;
@@ -143,6 +179,7 @@ impl<'i> Engine<'i> {
                 if takes_pieces {
                     self.request_content(reply, expected);
                 } else {
+                    expected.last |= self.client.withholds_content();
                     self.reply(reply, expected);
                 }
             }
@@ -160,17 +197,25 @@ impl<'i> Engine<'i> {
                 self.respond(response, ExpectedResponse { status: 301, ..expected });
             }
             Step::Reject(reason) => {
-                let expected = self.taken.take().map(|(_, expected)| expected);
+                let expected = self.taking.take().map(|taking| taking.expected);
                 self.reject(reason, expected.unwrap_or_else(|| self.client.rejected()));
             }
             Step::Content => self.take_content(),
             Step::ContentEnd => {
-                let (taken, expected) = self.taken.take().expect("content that was requested");
-                assert_eq!(Some(&taken), self.client.content().as_ref(), "other content than was sent");
-                let response = Response::bytes(taken.clone());
-                self.reply(AppReply { response, status: 200, body: taken, later: false }, expected);
+                let Taking { bytes, reply, expected } =
+                    self.taking.take().expect("content that was requested");
+                assert_eq!(Some(&bytes), self.client.end_content().as_ref(), "other content than was sent");
+                let reply = match reply.status {
+                    101 => reply,
+                    _ => {
+                        let response = Response::bytes(bytes.clone());
+                        AppReply { response, status: 200, body: bytes, ..reply }
+                    }
+                };
+                self.reply(reply, expected);
             }
             Step::AwaitReply => self.await_reply(),
+            Step::Receive if self.responds_within_content() => self.respond_within_content(),
             Step::Receive => self.receive(),
             Step::Flush => self.flush(),
             Step::ShutdownWrite => {
@@ -178,7 +223,13 @@ impl<'i> Engine<'i> {
                 assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice, or before all was sent");
                 self.shut = true;
             }
-            Step::Upgrade => panic!("upgraded without a 101 of the application"),
+            Step::Upgrade => {
+                assert!(self.buffers.out.is_empty(), "upgraded before the 101 was sent");
+                let unread = self.buffers.input.unread();
+                assert_eq!(unread, self.client.unused(), "other bytes after the request than were sent");
+                assert!(self.conn.take_upgrade().is_some(), "the function of the 101 is missing");
+                self.closed = Some(CloseReason::Done);
+            }
             Step::Close(reason) => {
                 let all_sent = self.buffers.out.is_empty() || reason == CloseReason::WriteStall;
                 assert!(all_sent, "closed before all was sent: {reason:?}");
@@ -188,13 +239,14 @@ impl<'i> Engine<'i> {
         self.closed.is_none() && !self.broken
     }
 
-    fn reply(&mut self, mut reply: AppReply, expected: ExpectedResponse) {
-        if std::mem::take(&mut reply.later) {
+    fn reply(&mut self, reply: AppReply, expected: ExpectedResponse) {
+        if reply.later {
             self.later = Some((reply, expected));
             return;
         }
         let body = match expected.body {
-            BodyRule::Any => BodyRule::Exactly(reply.body),
+            // In place of a 101, which has no body, the client may receive an error.
+            BodyRule::Any if reply.status != 101 => BodyRule::Exactly(reply.body),
             other => other,
         };
         self.respond(reply.response, ExpectedResponse { status: reply.status, body, ..expected });
@@ -203,24 +255,52 @@ impl<'i> Engine<'i> {
     /// Requests the content of a request piece by piece. Without content, replies at once.
     fn request_content(&mut self, reply: AppReply, expected: ExpectedResponse) {
         match self.conn.receive_content(self.clock.now()) {
-            Ok(true) => self.taken = Some((Vec::new(), expected)),
+            Ok(true) => {
+                let is_due = reply.after == 0 && !reply.later;
+                self.taking = Some(Taking { bytes: Vec::new(), reply, expected });
+                if is_due {
+                    self.respond_within_content();
+                }
+            }
             Ok(false) => self.reply(reply, expected),
             Err(reason) => self.reject(reason, expected),
         }
     }
 
-    /// Takes a part of the content that has arrived. A stalled application takes none.
+    /// Takes a part of the content that has arrived, and sometimes nothing. A stalled application takes none.
     fn take_content(&mut self) {
+        if self.responds_within_content() {
+            return self.respond_within_content();
+        }
         if self.plan.scenario == Scenario::NoReply {
             return self.wait();
         }
         self.waiting = None;
         let content = self.conn.content(&self.buffers.input);
         assert!(!content.is_empty(), "no content to take");
-        let count = content.len().min(plan::size(self.plan.pieces[2]));
-        let (taken, _) = self.taken.as_mut().expect("content that was requested");
-        taken.extend_from_slice(&content[..count]);
+        let taking = self.taking.as_mut().expect("content that was requested");
+        let size = plan::size(self.plan.pieces[self.takes % 3]).min(taking.left());
+        let count = if self.takes % 4 == 3 { 0 } else { size.min(content.len()) };
+        self.takes += 1;
+        taking.bytes.extend_from_slice(&content[..count]);
         self.conn.take_content(&mut self.buffers.input, count);
+        if taking.left() == 0 && !taking.reply.later {
+            self.respond_within_content();
+        }
+    }
+
+    /// Returns whether the application responds now, before it has taken all content.
+    fn responds_within_content(&self) -> bool {
+        self.plan.scenario != Scenario::NoReply
+            && self.taking.as_ref().is_some_and(|taking| taking.left() == 0)
+    }
+
+    /// Responds before the end of the content. Before the first poll, no 100 response is sent.
+    fn respond_within_content(&mut self) {
+        let Some(Taking { reply, mut expected, .. }) = self.taking.take() else { return };
+        expected.last |= self.client.withholds_content() && !reply.later;
+        self.depends_on_split |= !self.client.sends_regular_content(&self.plan.limits);
+        self.reply_late(reply, expected);
     }
 
     fn reject(&mut self, reason: Rejection, expected: ExpectedResponse) {
@@ -233,9 +313,14 @@ impl<'i> Engine<'i> {
 
     fn respond(&mut self, response: Response, expected: ExpectedResponse) {
         self.waiting = None;
-        self.expected.push(expected);
         let queued = self.conn.respond(response, &mut self.buffers.out, &self.clock);
+        if expected.status == 101 && !self.client.may_switch() {
+            assert!(queued.is_err(), "upgraded a client that has not asked for it, or sends content");
+            self.conn.reject();
+            return self.reject(Rejection::InvalidResponse, expected);
+        }
         queued.expect("a valid response that is due");
+        self.expected.push(expected);
     }
 
     fn await_reply(&mut self) {
@@ -243,12 +328,25 @@ impl<'i> Engine<'i> {
             return self.wait();
         }
         let (reply, expected) = self.later.take().expect("a delayed response");
-        if self.plan.scenario == Scenario::HandlerFailure {
+        self.reply_late(reply, expected);
+    }
+
+    /// Gives a response that was delayed, unless its handler fails.
+    fn reply_late(&mut self, reply: AppReply, expected: ExpectedResponse) {
+        if reply.later && self.plan.scenario == Scenario::HandlerFailure {
             self.conn.reject();
             self.reject(Rejection::HandlerPanicked, expected);
         } else {
-            self.reply(reply, expected);
+            self.reply(AppReply { later: false, ..reply }, expected);
         }
+    }
+
+    /// Returns whether the deadline of this step passes.
+    fn expires(&mut self, step: Step) -> bool {
+        let may_wait = matches!(step, Step::Receive | Step::Flush | Step::AwaitReply | Step::Content);
+        self.waits += usize::from(may_wait);
+        let is_last = may_wait && self.waits == plan::size(self.plan.writes[1]);
+        is_last && self.plan.scenario == Scenario::Expiry
     }
 
     /// Lets time pass until the deadline. Half-way there, the connection is polled once more without any progress, which
@@ -270,11 +368,19 @@ impl<'i> Engine<'i> {
         }
     }
 
+    /// Lets time pass until `now`, when the deadline has passed. The step tells who was too slow.
     fn pass_to(&mut self, now: Instant) {
         self.clock.update(now, || UNIX_EPOCH);
-        if let Some(reason) = self.conn.expire(now) {
+        let reason = self.conn.expire(now);
+        let is_expected = match self.step {
+            Some(Step::AwaitReply | Step::Content) => reason == Some(Rejection::ReplyTimeout),
+            Some(Step::Receive) => matches!(reason, None | Some(Rejection::RequestTimeout)),
+            _ => reason.is_none(),
+        };
+        assert!(is_expected, "{reason:?} at the deadline of {:?}", self.step);
+        if let Some(reason) = reason {
             let later = self.later.take().map(|(_, expected)| expected);
-            let expected = later.or(self.taken.take().map(|(_, expected)| expected));
+            let expected = later.or(self.taking.take().map(|taking| taking.expected));
             let expected = expected.unwrap_or_else(|| self.client.rejected());
             self.reject(reason, expected);
         }
@@ -320,8 +426,10 @@ impl<'i> Engine<'i> {
         if self.window == 0 {
             // An engine learns that the socket accepts no bytes only when it has bytes: the next chunk of a stream.
             let pending = self.buffers.out.pending();
-            self.broken |= write(&mut self.buffers.out, 0, &mut self.output).is_err();
-            if self.buffers.out.pending() == pending && !self.buffers.out.is_empty() && !self.broken {
+            let written = write(&mut self.buffers.out, 0, &mut self.output);
+            self.broken |= written.is_err();
+            let is_stalled = self.buffers.out.pending() == pending && !self.buffers.out.is_empty();
+            if is_stalled && matches!(written, Ok(Some(_))) {
                 self.wait();
             }
             return;
@@ -329,7 +437,9 @@ impl<'i> Engine<'i> {
         let size = plan::size(self.plan.writes[self.writes % 2]).min(self.window);
         self.writes += 1;
         match write(&mut self.buffers.out, size, &mut self.output) {
-            Ok(count) => {
+            // The source has more at the next poll.
+            Ok(None) => {}
+            Ok(Some(count)) => {
                 // A stream that ends with the connection adds no last bytes.
                 let nothing_left = self.buffers.out.is_empty();
                 assert!(count > 0 || nothing_left, "flush without bytes to send");
@@ -377,17 +487,17 @@ impl<'i> Engine<'i> {
             used: self.client.used,
             rejection: self.rejection,
             responses: read.complete.into_iter().map(<[u8]>::to_vec).collect(),
-            closed: self.closed,
+            closed: self.closed.filter(|_| !self.depends_on_split),
         }
     }
 }
 
-/// Writes at most `size` bytes of what is to be sent next.
-fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<usize> {
+/// Writes at most `size` bytes of what is to be sent next, and returns their number; `None` if a source has none for now.
+fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let before = output.len();
     match out.transmit() {
         Transmit::Empty => {}
-        Transmit::Pending => panic!("no source of this application is ever pending"),
+        Transmit::Pending => return Ok(None),
         Transmit::Broken(error) => return Err(error),
         Transmit::File { slice, .. } => {
             output.extend(app::file_bytes(slice.offset, slice.len.min(size as u64)));
@@ -403,5 +513,5 @@ fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<u
     if count > 0 {
         out.sent(count);
     }
-    Ok(count)
+    Ok(Some(count))
 }

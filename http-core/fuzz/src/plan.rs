@@ -74,6 +74,8 @@ pub enum Scenario {
     Shutdown,
     /// The server is over its limit of connections.
     OverLimit,
+    /// A deadline passes: that of the wait whose number is the size of the second write.
+    Expiry,
 }
 
 /// The plan of a run.
@@ -103,6 +105,7 @@ impl Plan {
             b'f' => Scenario::HandlerFailure,
             b'g' => Scenario::Shutdown,
             b'r' => Scenario::OverLimit,
+            b'e' => Scenario::Expiry,
             _ => Scenario::Normal,
         };
         Plan { limits: self::limits(limits), pieces: [a, b, c], writes: [x, y], scenario }

@@ -99,6 +99,20 @@ impl Head<'_> {
         has(b"close") || self.method == b"CONNECT" || self.minor == b'0' && !has(b"keep-alive")
     }
 
+    /// Returns whether the client offers to continue with this protocol (RFC 9110 §7.8). At most eight names of 64 bytes
+    /// count. Nothing may follow CONNECT.
+    pub fn offers(&self, protocol: &[u8]) -> bool {
+        let asks = self.elements("Connection").any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+        let mut names = self.elements("Upgrade").filter(|name| (1..=64).contains(&name.len())).take(8);
+        let may_switch = asks && self.minor > b'0' && self.method != b"CONNECT";
+        may_switch && names.any(|name| name.eq_ignore_ascii_case(protocol))
+    }
+
+    /// Returns whether content follows.
+    pub fn has_content(&self) -> bool {
+        self.body(b"").is_none()
+    }
+
     /// Returns whether the client may wait for an interim response (RFC 9110 §10.1.1).
     pub fn expects_interim(&self) -> bool {
         let expects = self.values("Expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
@@ -317,5 +331,23 @@ mod tests {
         check("GET / HTTP/1.0", "", true);
         check("GET / HTTP/1.0", "Connection: keep-alive\r\n", false);
         check("CONNECT a:1 HTTP/1.1", "", true);
+    }
+
+    #[test]
+    fn finds_offers() {
+        let check = |line: &str, headers: &str, expected: bool| {
+            let text = format!("{line}\r\n{headers}\r\n");
+            assert_eq!(head(text.as_bytes()).unwrap().offers(b"chat"), expected, "{text}");
+        };
+        let get = "GET / HTTP/1.1";
+        let asks = "Connection: te, Upgrade\r\nUpgrade: x,, CHAT\r\n";
+        check(get, asks, true);
+        check(get, &asks.replace("x", "x, x, x, x, x, x, x"), true);
+        check(get, &asks.replace("x", "x, x, x, x, x, x, x, x"), false);
+        check(get, &asks.replace("Upgrade: x", "Upgrade: y"), true);
+        check(get, &asks.replace("CHAT", "chat/2"), false);
+        check(get, &asks.replace("te, Upgrade", "te"), false);
+        check("GET / HTTP/1.0", asks, false);
+        check("CONNECT a:1 HTTP/1.1", asks, false);
     }
 }

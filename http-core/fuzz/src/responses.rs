@@ -75,7 +75,7 @@ pub fn read<'o>(
         if is_truncated(&response, expected) {
             return Ok(ReadResponses { complete, truncated: true });
         }
-        last = !response.keeps_alive;
+        last = is_last(&response);
         let (raw, behind) = rest.split_at(response.len);
         complete.push(raw);
         rest = behind;
@@ -105,7 +105,7 @@ fn check_response(response: &Response, expected: &ExpectedResponse) -> Result<()
     if response.status != expected.status {
         return Err(format!("{}, not {}", response.describe(), expected.status));
     }
-    if response.keeps_alive && expected.last {
+    if expected.last && !is_last(response) {
         return Err("must be the last response".to_owned());
     }
     match &expected.body {
@@ -118,6 +118,11 @@ fn check_response(response: &Response, expected: &ExpectedResponse) -> Result<()
         }
         _ => Ok(()),
     }
+}
+
+/// Returns whether no response may follow: the connection closes, or continues with another protocol.
+fn is_last(response: &Response) -> bool {
+    !response.keeps_alive || response.status == 101
 }
 
 /// Returns whether a body that ends with the connection is shorter than expected.
