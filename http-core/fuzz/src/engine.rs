@@ -464,7 +464,10 @@ impl<'i> Engine<'i> {
     /// Lets the judges check the whole connection.
     fn outcome(self) -> Outcome {
         let next = self.client.next();
-        let interim = next.as_ref().is_some_and(requests::Head::expects_interim);
+        let interim = match &self.taking {
+            Some(taking) => taking.expected.interim,
+            None => next.as_ref().is_some_and(requests::Head::expects_interim),
+        };
         let read = responses::read(&self.output, &self.expected, interim);
         let read = read.unwrap_or_else(|error| panic!("{error}\nin {}", self.output.escape_ascii()));
         let all = !read.truncated && read.complete.len() == self.expected.len();
