@@ -22,6 +22,8 @@
 //!
 //! A program in a process of its own is a [`Program`](program::Program): its addresses, signals, output and exit code. Put
 //! under load, it is a [`ServerUnderTest`](server_under_test::ServerUnderTest), which measures what it uses.
+//!
+//! Files on a disk that hangs are in a [`SlowFs`](slow_fs::SlowFs).
 
 #![allow(
     clippy::unwrap_used,
@@ -40,6 +42,7 @@ pub mod resources;
 pub mod server;
 pub mod server_under_test;
 pub mod site;
+pub mod slow_fs;
 
 pub use http_engine::Engine;
 pub use server::ServerKind;
