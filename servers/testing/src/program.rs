@@ -100,6 +100,12 @@ impl Program {
         kill_process(self.pid(), signal).expect("a process that is not reaped");
     }
 
+    /// Returns whether the program has ended. It may still have threads that hang in a system call, for which
+    /// [`wait`](Program::wait) waits.
+    pub fn has_ended(&self) -> bool {
+        stat_fields(self.pid()).is_none_or(|fields| fields[0] == "Z")
+    }
+
     /// Returns the process IDs of the program's child processes, which are its workers. Each comes with the letter of
     /// its state in proc(5), such as `Z` for a process that has ended.
     pub fn workers(&self) -> Vec<(Pid, char)> {

@@ -4,6 +4,7 @@
 use http_test_suite::fixtures;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
+    env,
     fs::{self, File},
     ops::Deref,
     os::unix::{
@@ -55,7 +56,12 @@ pub struct Directory(TempDir);
 impl Directory {
     /// Makes an empty directory, which every user may read.
     pub fn new() -> Directory {
-        let directory = Directory(TempDir::new().expect("a directory"));
+        Directory::new_in(&env::temp_dir())
+    }
+
+    /// Makes an empty directory in the directory `parent`, which every user may read.
+    pub fn new_in(parent: &Path) -> Directory {
+        let directory = Directory(TempDir::new_in(parent).expect("a directory"));
         directory.set_mode("", 0o755);
         directory
     }
