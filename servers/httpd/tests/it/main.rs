@@ -6,7 +6,7 @@
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
-//! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a failing disk |
+//! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`logs`] | the access log |

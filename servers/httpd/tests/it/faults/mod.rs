@@ -1,5 +1,5 @@
-//! Faults: clients that are slow, many or misbehaving, files that change while they are sent, a disk that fails. The
-//! server must serve other clients during each fault, and release all resources after it.
+//! Faults: clients that are slow, many or misbehaving, files that change while they are sent, a disk that fails or hangs.
+//! The server must serve other clients during each fault, and release all resources after it.
 //!
 //! | module | fault |
 //! |---|---|
@@ -10,12 +10,14 @@
 //! | [`open_files`] | files deleted while they are open, and many names of one file |
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
+//! | [`hanging_disk`] | a file system that does not answer |
 
 use crate::program::{self, ServerKind};
 use http_testing::server_under_test::ServerUnderTest;
 
 mod disk;
 mod files;
+mod hanging_disk;
 mod many;
 mod memory;
 mod misbehaving;

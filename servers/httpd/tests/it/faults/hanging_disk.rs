@@ -1,0 +1,200 @@
+//! A file system that does not answer, such as that of a dead network server: the server serves all other files meanwhile.
+//!
+//! The file system hangs until a test has seen what it waits for, so the order of events does not depend on time.
+
+use crate::{
+    client::{Client, get, wait_for},
+    program::{self, Program, ServerKind, begin_download, connect_idle},
+    site::{Directory, LARGE_LEN},
+};
+use http_test_suite::fixtures;
+use http_testing::slow_fs::{Op, SlowFs};
+use rustix::process::Signal;
+use std::{fs, path::Path, thread};
+
+/// How many requests wait for calls that hang, if many do: more than the server has threads for lookups.
+const MANY: usize = 12;
+
+/// How many calls the server makes at once, at least, if so many requests wait for them.
+const AT_ONCE: usize = 4;
+
+/// The calls of a lookup, and those of the close that follows it.
+const CALLS: [Op; 7] = [Op::Lookup, Op::Open, Op::Getattr, Op::Read, Op::Flush, Op::Release, Op::Statfs];
+
+/// Where the slow file system is mounted.
+#[derive(Clone, Copy, Debug)]
+enum Mount {
+    /// On the directory `slow` of a document root on a disk.
+    InDisk,
+    /// On the directory `slow` of a document root in memory.
+    InMemory,
+    /// On the document root.
+    Root,
+}
+
+/// A server with one worker, and a slow file system that it serves.
+struct Setup {
+    server: Program,
+    slow: SlowFs,
+    /// The request path of the slow file system.
+    path: &'static str,
+    _root: Directory,
+}
+
+impl Setup {
+    /// Starts a server. Returns `None` if the slow file system cannot be mounted here.
+    fn start(kind: ServerKind, mount: Mount, arguments: &[&str]) -> Option<Setup> {
+        let root = match mount {
+            Mount::InMemory if Path::new("/dev/shm").is_dir() => Directory::new_in(Path::new("/dev/shm")),
+            _ => Directory::new(),
+        };
+        let path = if let Mount::Root = mount { "" } else { "/slow" };
+        fs::create_dir_all(root.path(path.trim_start_matches('/'))).expect("a directory");
+        root.write("notes.txt", "notes\n");
+        let slow = SlowFs::mount_at(&root.path(path.trim_start_matches('/')))?;
+        slow.add("notes.txt", *b"notes\n");
+        let server = program::serve_root(kind, root.root(), &[arguments, &["-w", "1"]].concat());
+        Some(Setup { server, slow, path, _root: root })
+    }
+
+    /// Adds a file to the slow file system, and returns its request target.
+    fn add(&self, name: &str, content: impl Into<Vec<u8>>) -> String {
+        self.slow.add(name, content.into());
+        format!("{}/{name}", self.path)
+    }
+
+    /// Adds `count` small files. Returns their names; the content of each file is its name.
+    fn add_files(&self, count: usize) -> Vec<String> {
+        let names: Vec<String> = (0..count).map(|number| format!("{number}.txt")).collect();
+        names.iter().for_each(|name| drop(self.add(name, name.as_bytes())));
+        names
+    }
+
+    /// Requests each of these files on a connection of its own.
+    fn request(&self, names: &[String]) -> Vec<Client> {
+        let connect =
+            |name| Client::connect_and_send(self.server.address(), get(&format!("{}/{name}", self.path)));
+        names.iter().map(connect).collect()
+    }
+
+    /// Checks that the server serves another client: a file and a 404, first from the disk and then from its cache.
+    fn check_serves_others(&self) {
+        let mut client = Client::connect(self.server.address());
+        for _ in 0..2 {
+            assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n");
+            assert_eq!(client.fetch(get("/nowhere")).status, 404);
+        }
+        client.finish();
+    }
+}
+
+/// Requests `count` files while calls of the kind `op` hang. Checks that the server serves others meanwhile, and these
+/// requests when the calls continue.
+fn check(kind: ServerKind, mount: Mount, op: Op, count: usize) {
+    println!("{mount:?}, {op:?}, {count}");
+    let Some(setup) = Setup::start(kind, mount, &[]) else { return };
+    let names = setup.add_files(count);
+    let held = setup.slow.hang(op, &names);
+    let clients = setup.request(&names);
+    // The server need not ask what file system it is.
+    if op != Op::Statfs {
+        held.wait_until_reached(count.min(AT_ONCE));
+    }
+    setup.check_serves_others();
+    held.release();
+    for (mut client, name) in clients.into_iter().zip(names) {
+        assert_eq!(client.response().text(), name);
+    }
+    setup.server.stop_cleanly();
+}
+
+two_kinds! {
+    fn a_lookup_that_hangs_delays_no_others(kind: ServerKind) {
+        CALLS.into_iter().for_each(|op| check(kind, Mount::InDisk, op, 1));
+    }
+
+    fn many_lookups_that_hang_delay_no_others(kind: ServerKind) {
+        CALLS.into_iter().for_each(|op| check(kind, Mount::InDisk, op, MANY));
+    }
+
+    fn a_file_system_that_hangs_delays_no_files_in_memory(kind: ServerKind) {
+        [1, MANY].into_iter().for_each(|count| check(kind, Mount::InMemory, Op::Open, count));
+    }
+
+    /// The other files are on the same file system.
+    fn a_root_may_be_on_a_slow_file_system(kind: ServerKind) {
+        CALLS.into_iter().for_each(|op| check(kind, Mount::Root, op, 1));
+    }
+
+    /// The kernel then finds the name without the file system.
+    fn the_open_of_a_cached_name_may_hang(kind: ServerKind) {
+        let Some(setup) = Setup::start(kind, Mount::InDisk, &[]) else { return };
+        setup.slow.cache_names();
+        let names = setup.add_files(1);
+        assert_eq!(fs::read_to_string(setup.slow.root().join(&names[0])).expect("a file"), names[0]);
+        let held = setup.slow.hang(Op::Open, &names);
+        let mut clients = setup.request(&names);
+        held.wait_until_reached(1);
+        setup.check_serves_others();
+        held.release();
+        assert_eq!(clients[0].response().text(), names[0]);
+        setup.server.stop_cleanly();
+    }
+
+    fn a_read_that_hangs_during_a_download_delays_no_others(kind: ServerKind) {
+        for mount in [Mount::InDisk, Mount::Root] {
+            let Some(setup) = Setup::start(kind, mount, &[]) else { return };
+            let content = fixtures::pattern(0..LARGE_LEN);
+            let target = setup.add("large", &content[..]);
+            let mut client = begin_download(setup.server.address(), &target);
+            let held = setup.slow.hang(Op::Read, &["large"]);
+            let download = thread::spawn(move || client.response());
+            held.wait_until_reached(1);
+            setup.check_serves_others();
+            held.release();
+            assert!(download.join().expect("no panic").body == content, "other bytes than the file's");
+            setup.server.stop_cleanly();
+        }
+    }
+
+    /// The server closes a large file when no response has sent it for a while, or when its last client leaves.
+    fn the_close_of_a_large_file_may_hang(kind: ServerKind) {
+        for op in [Op::Flush, Op::Release] {
+            let Some(setup) = Setup::start(kind, Mount::InDisk, &[]) else { return };
+            let content = fixtures::pattern(0..LARGE_LEN);
+            let (first, second) = (setup.add("first", &content[..]), setup.add("second", &content[..]));
+            let held = setup.slow.hang(op, &["first"]);
+            begin_download(setup.server.address(), &first).reset();
+            held.wait_until_reached(1);
+            setup.check_serves_others();
+            // The first file again, which may have to be opened, and another one.
+            for target in [first, second] {
+                let response = Client::connect(setup.server.address()).fetch(get(&target));
+                assert!(response.body == content, "other bytes than the file's");
+            }
+            held.release();
+            setup.server.stop_cleanly();
+        }
+    }
+}
+
+http_testing::both_engines! {
+    /// The processes end only when the file system answers, because the kernel cannot interrupt a call on it. But the
+    /// program closes its connections, and its main thread ends.
+    fn a_signal_ends_the_program_although_lookups_hang(kind: ServerKind) {
+        let Some(setup) = Setup::start(kind, Mount::InDisk, &["--grace", "1"]) else { return };
+        let names = setup.add_files(MANY);
+        let held = setup.slow.hang(Op::Open, &names);
+        let clients = setup.request(&names);
+        held.wait_until_reached(AT_ONCE);
+        let mut idle = connect_idle(setup.server.address());
+        setup.server.signal(Signal::TERM);
+        idle.expect_eof();
+        for client in clients {
+            wait_for("an error or the end of the connection", || client.has_received().then_some(()));
+        }
+        wait_for("the program to end", || setup.server.has_ended().then_some(()));
+        held.release();
+        assert_eq!(setup.server.wait().code, Some(0));
+    }
+}
