@@ -8,7 +8,7 @@ use crate::{
     site::{Directory, LARGE_LEN},
 };
 use http_test_suite::fixtures;
-use http_testing::slow_fs::{Op, SlowFs};
+use http_testing::slow_fs::{Op, ROOT, SlowFs};
 use rustix::process::Signal;
 use std::{fs, path::Path, thread};
 
@@ -20,6 +20,9 @@ const AT_ONCE: usize = 4;
 
 /// The calls of a lookup, and those of the close that follows it.
 const CALLS: [Op; 7] = [Op::Lookup, Op::Open, Op::Getattr, Op::Read, Op::Flush, Op::Release, Op::Statfs];
+
+/// Those of a lookup that the server makes before it can respond.
+const BEFORE_RESPONSE: [Op; 4] = [Op::Lookup, Op::Open, Op::Getattr, Op::Read];
 
 /// Where the slow file system is mounted.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +111,24 @@ fn check(kind: ServerKind, mount: Mount, op: Op, count: usize) {
     setup.server.stop_cleanly();
 }
 
+/// Requests `count` files while calls of the kind `op` hang. Checks that each request gets 504, and the file when the calls
+/// continue.
+fn check_timeout(kind: ServerKind, mount: Mount, op: Op, count: usize) {
+    println!("{mount:?}, {op:?}, {count}");
+    let Some(setup) = Setup::start(kind, mount, &["--file-timeout", "1s"]) else { return };
+    let names = setup.add_files(count);
+    let held = setup.slow.hang(op, &names);
+    for mut client in setup.request(&names) {
+        assert_eq!(client.response().status, 504);
+    }
+    setup.check_serves_others();
+    held.release();
+    for (mut client, name) in setup.request(&names).into_iter().zip(names) {
+        assert_eq!(client.response().text(), name);
+    }
+    setup.server.stop_cleanly();
+}
+
 two_kinds! {
     fn a_lookup_that_hangs_delays_no_others(kind: ServerKind) {
         CALLS.into_iter().for_each(|op| check(kind, Mount::InDisk, op, 1));
@@ -175,6 +196,31 @@ two_kinds! {
             held.release();
             setup.server.stop_cleanly();
         }
+    }
+
+    fn a_lookup_that_hangs_times_out(kind: ServerKind) {
+        BEFORE_RESPONSE.into_iter().for_each(|op| check_timeout(kind, Mount::InDisk, op, 1));
+        check_timeout(kind, Mount::Root, Op::Open, 1);
+    }
+
+    /// Those that wait for a thread time out too.
+    fn many_lookups_that_hang_time_out(kind: ServerKind) {
+        check_timeout(kind, Mount::InDisk, Op::Open, MANY);
+    }
+
+    /// The server asks at times which directory the name of the root leads to.
+    fn the_name_of_the_root_may_hang(kind: ServerKind) {
+        let Some(setup) = Setup::start(kind, Mount::Root, &["--file-timeout", "1s"]) else { return };
+        let held = setup.slow.hang(Op::Getattr, &[ROOT]);
+        let names = setup.add_files(MANY);
+        let clients = setup.request(&names);
+        held.wait_until_reached(1);
+        setup.check_serves_others();
+        held.release();
+        for mut client in clients {
+            assert!([200, 504].contains(&client.response().status));
+        }
+        setup.server.stop_cleanly();
     }
 }
 
