@@ -22,7 +22,7 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 const MAX_SIZE: u64 = 4 << 30;
 
 /// The largest value of an option that takes a time, in milliseconds: one day.
-const MAX_MILLIS: u64 = 86_400_000;
+pub const MAX_MILLIS: u64 = 86_400_000;
 
 /// The options of every server.
 #[derive(Args, Clone, Debug)]

@@ -8,10 +8,11 @@
 //! This file then reads the links itself and finds out which path beneath the directory they mean. The kernel opens that
 //! path like any other, so a mistake here could name a wrong file, but never one outside.
 
-use crate::version::FileId;
+use crate::{disk::FileSystem, version::FileId};
 use rustix::{
     fs::{
-        Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat, openat2, readlinkat,
+        Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, accessat, fstat, open, openat, openat2,
+        readlinkat, statx,
     },
     io::Errno,
 };
@@ -35,6 +36,17 @@ const MAX_LINKS: u32 = 40;
 /// The maximum number of components in one path and its symbolic links, if this file resolves them.
 const MAX_COMPONENTS: u32 = 512;
 
+/// How far a path may lead, and how long that may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To files of the directory's own mount whose names are in the kernel's cache: this waits for no disk.
+    Cached,
+    /// To files of the directory's own mount.
+    Mount,
+    /// To every file beneath the directory, also on other mounts.
+    Anywhere,
+}
+
 /// An open directory, beneath which files are opened.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -53,7 +65,8 @@ impl Directory {
         let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let directory = Directory { id: FileId::from_stat(&fstat(&directory)?), directory };
         // Opening a directory as a path needs no permission, so that only `openat2` itself can fail.
-        check_openat2(directory.openat2(b".", OFlags::PATH | OFlags::CLOEXEC).map(drop))?;
+        let resolve = Reach::Anywhere.resolve_flags();
+        check_openat2(directory.openat2(b".", OFlags::PATH | OFlags::CLOEXEC, resolve).map(drop))?;
         Ok(directory)
     }
 
@@ -66,21 +79,62 @@ impl Directory {
         may_read && openat(&self.directory, ".", flags, Mode::empty()).err() == Some(Errno::ACCESS)
     }
 
-    /// Opens the file or directory at `path`, relative to this directory, for reading. Follows symbolic links that lead
-    /// to a path beneath this directory. `name` is a path of this directory: absolute links may begin with it.
+    /// Finds out the kind of the file system that the directory is on.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstatfs(2).
+    pub(super) fn file_system(&self) -> Result<FileSystem, Errno> {
+        FileSystem::of(&self.directory)
+    }
+
+    /// Returns whether `name` leads to this directory, as far as the kernel can tell without waiting for a disk.
+    pub(super) fn is_at(&self, name: &Path) -> bool {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        // Without a look at the file system, which may be a slow one: an inode keeps its number.
+        let status = |found| {
+            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+            statx(found, "", flags, StatxFlags::INO)
+        };
+        openat2(CWD, name, flags, Mode::empty(), ResolveFlags::CACHED)
+            .and_then(status)
+            .is_ok_and(|status| FileId::from_statx(&status) == self.id)
+    }
+
+    /// Opens the file or directory at `path`, relative to this directory, for reading, as far as `reach` allows. Follows
+    /// symbolic links that lead to a path beneath this directory. `name` is a path of this directory: absolute links may
+    /// begin with it.
     ///
     /// # Errors
     ///
     /// All errors of openat2(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link leads out of
-    /// this directory.
-    pub(super) fn open_beneath(&self, path: &[u8], name: &Path) -> Result<OwnedFd, Errno> {
+    /// this directory. If the path leads beyond `reach`, EXDEV or (with [`Reach::Cached`]) EAGAIN.
+    pub(super) fn open_beneath(&self, path: &[u8], name: &Path, reach: Reach) -> Result<OwnedFd, Errno> {
         // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
         // one.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match self.openat2(path, flags) {
-            Err(Errno::XDEV) => self.openat2(&self.resolve(path, name)?, flags),
-            result => result,
+        match (self.openat2(path, flags, reach.resolve_flags()), reach) {
+            (Err(Errno::XDEV), Reach::Anywhere) => {
+                self.openat2(&self.resolve(path, name)?, flags, reach.resolve_flags())
+            }
+            // Kernels before Linux 5.12 do not know RESOLVE_CACHED.
+            (Err(Errno::INVAL), Reach::Cached) => Err(Errno::AGAIN),
+            (result, _) => result,
         }
+    }
+
+    /// Returns the beginning of `path` that names a mount point, if the path leaves the mount of this directory there.
+    /// Returns `None` if it does so through a symbolic link, or not at all. Makes no call to another file system.
+    pub(super) fn mount_point<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
+        for end in ends.chain([path.len()]) {
+            let resolve = Reach::Mount.resolve_flags() | ResolveFlags::NO_SYMLINKS;
+            match self.openat2(&path[..end], OFlags::PATH | OFlags::CLOEXEC, resolve) {
+                Ok(_) => {}
+                Err(errno) => return (errno == Errno::XDEV).then_some(&path[..end]),
+            }
+        }
+        None
     }
 
     /// Follows the symbolic links in `path`, also those that leave this directory and lead back inside. Returns a path
@@ -142,7 +196,8 @@ impl Directory {
 
     /// Returns the target of the symbolic link at `path`, or `None` if the file at `path` is not a link.
     fn read_link(&self, path: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-        let link = self.openat2(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = self.openat2(path, flags, Reach::Anywhere.resolve_flags())?;
         match readlinkat(&link, "", Vec::new()) {
             Ok(target) => Ok(Some(target.into_bytes())),
             // The error for a file that is not a link: readlink(2).
@@ -151,16 +206,29 @@ impl Directory {
         }
     }
 
-    /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or EAGAIN.
-    fn openat2(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless the
+    /// path must be cached, after EAGAIN.
+    fn openat2(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         let mut retries = 0;
         loop {
-            match openat2(&self.directory, path, flags, Mode::empty(), beneath) {
+            match openat2(&self.directory, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) if resolve.contains(ResolveFlags::CACHED) => return Err(Errno::AGAIN),
                 Err(Errno::AGAIN | Errno::INTR) if retries < MAX_RETRIES => retries += 1,
                 result => return result,
             }
         }
+    }
+}
+
+impl Reach {
+    fn resolve_flags(self) -> ResolveFlags {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        beneath
+            | match self {
+                Reach::Cached => ResolveFlags::NO_XDEV | ResolveFlags::CACHED,
+                Reach::Mount => ResolveFlags::NO_XDEV,
+                Reach::Anywhere => ResolveFlags::empty(),
+            }
     }
 }
 
@@ -238,7 +306,7 @@ mod tests {
             let name = self.0.path().join("current");
             let directory = Directory::open(&name).expect("a directory");
             for path in paths {
-                let opened = directory.open_beneath(path.as_bytes(), &name).map(|file| {
+                let opened = directory.open_beneath(path.as_bytes(), &name, Reach::Anywhere).map(|file| {
                     let mut content = String::new();
                     File::from(file).read_to_string(&mut content).expect("a file");
                     content

@@ -2,13 +2,17 @@
 //!
 //! This file never reads a document's content: it only combines parts of it with headers and delimiters.
 
-use crate::document::{Document, OpenDocument};
+use crate::{
+    document::{Document, OpenDocument},
+    file_body::Piece,
+};
 use http_core::{
-    Body, Response, Status,
+    Response, Status,
     range::{self, ByteRange, Ranges},
 };
 use std::{
     hash::{BuildHasher, RandomState},
+    net::SocketAddr,
     sync::OnceLock,
 };
 
@@ -23,9 +27,14 @@ const MAX_RANGES: usize = 200;
 /// [`MAX_RANGES`] ranges are allowed.
 ///
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
-/// header. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
+/// header, and `client` who has sent it. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
 /// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7).
-pub(super) fn respond(document: &OpenDocument, range: &[u8], has_if_range: bool) -> Option<Response> {
+pub(super) fn respond(
+    document: &OpenDocument,
+    range: &[u8],
+    has_if_range: bool,
+    client: Option<SocketAddr>,
+) -> Option<Response> {
     match range::resolve(range, document.len(), MAX_RANGES) {
         Ranges::Whole => None,
         Ranges::Unsatisfiable => {
@@ -34,18 +43,23 @@ pub(super) fn respond(document: &OpenDocument, range: &[u8], has_if_range: bool)
             Some(response.with_header("Content-Range", range::unsatisfied(document.len())))
         }
         Ranges::Partial(ranges) => Some(match ranges[..] {
-            [range] => single_range_response(document, range, has_if_range),
-            _ => multipart_response(document, &ranges),
+            [range] => single_range_response(document, range, has_if_range, client),
+            _ => multipart_response(document, &ranges, client),
         }),
     }
 }
 
 /// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), ETag
 /// is the only one of the document's headers in it. Otherwise it has all of them.
-fn single_range_response(document: &OpenDocument, range: ByteRange, has_if_range: bool) -> Response {
+fn single_range_response(
+    document: &OpenDocument,
+    range: ByteRange,
+    has_if_range: bool,
+    client: Option<SocketAddr>,
+) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
         .with_header("Content-Range", range.content_range(document.len()))
-        .with_body(document.part(range.first..range.last + 1));
+        .with_body(document.part(range.first..range.last + 1, client));
     if has_if_range {
         response.with_header("ETag", &document.entity_tag)
     } else {
@@ -54,22 +68,22 @@ fn single_range_response(document: &OpenDocument, range: ByteRange, has_if_range
 }
 
 /// Returns a 206 with several ranges as `multipart/byteranges`, in the order of the Range header (RFC 9110 §14.6).
-fn multipart_response(document: &OpenDocument, ranges: &[ByteRange]) -> Response {
+fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Option<SocketAddr>) -> Response {
     let boundary = boundary(document);
-    let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
+    let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
         let (media_type, content_range) = (document.media_type, range.content_range(document.len()));
         // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for one.
-        parts.push(Body::from(format!(
+        pieces.push(Piece::Text(format!(
             "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
         )));
-        parts.push(document.part(range.first..range.last + 1));
+        pieces.push(Piece::File(range.first..range.last + 1));
     }
-    parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
+    pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)
         .with_shared_headers(document.validator_headers.clone())
         .with_header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
-        .with_body(Body::Parts(parts))
+        .with_body(document.parts(pieces, client))
 }
 
 /// Returns a multipart boundary. The author of the document cannot predict it, so the document does not contain it: it

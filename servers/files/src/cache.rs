@@ -119,6 +119,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::{
+        disk::{DiskFile, Medium},
         document::{MAX_IN_MEMORY, Settings},
         entity_tag::EntityTags,
         mime::file_type,
@@ -172,7 +173,7 @@ mod tests {
     fn keeps_no_file_open() {
         let (mut cache, now) = (Cache::default(), Instant::now());
         let (file, version, settings) = version(SystemTime::UNIX_EPOCH);
-        let file = Arc::new(file);
+        let file = Arc::new(DiskFile::new(Arc::new(file), Medium::Memory));
         cache.insert(b"/", &Found::Document(Document::in_file(Arc::clone(&file), version, settings)), now);
         assert_eq!(Arc::strong_count(&file), 1);
         check(&cache.get(b"/", now), "Fresh");

@@ -3,13 +3,20 @@
 //! A short file is read once, when its document is made. No file is ever mapped into memory: if a mapped file shrinks,
 //! reading it ends the process with SIGBUS.
 
-use crate::{entity_tag::EntityTags, mime::FileType, version::FileVersion};
+use crate::{
+    disk::{DiskFile, Medium},
+    entity_tag::EntityTags,
+    file_body::{FileBody, Piece, STRETCH},
+    mime::FileType,
+    version::FileVersion,
+};
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::{
     fs::File,
-    io,
+    io::{self, IoSliceMut},
+    net::SocketAddr,
     ops::{Deref, Range},
-    os::unix::fs::FileExt,
     sync::{Arc, Weak},
     time::SystemTime,
 };
@@ -49,21 +56,21 @@ enum Content {
     /// All bytes of a file of at most [`MAX_IN_MEMORY`] bytes.
     Memory(Arc<[u8]>),
     /// A longer file. The table of open files keeps it open, and so does each response that sends it.
-    File(Weak<File>),
+    File(Weak<DiskFile>),
 }
 
 /// A document whose content can be sent: if it is in a file, the file is open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenDocument {
     document: Arc<Document>,
     content: OpenContent,
 }
 
 /// The content of an [`OpenDocument`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum OpenContent {
     Memory(Arc<[u8]>),
-    File(Arc<File>),
+    File(Arc<DiskFile>),
 }
 
 /// What a document depends on besides its file.
@@ -86,7 +93,7 @@ impl Document {
     }
 
     /// Makes a document of an open file.
-    pub(super) fn in_file(file: Arc<File>, version: FileVersion, settings: Settings) -> OpenDocument {
+    pub(super) fn in_file(file: Arc<DiskFile>, version: FileVersion, settings: Settings) -> OpenDocument {
         let entity_tag = settings.entity_tags.of_version(&version, version.is_settled(settings.date));
         let content = Content::File(Arc::downgrade(&file));
         let document = Document::new(content, version, entity_tag, settings);
@@ -155,37 +162,84 @@ impl OpenDocument {
     }
 
     /// Returns whether the content is in `file`.
-    pub(super) fn is_in(&self, file: &Arc<File>) -> bool {
+    pub(super) fn is_in(&self, file: &Arc<DiskFile>) -> bool {
         matches!(&self.content, OpenContent::File(own) if Arc::ptr_eq(own, file))
     }
 
-    /// Returns a response body with the whole content.
+    /// Returns a response body with the whole content, for a client.
     #[inline]
-    pub(super) fn into_body(self) -> Body {
+    pub(super) fn into_body(self, client: Option<SocketAddr>) -> Body {
         let len = self.document.len();
         match self.content {
             OpenContent::Memory(bytes) => {
                 let all = 0..bytes.len();
                 Body::Shared(bytes, all)
             }
-            OpenContent::File(file) => Body::File(FileSlice { file, offset: 0, len }),
+            OpenContent::File(file) => file_part(&file, 0..len, client),
         }
     }
 
-    /// Returns a response body with the bytes `range` of the content. `range` must not exceed [`len`](Document::len).
-    pub(super) fn part(&self, range: Range<u64>) -> Body {
+    /// Returns a response body with the bytes `range` of the content, for a client. `range` must not exceed
+    /// [`len`](Document::len).
+    pub(super) fn part(&self, range: Range<u64>, client: Option<SocketAddr>) -> Body {
         debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
         match &self.content {
-            // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
-            OpenContent::Memory(bytes) => {
-                Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
-            }
-            OpenContent::File(file) => {
-                let (offset, len) = (range.start, range.end - range.start);
-                Body::File(FileSlice { file: Arc::clone(file), offset, len })
-            }
+            OpenContent::Memory(bytes) => memory_part(bytes, range),
+            OpenContent::File(file) => file_part(file, range, client),
         }
     }
+
+    /// Returns a response body with these pieces, for a client.
+    pub(super) fn parts(&self, pieces: Vec<Piece>, client: Option<SocketAddr>) -> Body {
+        let is_ready = |piece: &Piece| match (piece, &self.content) {
+            (Piece::File(range), OpenContent::File(file)) => is_ready(file, range),
+            _ => true,
+        };
+        match &self.content {
+            OpenContent::File(file) if !pieces.iter().all(is_ready) => {
+                Body::Stream(Box::new(FileBody::new(Arc::clone(file), pieces, client)))
+            }
+            content => Body::Parts(
+                pieces
+                    .into_iter()
+                    .map(|piece| match (piece, content) {
+                        (Piece::Text(text), _) => Body::from(text),
+                        (Piece::File(range), OpenContent::Memory(bytes)) => memory_part(bytes, range),
+                        (Piece::File(range), OpenContent::File(file)) => slice(file, range),
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// Returns a body with a part of content in memory.
+fn memory_part(bytes: &Arc<[u8]>, range: Range<u64>) -> Body {
+    // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
+    Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
+}
+
+/// Returns a body with a part of a file.
+fn file_part(file: &Arc<DiskFile>, range: Range<u64>, client: Option<SocketAddr>) -> Body {
+    if is_ready(file, &range) {
+        return slice(file, range);
+    }
+    Body::Stream(Box::new(FileBody::new(Arc::clone(file), [Piece::File(range)], client)))
+}
+
+/// Returns whether a part of a file can be sent without waiting for a disk.
+fn is_ready(file: &DiskFile, range: &Range<u64>) -> bool {
+    match file.medium {
+        Medium::Memory => true,
+        Medium::Local(_) => range.end - range.start <= STRETCH && file.is_cached(range),
+        Medium::Slow(_) => false,
+    }
+}
+
+/// Returns a body that the engine sends from the page cache.
+fn slice(file: &DiskFile, range: Range<u64>) -> Body {
+    let (file, offset, len) = (Arc::clone(file.file()), range.start, range.end - range.start);
+    Body::File(FileSlice { file, offset, len })
 }
 
 impl Deref for OpenDocument {
@@ -197,41 +251,43 @@ impl Deref for OpenDocument {
     }
 }
 
-/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`].
+/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`]. If it must not block, reads
+/// only from the page cache.
 ///
 /// # Errors
 ///
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed meanwhile, so that these may be old and new bytes.
-/// [`InvalidData`](io::ErrorKind::InvalidData) if the kernel generates the content when it is read, as in `/proc` and
-/// `/sys`: then the length that it reports is wrong, and the version does not change with the content. Other errors are
-/// those of the system calls.
-pub(super) fn read(file: &File, version: &FileVersion) -> io::Result<Vec<u8>> {
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) if the file is not in the page cache, or if the kernel generates it and has
+/// nothing now, such as `/proc/kmsg`. [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed meanwhile, so that
+/// these may be old and new bytes. [`InvalidData`](io::ErrorKind::InvalidData) if the kernel generates the content when it is
+/// read, as in `/proc` and `/sys`: then the length that it reports is wrong, and the version does not change with the content.
+/// Other errors are those of the system calls.
+pub(super) fn read(file: &File, version: &FileVersion, from_cache: bool) -> io::Result<Vec<u8>> {
     // One byte more, to find out that a file which reports no length has content.
     let mut bytes = vec![0; version.len.max(1) as usize];
-    let result = fill(file, &mut bytes);
+    let result = fill(file, &mut bytes, from_cache);
     if FileVersion::of(file)?.1 != *version {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    match result {
-        Ok(count) if count as u64 == version.len => {
-            bytes.truncate(count);
-            Ok(bytes)
-        }
-        // Without O_NONBLOCK, reading `/proc/kmsg` would wait.
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-        _ => Err(io::ErrorKind::InvalidData.into()),
+    let count = result?;
+    if count as u64 != version.len {
+        return Err(io::ErrorKind::InvalidData.into());
     }
+    bytes.truncate(count);
+    Ok(bytes)
 }
 
 /// Reads from the beginning of the file until `buffer` is full or the file ends. Returns the number of bytes read.
-fn fill(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(file: &File, buffer: &mut [u8], from_cache: bool) -> io::Result<usize> {
+    let flags = if from_cache { ReadWriteFlags::NOWAIT } else { ReadWriteFlags::empty() };
     let mut count = 0;
     while count < buffer.len() {
-        match file.read_at(&mut buffer[count..], count as u64) {
+        match preadv2(file, &mut [IoSliceMut::new(&mut buffer[count..])], count as u64, flags) {
             Ok(0) => break,
             Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::INTR) => {}
+            // overlayfs does not tell what is in the page cache.
+            Err(Errno::OPNOTSUPP) if from_cache => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(errno) => return Err(errno.into()),
         }
     }
     Ok(count)

@@ -5,10 +5,12 @@
 
 use crate::{
     byteranges,
-    cache::{Cache, Cached},
-    document::OpenDocument,
+    cache::Cached,
+    disk::Pool,
+    document::{Document, OpenDocument},
     entity_tag::EntityTags,
     lookup::{Found, Wanted, lookup},
+    lookups::{LateLookup, Lookups},
     root::Root,
 };
 use http_core::{
@@ -16,12 +18,7 @@ use http_core::{
     conditional::{self, Precondition, Validators},
     path::{self, RelativePath},
 };
-use std::{
-    fmt, io,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use std::{fmt, io, path::Path, sync::Arc, time::SystemTime};
 
 /// The methods that a file supports. Any other method is rejected before the path is looked up.
 const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
@@ -36,18 +33,28 @@ pub struct Files {
     /// the file `a` in the root. It has no slash at either end. Empty if `/a` names that file.
     prefix: Box<[u8]>,
     entity_tags: EntityTags,
-    cache: Mutex<Cache>,
+    lookups: Arc<Lookups>,
 }
 
 /// What a request for a path leads to.
 #[derive(Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     /// A document to send.
     Document(OpenDocument),
     /// A redirect to the requested path with a slash at its end: it names a directory.
     Redirect,
     /// An error page with this status.
     Error(Status),
+}
+
+impl From<Found> for Outcome {
+    fn from(found: Found) -> Outcome {
+        match found {
+            Found::Document(document) => Outcome::Document(document),
+            Found::Directory => Outcome::Redirect,
+            Found::Error(status) => Outcome::Error(status),
+        }
+    }
 }
 
 impl Files {
@@ -62,7 +69,8 @@ impl Files {
 
     /// Serves the files of an open document root.
     pub fn from_root(root: Arc<Root>) -> Files {
-        Files { root, prefix: Box::default(), entity_tags: EntityTags::default(), cache: Mutex::default() }
+        let (prefix, entity_tags) = (Box::default(), EntityTags::default());
+        Files { root, prefix, entity_tags, lookups: Arc::default() }
     }
 
     /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file `a`
@@ -81,40 +89,39 @@ impl Files {
         Files { entity_tags, ..self }
     }
 
-    /// Returns what the path of a request leads to: a document, a redirect or an error. Takes it from the cache, or
-    /// looks the path up, and caches the outcome if it is a document or a 404.
-    #[inline]
-    fn outcome(&self, request: &Request<'_>) -> Outcome {
+    /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the lookup
+    /// may block, a thread makes it, and responds later.
+    fn look_up(&self, request: &Request<'_>, stale: Option<Arc<Document>>) -> Reply {
         let (key, now) = (request.path_bytes(), request.received_at());
-        let stale = match self.cache().get(key, now) {
-            Cached::Fresh(document) => return Outcome::Document(document),
-            Cached::NotFound => return Outcome::Error(Status::NOT_FOUND),
-            Cached::Stale(document) => Some(document),
-            Cached::Absent => None,
-        };
         let path = match resolve(key, &self.prefix) {
             Ok(path) => path,
-            Err(outcome) => return outcome,
+            Err(outcome) => return respond(request, outcome).into(),
         };
         // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
         let found = if path.is_hidden() {
             Found::Error(Status::NOT_FOUND)
         } else {
-            // The lock is not held during the system calls.
             let wanted = Wanted::new(path, stale, self.entity_tags, (now, date_of_response(request)));
-            lookup(&self.root, &wanted)
+            match lookup(&self.root, &wanted, None) {
+                Ok(found) => found,
+                Err(pool) => return self.look_up_later(request, wanted, pool),
+            }
         };
-        self.cache().insert(key, &found, now);
-        match found {
-            Found::Document(document) => Outcome::Document(document),
-            Found::Directory => Outcome::Redirect,
-            Found::Error(status) => Outcome::Error(status),
-        }
+        self.lookups.insert(key, &found, now);
+        respond(request, found.into()).into()
     }
 
-    /// Locks the cache. A panic in another thread that held the lock is ignored: the cache is valid at all times.
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks up what the path of a request leads to on a thread of `pool`.
+    fn look_up_later(&self, request: &Request<'_>, wanted: Wanted, pool: Arc<Pool>) -> Reply {
+        let late = LateLookup {
+            lookups: Arc::clone(&self.lookups),
+            root: Arc::clone(&self.root),
+            wanted,
+            path: request.path_bytes().into(),
+            client: request.client_addr().into(),
+        };
+        let request = request.to_owned();
+        Reply::deferred(move |responder| late.begin(&pool, request, responder))
     }
 }
 
@@ -129,19 +136,28 @@ impl Handler for Files {
         if !ALLOWED_METHODS.contains(&request.method()) {
             return Response::method_not_allowed(request.method(), &ALLOWED_METHODS).into();
         }
-        let response = match self.outcome(request) {
-            Outcome::Document(document) if request.is_conditional() => {
-                conditional_response(request, document)
-            }
-            Outcome::Document(document) => full_response(document),
-            Outcome::Redirect => redirect_to_directory(request),
-            // No descriptor or memory is left: other responses will release some.
-            Outcome::Error(Status::SERVICE_UNAVAILABLE) => {
-                Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1")
-            }
-            Outcome::Error(status) => Response::error(status),
+        let outcome = match self.lookups.cached(request.path_bytes(), request.received_at()) {
+            Cached::Fresh(document) => Outcome::Document(document),
+            Cached::NotFound => Outcome::Error(Status::NOT_FOUND),
+            Cached::Stale(document) => return self.look_up(request, Some(document)),
+            Cached::Absent => return self.look_up(request, None),
         };
-        response.into()
+        respond(request, outcome).into()
+    }
+}
+
+/// Returns the response to a request with this outcome.
+#[inline]
+pub(super) fn respond(request: &Request<'_>, outcome: Outcome) -> Response {
+    match outcome {
+        Outcome::Document(document) if request.is_conditional() => conditional_response(request, document),
+        Outcome::Document(document) => full_response(request, document),
+        Outcome::Redirect => redirect_to_directory(request),
+        // No descriptor or memory is left, or a file system is overloaded: other responses will release some.
+        Outcome::Error(Status::SERVICE_UNAVAILABLE) => {
+            Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1")
+        }
+        Outcome::Error(status) => Response::error(status),
     }
 }
 
@@ -169,8 +185,11 @@ fn resolve<'r>(path: &'r [u8], prefix: &[u8]) -> Result<RelativePath<'r>, Outcom
 
 /// Returns a 200 with the whole document.
 #[inline]
-fn full_response(document: OpenDocument) -> Response {
-    Response::new(Status::OK).with_shared_headers(document.headers.clone()).with_body(document.into_body())
+fn full_response(request: &Request<'_>, document: OpenDocument) -> Response {
+    let headers = document.headers.clone();
+    Response::new(Status::OK)
+        .with_shared_headers(headers)
+        .with_body(document.into_body(request.client_addr()))
 }
 
 /// Returns the response to a request with preconditions (such as If-None-Match) or a Range header: 304, 412, 206, 416,
@@ -191,8 +210,10 @@ fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Respon
             };
             return range
                 .filter(|_| applies())
-                .and_then(|range| byteranges::respond(&document, range, if_range.is_some()))
-                .unwrap_or_else(|| full_response(document));
+                .and_then(|range| {
+                    byteranges::respond(&document, range, if_range.is_some(), request.client_addr())
+                })
+                .unwrap_or_else(|| full_response(request, document));
         }
     };
     response.with_shared_headers(document.validator_headers.clone())

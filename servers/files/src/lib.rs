@@ -26,16 +26,20 @@
 mod beneath;
 mod byteranges;
 mod cache;
+mod disk;
 mod document;
 mod entity_tag;
+mod file_body;
 mod files;
 mod lookup;
+mod lookups;
 mod mime;
 mod negative_cache;
 mod open_files;
 mod root;
 mod version;
 
+pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
 pub use files::Files;
 pub use root::Root;

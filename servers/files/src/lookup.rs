@@ -4,16 +4,16 @@
 //! cache itself, and its arguments and result may pass between threads: it can run where it may block.
 
 use crate::{
+    disk::{DiskFile, Pool},
     document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
     entity_tag::EntityTags,
     mime,
-    root::{Entry, Root},
+    root::{Entry, EntryError, Root},
     version::FileVersion,
 };
 use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
 use std::{
-    fs::File,
     io,
     sync::Arc,
     time::{Instant, SystemTime},
@@ -42,7 +42,7 @@ pub(super) struct Wanted {
 }
 
 /// What a lookup has found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Found {
     /// A document to send.
     Document(OpenDocument),
@@ -67,23 +67,47 @@ impl Wanted {
     }
 }
 
-/// Looks a file up in the file system.
+/// Looks a file up in the file system. `thread` are the threads to which the calling one belongs; `None` if it must not wait
+/// for a disk.
 ///
 /// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the file
 /// is not read again.
-pub(super) fn lookup(root: &Root, wanted: &Wanted) -> Found {
-    let found = match root.open_entry(&wanted.file, wanted.now) {
-        Ok(Entry::File(file, version)) => load(root, wanted, file, version),
-        Ok(Entry::Directory) if !wanted.is_index => return Found::Directory,
-        Ok(Entry::Directory | Entry::Special) => Err(Status::NOT_FOUND),
-        Err(errno) => Err(error_status(errno)),
-    };
-    found.map_or_else(Found::Error, Found::Document)
+///
+/// # Errors
+///
+/// The lookup may block: one of these threads must make it.
+pub(super) fn lookup(root: &Root, wanted: &Wanted, thread: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
+    Ok(match root.open_entry(&wanted.file, wanted.now, thread) {
+        Ok(Entry::File(file, version)) => match load(root, wanted, file, version, thread.is_some()) {
+            Ok(document) => Found::Document(document),
+            Err(LoadError::Failed(status)) => Found::Error(status),
+            Err(LoadError::WouldBlock(pool)) => return Err(pool),
+        },
+        Ok(Entry::Directory) if !wanted.is_index => Found::Directory,
+        Ok(Entry::Directory | Entry::Special) => Found::Error(Status::NOT_FOUND),
+        Err(EntryError::Failed(errno)) => Found::Error(error_status(errno)),
+        Err(EntryError::Elsewhere(pool)) => return Err(pool),
+    })
 }
 
-/// Makes a document of an open file, or returns the stale one if the file has not changed. Fails with the status of an
-/// error response.
-fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> Result<OpenDocument, Status> {
+/// Why there is no document.
+#[derive(Debug)]
+enum LoadError {
+    /// The response is an error with this status.
+    Failed(Status),
+    /// The file must be read by one of these threads.
+    WouldBlock(Arc<Pool>),
+}
+
+/// Makes a document of an open file, or returns the stale one if the file has not changed. Reads a short file: unless
+/// `may_block`, only from the page cache.
+fn load(
+    root: &Root,
+    wanted: &Wanted,
+    file: DiskFile,
+    mut version: FileVersion,
+    may_block: bool,
+) -> Result<OpenDocument, LoadError> {
     let stale = wanted.stale.as_ref().filter(|stale| stale.is_settled && stale.version == version);
     let file_type = mime::file_type(&wanted.file);
     let settings = Settings { file_type, entity_tags: wanted.entity_tags, date: wanted.date };
@@ -94,23 +118,32 @@ fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> R
     }
     for _ in 0..MAX_READS {
         if version.len > MAX_IN_MEMORY {
-            let file = root.open_files.share(version.id, file).ok_or(Status::SERVICE_UNAVAILABLE)?;
+            let file = root.open_files.share(version.id, file);
+            let file = file.ok_or(LoadError::Failed(Status::SERVICE_UNAVAILABLE))?;
             let stale = stale.and_then(Document::open).filter(|stale| stale.is_in(&file));
             return Ok(stale.unwrap_or_else(|| Document::in_file(file, version, settings)));
         }
-        match document::read(&file, &version) {
+        let from_cache = if may_block { None } else { file.pool() };
+        match document::read(file.file(), &version, from_cache.is_some()) {
             Ok(bytes) => return Ok(Document::in_memory(bytes, version, settings)),
             // If the file was only replaced by another one, its own content is complete: read it again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Status::NOT_FOUND),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(LoadError::Failed(Status::NOT_FOUND));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(from_cache.map_or(LoadError::Failed(Status::NOT_FOUND), |pool| {
+                    LoadError::WouldBlock(Arc::clone(pool))
+                }));
+            }
             // A file that the kernel generates, such as /proc/self/mem: reading an empty file on a disk cannot fail.
-            Err(_) if version.len == 0 => return Err(Status::NOT_FOUND),
+            Err(_) if version.len == 0 => return Err(LoadError::Failed(Status::NOT_FOUND)),
             Err(_) => break,
         }
-        let Ok((_, changed)) = FileVersion::of(&file) else { break };
+        let Ok((_, changed)) = FileVersion::of(file.file()) else { break };
         version = changed;
     }
-    Err(Status::INTERNAL_SERVER_ERROR)
+    Err(LoadError::Failed(Status::INTERNAL_SERVER_ERROR))
 }
 
 /// Returns the path of the file to open for the requested `path`, relative to the root. Does not look at the file
@@ -142,7 +175,10 @@ fn error_status(errno: Errno) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, time::Duration};
+    use std::{
+        fs::{self, File},
+        time::Duration,
+    };
 
     #[test]
     fn opens_the_index_of_a_directory() {
@@ -188,8 +224,12 @@ mod tests {
 
         /// Looks the file up, if it was last changed `age` ago.
         fn lookup(&self, age: Duration, stale: Option<&OpenDocument>) -> OpenDocument {
-            match lookup(&self.root, &Page::wanted(age, stale)) {
-                Found::Document(document) => document,
+            self.find(&Page::wanted(age, stale))
+        }
+
+        fn find(&self, wanted: &Wanted) -> OpenDocument {
+            match lookup(&self.root, wanted, Some(&self.root.mounts.root)) {
+                Ok(Found::Document(document)) => document,
                 other => panic!("{other:?}"),
             }
         }
@@ -227,16 +267,18 @@ mod tests {
     #[test]
     fn a_file_that_changes_before_it_is_read_gets_its_new_version() {
         let page = Page::new(b"old");
-        let Ok(Entry::File(file, before)) = page.root.open_entry(b"page", Instant::now()) else {
+        let Ok(Entry::File(file, before)) =
+            page.root.open_entry(b"page", Instant::now(), Some(&page.root.mounts.root))
+        else {
             panic!("a file")
         };
         let changes = std::iter::repeat_with(|| {
             page.write(b"new");
-            FileVersion::of(&file).expect("its version").1
+            FileVersion::of(file.file()).expect("its version").1
         });
         // A change within the same tick may leave the version as it is.
         let after = changes.take(1_000_000).find(|version| *version != before).expect("another version");
-        let document = load(&page.root, &Page::wanted(NOW, None), file, before).expect("a document");
+        let document = load(&page.root, &Page::wanted(NOW, None), file, before, true).expect("a document");
         assert_eq!(document.version, after);
         assert_eq!(document.entity_tag, EntityTags::Strong.of_content(b"new", &after));
     }
@@ -249,7 +291,7 @@ mod tests {
         let file = File::options().write(true).open(page.directory.path().join("page")).expect("a file");
         file.set_modified(SystemTime::now() + LATER * 10).expect("a time");
         let wanted = Page::wanted(LATER, Some(&document));
-        let Found::Document(document) = lookup(&page.root, &wanted) else { panic!("a document") };
+        let document = page.find(&wanted);
         assert_eq!((document.last_modified, document.is_dated), (Some(wanted.date), true));
     }
 

@@ -8,7 +8,10 @@
 //! Closing the last descriptor of a large deleted file can take long, because the kernel then frees its blocks. So the
 //! thread closes files, and no worker does.
 
-use crate::version::FileId;
+use crate::{
+    disk::{DiskFile, Medium},
+    version::FileId,
+};
 use foldhash::fast::RandomState;
 use http_core::io_cause;
 use rustix::process::{Resource, getrlimit};
@@ -73,8 +76,10 @@ struct Table {
 struct OpenFile {
     /// The file, as long as it is open: `kept` or a response keeps it open.
     file: Weak<File>,
+    /// The same file as [`share`](OpenFiles::share) has returned it. A response may keep only `file`.
+    shared: Weak<DiskFile>,
     /// Keeps the file open without a response. `None` if no lookup has found the file for [`KEEP_FOR`].
-    kept: Option<Arc<File>>,
+    kept: Option<Arc<DiskFile>>,
     /// When a lookup last found the file.
     found_at: Instant,
 }
@@ -107,14 +112,14 @@ impl OpenFiles {
     /// Returns the open file with the identity `id`, and keeps it open for [`KEEP_FOR`]. `file` is the same file, just
     /// opened: it is used if the table has none. Returns `None` if as many other files are open as the limit allows and
     /// responses send all of them.
-    pub(super) fn share(&self, id: FileId, file: File) -> Option<Arc<File>> {
+    pub(super) fn share(&self, id: FileId, file: DiskFile) -> Option<Arc<DiskFile>> {
         let now = Instant::now();
         let mut table = self.shared.table();
         // Dropped, and so closed, when the lock is released.
         let mut closed = Vec::new();
-        let shared = match table.find(id, now) {
+        let shared = match table.find(id, &file.medium, now) {
             Some(found) => Some(found),
-            None if table.has_room(&mut closed) => Some(table.insert(id, file, now)),
+            None if table.has_room(&mut closed) => Some(table.insert(id, Arc::new(file), now)),
             None => None,
         };
         let must_start = !std::mem::replace(&mut table.has_thread, true);
@@ -171,26 +176,32 @@ impl Shared {
 }
 
 impl Table {
-    /// Returns the open file with this identity, if there is one, and keeps it open. A lookup has found it at the time
-    /// `now`.
-    fn find(&mut self, id: FileId, now: Instant) -> Option<Arc<File>> {
-        let open = self.files.get_mut(&id)?;
-        let file = open.file.upgrade()?;
-        (open.kept, open.found_at) = (Some(Arc::clone(&file)), now);
-        Some(file)
+    /// Returns the open file with this identity, if there is one, and keeps it open. A lookup has found it on this medium at
+    /// the time `now`.
+    fn find(&mut self, id: FileId, medium: &Medium, now: Instant) -> Option<Arc<DiskFile>> {
+        let open = self.files.get(&id)?;
+        let file = match open.shared.upgrade() {
+            Some(shared) => shared,
+            None => Arc::new(DiskFile::new(open.file.upgrade()?, medium.clone())),
+        };
+        Some(self.insert(id, file, now))
     }
 
     /// Adds a file that a lookup has found at the time `now`, and keeps it open.
-    fn insert(&mut self, id: FileId, file: File, now: Instant) -> Arc<File> {
-        let file = Arc::new(file);
-        let open = OpenFile { file: Arc::downgrade(&file), kept: Some(Arc::clone(&file)), found_at: now };
+    fn insert(&mut self, id: FileId, file: Arc<DiskFile>, now: Instant) -> Arc<DiskFile> {
+        let open = OpenFile {
+            file: Arc::downgrade(file.file()),
+            shared: Arc::downgrade(&file),
+            kept: Some(Arc::clone(&file)),
+            found_at: now,
+        };
         self.files.insert(id, open);
         file
     }
 
     /// Returns whether one more file may be open. If the limit is reached, first takes files that no response sends out
     /// of the table: those that no lookup has found for longest, at most [`CLOSED_AT_ONCE`]. Appends them to `closed`.
-    fn has_room(&mut self, closed: &mut Vec<Arc<File>>) -> bool {
+    fn has_room(&mut self, closed: &mut Vec<Arc<DiskFile>>) -> bool {
         if self.files.len() < self.limit {
             return true;
         }
@@ -199,8 +210,10 @@ impl Table {
             return true;
         }
         // `kept` is the only reference if no response sends the file.
-        let unused =
-            self.files.iter().filter(|(_, open)| open.kept.is_some() && open.file.strong_count() == 1);
+        let is_unused = |open: &OpenFile| {
+            open.kept.is_some() && open.shared.strong_count() == 1 && open.file.strong_count() == 1
+        };
+        let unused = self.files.iter().filter(|(_, open)| is_unused(open));
         let mut unused: Vec<_> = unused.map(|(id, open)| (open.found_at, *id)).collect();
         unused.sort_unstable_by_key(|(found_at, _)| *found_at);
         unused.truncate(CLOSED_AT_ONCE);
@@ -210,7 +223,7 @@ impl Table {
 
     /// No longer keeps open the files that no lookup has found for [`KEEP_FOR`] at the time `now`. Returns them: dropping
     /// them closes those that no response sends. Forgets files that are closed.
-    fn take_unused(&mut self, now: Instant) -> Vec<Arc<File>> {
+    fn take_unused(&mut self, now: Instant) -> Vec<Arc<DiskFile>> {
         self.files.retain(|_, open| open.file.strong_count() > 0);
         let keep_for = self.keep_for;
         let is_unused = |open: &&mut OpenFile| now.saturating_duration_since(open.found_at) >= keep_for;
@@ -230,13 +243,13 @@ mod tests {
     use crate::version::FileVersion;
 
     /// Returns a new open file and its identity.
-    fn file() -> (FileId, File) {
+    fn file() -> (FileId, DiskFile) {
         let file = tempfile::tempfile().expect("a file");
-        (FileVersion::of(&file).expect("its version").1.id, file)
+        (FileVersion::of(&file).expect("its version").1.id, DiskFile::new(Arc::new(file), Medium::Memory))
     }
 
     /// Adds a new file to the table. Returns its identity and the table's file.
-    fn share_new(files: &OpenFiles) -> Option<(FileId, Arc<File>)> {
+    fn share_new(files: &OpenFiles) -> Option<(FileId, Arc<DiskFile>)> {
         let (id, file) = file();
         files.share(id, file).map(|file| (id, file))
     }
@@ -245,7 +258,10 @@ mod tests {
     fn a_file_is_open_once_while_it_is_used() {
         let files = OpenFiles::new(None);
         let (id, first) = share_new(&files).expect("room");
-        let again = |file: &Arc<File>| files.share(id, file.try_clone().expect("a file")).expect("room");
+        let again = |file: &DiskFile| {
+            let same = DiskFile::new(Arc::clone(file.file()), Medium::Memory);
+            files.share(id, same).expect("room")
+        };
         assert!(Arc::ptr_eq(&first, &again(&first)));
         // A response still sends the file after the table has dropped it.
         let later = Instant::now() + KEEP_FOR;

@@ -1,7 +1,8 @@
 //! The document root: a directory that is found by its name, and opened again if the name leads to another one.
 
 use crate::{
-    beneath::Directory,
+    beneath::{Directory, Reach},
+    disk::{DiskFile, FileSystem, Mounts, Pool},
     open_files::OpenFiles,
     version::{FileId, FileVersion},
 };
@@ -33,6 +34,7 @@ pub struct Root {
     name: PathBuf,
     current: Mutex<Current>,
     pub(super) open_files: OpenFiles,
+    pub(super) mounts: Mounts,
 }
 
 /// The directory that is served now.
@@ -57,6 +59,10 @@ enum NameState {
 }
 
 impl Root {
+    /// How long a file system may take for a call, unless [`with_file_timeout`](Root::with_file_timeout) sets it. A disk that
+    /// spins up takes ten seconds, and a proxy waits a minute for the response.
+    pub const DEFAULT_FILE_TIMEOUT: Duration = Duration::from_secs(30);
+
     /// Opens the directory at `path` as a document root. Its name is `path`, made absolute: if the process changes its
     /// working directory later, this does not matter.
     ///
@@ -77,8 +83,37 @@ impl Root {
     pub fn open_as(path: &Path, name: &Path) -> io::Result<Root> {
         let name = std::path::absolute(name)?;
         let directory = Arc::new(Directory::open(path)?);
+        let mounts = Mounts::new(
+            name.display().to_string(),
+            directory.file_system()?,
+            false,
+            Root::DEFAULT_FILE_TIMEOUT,
+        );
         let current = Mutex::new(Current { directory, next_check: Instant::now(), state: NameState::Served });
-        Ok(Root { name, current, open_files: OpenFiles::new(None) })
+        Ok(Root { name, current, open_files: OpenFiles::new(None), mounts })
+    }
+
+    /// Sets the kind of the file systems beneath the root. By default, statfs(2) tells it for each.
+    #[must_use]
+    pub fn with_file_system(self, kind: FileSystem) -> Root {
+        let mounts = Mounts::new(self.name.display().to_string(), kind, true, self.mounts.timeout);
+        Root { mounts, ..self }
+    }
+
+    /// Sets how long a file system may take to find or read a file: then the request gets 504, or the connection closes if
+    /// the head of the response was sent. The default is [`DEFAULT_FILE_TIMEOUT`](Root::DEFAULT_FILE_TIMEOUT).
+    ///
+    /// The time limit of the engine for a response, [`Timeouts::reply`](http_core::Timeouts::reply), should be longer.
+    #[must_use]
+    pub fn with_file_timeout(self, timeout: Duration) -> Root {
+        let name = self.name.display().to_string();
+        let mounts = Mounts::new(name, self.mounts.file_system, self.mounts.is_fixed, timeout);
+        Root { mounts, ..self }
+    }
+
+    /// Returns the kind of the file system that the root is on.
+    pub fn file_system(&self) -> FileSystem {
+        self.mounts.file_system
     }
 
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
@@ -97,28 +132,65 @@ impl Root {
     }
 
     /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
-    /// directory or a special file. Only a regular file stays open. `now` is the present time.
+    /// directory or a special file. Only a regular file stays open. `now` is the present time. `thread` are the threads to
+    /// which the calling one belongs; `None` if it must not wait for a disk.
     ///
     /// # Errors
     ///
-    /// All errors of openat2(2) and fstat(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link
-    /// leads out of the root.
-    pub(super) fn open_entry(&self, path: &[u8], now: Instant) -> Result<Entry, Errno> {
-        let file = self.directory(now).open_beneath(path, &self.name)?;
+    /// If there is no such file, for example, or if another thread must open it.
+    pub(super) fn open_entry(
+        &self,
+        path: &[u8],
+        now: Instant,
+        thread: Option<&Arc<Pool>>,
+    ) -> Result<Entry, EntryError> {
+        let mounts = &self.mounts;
+        let elsewhere = |pool: &Arc<Pool>| EntryError::Elsewhere(Arc::clone(pool));
+        let reach = match thread {
+            Some(pool) if mounts.is_root(pool) => Reach::Mount,
+            Some(_) => Reach::Anywhere,
+            None => {
+                if let Some(pool) = mounts.below(path) {
+                    return Err(EntryError::Elsewhere(pool));
+                }
+                match mounts.file_system {
+                    FileSystem::Memory => Reach::Mount,
+                    FileSystem::Local => Reach::Cached,
+                    FileSystem::Slow => return Err(elsewhere(&mounts.root)),
+                }
+            }
+        };
+        let directory = self.directory(now, thread.is_some()).ok_or_else(|| elsewhere(&mounts.root))?;
+        let file = match (directory.open_beneath(path, &self.name, reach), thread) {
+            (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(elsewhere(&mounts.root)),
+            (Err(Errno::XDEV), Some(pool)) if mounts.is_root(pool) => {
+                return Err(EntryError::Elsewhere(mounts.outside(directory.mount_point(path))));
+            }
+            (result, _) => File::from(result?),
+        };
         let (file_type, version) = FileVersion::of(&file)?;
+        let medium = mounts.medium(&file, version.id.device, thread.unwrap_or(&mounts.root))?;
+        let file = DiskFile::new(Arc::new(file), medium);
         Ok(match file_type {
-            FileType::RegularFile => Entry::File(file.into(), version),
+            FileType::RegularFile => Entry::File(file, version),
             FileType::Directory => Entry::Directory,
             _ => Entry::Special,
         })
     }
 
     /// Returns the directory to serve at the time `now`. If it is time for that, first checks whether the root's name
-    /// leads to another one.
-    fn directory(&self, now: Instant) -> Arc<Directory> {
+    /// leads to another one. Returns `None` if this check would block, unless the calling thread may.
+    fn directory(&self, now: Instant, may_block: bool) -> Option<Arc<Directory>> {
         let mut current = self.current();
         if now < current.next_check {
-            return Arc::clone(&current.directory);
+            return Some(Arc::clone(&current.directory));
+        }
+        if !may_block {
+            if current.state != NameState::Served || !current.directory.is_at(&self.name) {
+                return None;
+            }
+            current.next_check = now + CHECK_INTERVAL;
+            return Some(Arc::clone(&current.directory));
         }
         // Other threads serve the old directory meanwhile.
         current.next_check = now + CHECK_INTERVAL;
@@ -133,7 +205,7 @@ impl Root {
         if let Some(directory) = directory {
             current.directory = directory;
         }
-        Arc::clone(&current.directory)
+        Some(Arc::clone(&current.directory))
     }
 
     /// Finds out which directory the root's name leads to. Opens it if it is another one than `served`.
@@ -183,11 +255,26 @@ impl Root {
 #[derive(Debug)]
 pub(super) enum Entry {
     /// A regular file, open for reading, and its version when it was opened.
-    File(File, FileVersion),
+    File(DiskFile, FileVersion),
     /// A directory.
     Directory,
     /// A FIFO, a socket or a device.
     Special,
+}
+
+/// Why an entry could not be opened.
+#[derive(Debug)]
+pub(super) enum EntryError {
+    /// The kernel cannot open it.
+    Failed(Errno),
+    /// One of these threads must open it, because this may block.
+    Elsewhere(Arc<Pool>),
+}
+
+impl From<Errno> for EntryError {
+    fn from(errno: Errno) -> EntryError {
+        EntryError::Failed(errno)
+    }
 }
 
 #[cfg(test)]
@@ -249,13 +336,20 @@ mod tests {
         /// last call; `NAME` in these stands for the name of the root.
         fn check(&mut self, millis: u64, expected: Result<&str, Errno>, messages: &[&str]) {
             self.now += Duration::from_millis(millis);
-            let content = self.root.open_entry(b"page", self.now).map(|entry| {
-                let (Entry::File(mut file, _), mut content) = (entry, String::new()) else {
-                    panic!("not a file")
-                };
-                file.read_to_string(&mut content).expect("its content");
-                content
-            });
+            // If the name leads to another directory, only a thread may find that out.
+            let entry = match self.root.open_entry(b"page", self.now, None) {
+                Err(EntryError::Elsewhere(pool)) => self.root.open_entry(b"page", self.now, Some(&pool)),
+                entry => entry,
+            };
+            let content = match entry {
+                Ok(Entry::File(file, _)) => {
+                    let mut content = String::new();
+                    (&**file.file()).read_to_string(&mut content).expect("its content");
+                    Ok(content)
+                }
+                Err(EntryError::Failed(errno)) => Err(errno),
+                other => panic!("{other:?}"),
+            };
             assert_eq!(content.as_deref().map_err(|errno| *errno), expected);
             let logged = MESSAGES.take();
             assert_eq!(logged.len(), messages.len(), "{logged:?}");

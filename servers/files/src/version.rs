@@ -1,7 +1,7 @@
 //! Which file an open file is, and in which state: what `fstat` reports.
 
 use rustix::{
-    fs::{FileType, Stat, fstat},
+    fs::{FileType, Stat, Statx, fstat, makedev},
     io::Errno,
 };
 use std::{
@@ -22,7 +22,7 @@ const COARSE_TICK: Duration = Duration::from_secs(2);
 /// The identity of a file or directory. While it is open or has a name, no other has the same (stat(3type)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileId {
-    device: u64,
+    pub(super) device: u64,
     inode: u64,
 }
 
@@ -30,6 +30,12 @@ impl FileId {
     /// Returns the identity of the file that `stat` is about.
     pub(super) fn from_stat(stat: &Stat) -> FileId {
         FileId { device: stat.st_dev, inode: stat.st_ino }
+    }
+
+    /// Returns the identity of the file that `status` is about.
+    pub(super) fn from_statx(status: &Statx) -> FileId {
+        let device = makedev(status.stx_dev_major, status.stx_dev_minor);
+        FileId { device, inode: status.stx_ino }
     }
 }
 

@@ -1,14 +1,19 @@
 //! `httpd`: serves the files of a directory over HTTP/1.1.
 
 use clap::{Parser, ValueEnum};
-use http_daemon::{Application, MakeHandler, options};
+use http_daemon::{
+    Application, MakeHandler, options,
+    options::MAX_MILLIS,
+    units::{Time, time},
+};
 use http_engine::Handler;
-use http_files::{EntityTags, Files, Root};
+use http_files::{EntityTags, FileSystem, Files, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 /// Serves the files of a directory over HTTP/1.1.
@@ -34,6 +39,15 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = EtagOption::Strong)]
     etag: EtagOption,
 
+    /// Time for a file system to find or read a file; then the request gets status 504, or its connection closes
+    #[arg(long, value_name = "TIME", help_heading = "Limits", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Root::DEFAULT_FILE_TIMEOUT))]
+    file_timeout: Time,
+
+    /// How long calls to the file systems below the directory may take
+    #[arg(long, value_enum, default_value_t = FileSystemOption::Auto)]
+    file_system: FileSystemOption,
+
     #[command(flatten)]
     common: options::Common,
 }
@@ -57,8 +71,22 @@ enum EtagOption {
     Mtime,
 }
 
+/// The values of `--file-system`.
+#[derive(Clone, Copy, ValueEnum)]
+enum FileSystemOption {
+    /// As the kernel says, for each file system
+    Auto,
+    /// In memory: calls never wait
+    Memory,
+    /// On a disk of this machine: what the kernel has cached is used at once, and threads wait for the disk
+    Local,
+    /// On a network or in another process: every call may take for ever, and a thread makes it
+    Slow,
+}
+
 fn main() -> ExitCode {
-    let Arguments { positional_root, root, common, engine, etag } = options::parse("httpd", "8080");
+    let Arguments { positional_root, root, common, engine, etag, file_timeout, file_system } =
+        options::parse("httpd", "8080");
     let root = match (positional_root, root) {
         (Some(positional), Some(root)) => {
             let (positional, root) = (positional.display(), root.display());
@@ -75,7 +103,13 @@ fn main() -> ExitCode {
         EtagOption::Strong => EntityTags::Strong,
         EtagOption::Mtime => EntityTags::Mtime,
     };
-    let site = Site { root, entity_tags };
+    let file_system = match file_system {
+        FileSystemOption::Auto => None,
+        FileSystemOption::Memory => Some(FileSystem::Memory),
+        FileSystemOption::Local => Some(FileSystem::Local),
+        FileSystemOption::Slow => Some(FileSystem::Slow),
+    };
+    let site = Site { root, entity_tags, file_timeout: file_timeout.0, file_system };
     common.run("httpd", Arc::new(site), engine)
 }
 
@@ -85,6 +119,9 @@ struct Site {
     /// The path of the directory, as the operator gave it. This program never changes its working directory.
     root: PathBuf,
     entity_tags: EntityTags,
+    file_timeout: Duration,
+    /// The kind of all file systems below the directory; `None` if each tells its own.
+    file_system: Option<FileSystem>,
 }
 
 impl Application for Site {
@@ -93,7 +130,12 @@ impl Application for Site {
     }
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
-        let root = Arc::new(Root::open_as(root.unwrap_or(&self.root), &self.root)?);
+        let root =
+            Root::open_as(root.unwrap_or(&self.root), &self.root)?.with_file_timeout(self.file_timeout);
+        let root = Arc::new(match self.file_system {
+            Some(kind) => root.with_file_system(kind),
+            None => root,
+        });
         let entity_tags = self.entity_tags;
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
             Arc::new(Files::from_root(Arc::clone(&root)).with_entity_tags(entity_tags))

@@ -1,0 +1,145 @@
+//! Where calls to file systems are made: which may block, and on whose threads.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `file_system` | tells file systems in memory, on local disks and on slow media apart |
+//! | `pool` | the threads for the calls to one mount, with a fair queue |
+//! | `monitor` | expires calls that take too long |
+//! | `open_file` | an open file that is closed where that may block |
+
+mod file_system;
+mod monitor;
+mod open_file;
+mod pool;
+
+pub use file_system::FileSystem;
+pub(super) use open_file::{DiskFile, Medium};
+pub(super) use pool::{ClientKey, Pool, Task};
+
+use foldhash::fast::RandomState;
+use monitor::Monitor;
+use rustix::io::Errno;
+use std::{
+    collections::HashMap,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The maximum number of mounts below a document root that have threads of their own. Further ones share those of
+/// [`Mounts::links`].
+const MAX_MOUNTS: usize = 64;
+
+/// The maximum number of devices whose file system is remembered.
+const MAX_DEVICES: usize = 256;
+
+/// The mounts of a document root: that of the root itself, and those that lookups have met below it.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    /// The file system of the root.
+    pub(super) file_system: FileSystem,
+    /// How long a call may take.
+    pub(super) timeout: Duration,
+    /// Whether the operator has named the kind of the file systems: then it is the same for all mounts.
+    pub(super) is_fixed: bool,
+    /// The name of the root in the log.
+    name: String,
+    monitor: Arc<Monitor>,
+    /// For calls that do not leave the mount of the root.
+    pub(super) root: Arc<Pool>,
+    /// For paths that leave the mount of the root through a symbolic link: they may lead anywhere.
+    links: Arc<Pool>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The paths of the mounts below the root, relative to it, and their threads.
+    below: Vec<(Box<[u8]>, Arc<Pool>)>,
+    /// The kinds of the file systems by device.
+    kinds: HashMap<u64, FileSystem, RandomState>,
+}
+
+impl Mounts {
+    /// For a root with this name on a file system of this kind. A call may take as long as `timeout`.
+    pub(super) fn new(name: String, file_system: FileSystem, is_fixed: bool, timeout: Duration) -> Mounts {
+        let monitor = Monitor::new(timeout);
+        let pool = |what: String| {
+            let pool = Arc::new(Pool::new(what, Arc::clone(&monitor)));
+            monitor.add(&pool);
+            pool
+        };
+        let root = pool(format!("the file system of {name}"));
+        let links = pool(format!("a file system that a link in {name} leads to"));
+        Mounts { file_system, timeout, is_fixed, root, links, name, monitor, table: Mutex::default() }
+    }
+
+    /// Returns the threads of the mount below the root that this path leads to, as far as lookups have met it.
+    pub(super) fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
+        let is_below =
+            |mount: &[u8]| path.strip_prefix(mount).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        self.table().below.iter().find(|(mount, _)| is_below(mount)).map(|(_, pool)| Arc::clone(pool))
+    }
+
+    /// Returns the threads for a path that leaves the mount of the root: at `mount`, or if that is `None`, through a
+    /// symbolic link.
+    pub(super) fn outside(&self, mount: Option<&[u8]>) -> Arc<Pool> {
+        let Some(mount) = mount else { return Arc::clone(&self.links) };
+        if let Some(pool) = self.below(mount) {
+            return pool;
+        }
+        let mut table = self.table();
+        if table.below.len() >= MAX_MOUNTS {
+            return Arc::clone(&self.links);
+        }
+        let name = format!("the file system of {}/{}", self.name, mount.escape_ascii());
+        let pool = Arc::new(Pool::new(name, Arc::clone(&self.monitor)));
+        self.monitor.add(&pool);
+        table.below.push((mount.into(), Arc::clone(&pool)));
+        pool
+    }
+
+    /// Returns whether these are the threads of the root's own mount.
+    pub(super) fn is_root(&self, pool: &Arc<Pool>) -> bool {
+        Arc::ptr_eq(pool, &self.root)
+    }
+
+    /// Finds out what `file` is on, whose device has this number. A thread of `pool` calls this: it may block.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstatfs(2).
+    pub(super) fn medium(&self, file: impl AsFd, device: u64, pool: &Arc<Pool>) -> Result<Medium, Errno> {
+        if self.is_fixed || self.is_root(pool) {
+            return Ok(Medium::new(self.file_system, pool));
+        }
+        let known = self.table().kinds.get(&device).copied();
+        let kind = match known {
+            Some(kind) => kind,
+            None => {
+                let kind = FileSystem::of(file)?;
+                let kinds = &mut self.table().kinds;
+                if kinds.len() >= MAX_DEVICES {
+                    kinds.clear();
+                }
+                kinds.insert(device, kind);
+                kind
+            }
+        };
+        Ok(Medium::new(kind, pool))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Mounts {
+    /// Makes the threads end. Does not wait for them: one may hang in a call.
+    fn drop(&mut self) {
+        self.monitor.end();
+        self.root.close();
+        self.links.close();
+        self.table().below.iter().for_each(|(_, pool)| pool.close());
+    }
+}

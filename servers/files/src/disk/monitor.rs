@@ -1,0 +1,111 @@
+//! Expires tasks: a thread that looks at the queues of all mounts of a document root while there are tasks.
+//!
+//! It must never make a call to a file system, and never wait for a thread that does.
+
+use super::pool::Pool;
+use http_core::io_cause;
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The longest time between two looks at the queues.
+const MAX_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The part of the timeout between two looks: a task expires at most so much too late.
+const PART: u32 = 8;
+
+/// The thread that expires tasks. It starts with the first task, and waits without a timer while there is none.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    /// How long a task may take.
+    timeout: Duration,
+    state: Mutex<State>,
+    /// Wakes the thread.
+    changed: Condvar,
+    /// Whether the thread waits for a task, and must be woken for it.
+    is_parked: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pools: Vec<Weak<Pool>>,
+    has_thread: bool,
+    ends: bool,
+}
+
+impl Monitor {
+    pub(super) fn new(timeout: Duration) -> Arc<Monitor> {
+        Arc::new(Monitor {
+            timeout,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            is_parked: AtomicBool::new(true),
+        })
+    }
+
+    /// Adds a mount.
+    pub(super) fn add(&self, pool: &Arc<Pool>) {
+        self.state().pools.push(Arc::downgrade(pool));
+    }
+
+    /// Wakes the thread if it waits for a task, or starts it. Call this after a task was queued.
+    pub(super) fn wake(self: &Arc<Monitor>) {
+        if !self.is_parked.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut state = self.state();
+        self.is_parked.store(false, Ordering::SeqCst);
+        if std::mem::replace(&mut state.has_thread, true) {
+            return self.changed.notify_one();
+        }
+        let monitor = Arc::clone(self);
+        let started = thread::Builder::new().name("file-timeouts".to_owned()).spawn(move || monitor.run());
+        if let Err(error) = started {
+            log::warn!("cannot limit the time of file-system calls: {}", io_cause(&error));
+            // The next task tries again.
+            state.has_thread = false;
+            self.is_parked.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn end(&self) {
+        self.state().ends = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self) {
+        let interval = (self.timeout / PART).min(MAX_INTERVAL);
+        let mut state = self.state();
+        loop {
+            let is_parked = |state: &mut State| !state.ends && self.is_parked.load(Ordering::SeqCst);
+            state = self.changed.wait_while(state, is_parked).unwrap_or_else(PoisonError::into_inner);
+            // Not at once after a task was queued: most tasks have ended after the interval.
+            let wait = self.changed.wait_timeout_while(state, interval, |state| !state.ends);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+            if state.ends {
+                return;
+            }
+            // Set before the look at the queues: a task that is queued after the look wakes the thread.
+            self.is_parked.store(true, Ordering::SeqCst);
+            let pools: Vec<_> = state.pools.iter().filter_map(Weak::upgrade).collect();
+            drop(state);
+            let before = Instant::now().checked_sub(self.timeout);
+            let busy = pools.iter().filter(|pool| before.is_none_or(|before| !pool.expire(before))).count();
+            drop(pools);
+            state = self.state();
+            if busy > 0 {
+                self.is_parked.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,271 @@
+//! The threads for calls to the file system of one mount, and their queue.
+//!
+//! A thread may hang in a call for ever, and nothing can interrupt it. So each mount has threads of its own, and a mount
+//! whose threads hang gets no more work until one of them returns. The queue is fair: the threads take one task of each
+//! client in turn.
+
+use super::monitor::Monitor;
+use foldhash::fast::RandomState;
+use http_core::catch_panic;
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The maximum number of threads of one mount. A disk serves about so many calls at once; nginx has 32 threads for all.
+const MAX_THREADS: usize = 16;
+
+/// How many threads may hang before the mount gets no more tasks.
+const MAX_HUNG: usize = 4;
+
+/// The maximum number of tasks in the queue of one mount. A connection waits for at most one, so that this is enough for the
+/// default limit of connections.
+const MAX_QUEUED: usize = 16 * 1024;
+
+/// How long a thread waits for a task before it ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Calls to a file system, which may block.
+pub(crate) trait Task: Send + Sync {
+    /// Makes the calls.
+    fn run(&self);
+
+    /// Tells those who wait for the task that the file system has not answered in time. [`run`](Task::run) may be called
+    /// later, may be in a call, and may return at any time.
+    fn expire(&self);
+}
+
+/// The client that a task is for. Clients are told apart by their addresses, and in IPv6 by the first 64 bits of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ClientKey(u128);
+
+impl From<Option<SocketAddr>> for ClientKey {
+    fn from(address: Option<SocketAddr>) -> ClientKey {
+        ClientKey(match address.map(|address| address.ip().to_canonical()) {
+            Some(IpAddr::V4(address)) => u128::from(address.to_bits()),
+            Some(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,
+            None => 0,
+        })
+    }
+}
+
+/// The mount takes no more tasks now: its queue is full, its threads hang, or the system has no more threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+impl From<Busy> for io::Error {
+    fn from(_: Busy) -> io::Error {
+        io::Error::new(io::ErrorKind::ResourceBusy, "the file system is overloaded or does not answer")
+    }
+}
+
+/// The threads and the queue of one mount.
+pub(crate) struct Pool {
+    /// Names the mount in the log.
+    name: String,
+    monitor: Arc<Monitor>,
+    state: Mutex<State>,
+    /// Wakes a thread for a task.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The tasks that no thread has taken, by client, the oldest first.
+    queues: HashMap<ClientKey, VecDeque<Queued>, RandomState>,
+    /// The clients whose tasks are taken next, each once.
+    turns: VecDeque<ClientKey>,
+    /// The number of tasks in `queues`.
+    queued: usize,
+    /// The tasks that threads run.
+    running: Vec<Running>,
+    threads: usize,
+    /// The number of threads that wait for a task.
+    waiting: usize,
+    /// The number of tasks in `running` that have hung.
+    hung: usize,
+    /// Whether the document root was dropped.
+    is_closed: bool,
+}
+
+struct Queued {
+    task: Arc<dyn Task>,
+    since: Instant,
+}
+
+struct Running {
+    queued: Queued,
+    /// Whether the task has expired.
+    is_hung: bool,
+}
+
+impl Pool {
+    pub(super) fn new(name: String, monitor: Arc<Monitor>) -> Pool {
+        Pool { name, monitor, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Queues a task for a client.
+    ///
+    /// # Errors
+    ///
+    /// The mount takes no more tasks now. The task is dropped.
+    pub(crate) fn submit(self: &Arc<Pool>, client: ClientKey, task: Arc<dyn Task>) -> Result<(), Busy> {
+        let state = self.state();
+        if state.hung >= MAX_HUNG || state.queued >= MAX_QUEUED {
+            return Err(Busy);
+        }
+        self.queue(state, client, task)
+    }
+
+    /// Queues a task that nobody waits for and that must not be lost, such as closing a file. If the system has no thread,
+    /// drops the task: that does what its `run` would do.
+    pub(crate) fn submit_always(self: &Arc<Pool>, task: Arc<dyn Task>) {
+        let _ = self.queue(self.state(), ClientKey::default(), task);
+    }
+
+    fn queue(
+        self: &Arc<Pool>,
+        mut state: MutexGuard<'_, State>,
+        client: ClientKey,
+        task: Arc<dyn Task>,
+    ) -> Result<(), Busy> {
+        // The first tasks in the queue are those of the waiting threads.
+        if state.queued >= state.waiting && state.threads < MAX_THREADS {
+            let pool = Arc::clone(self);
+            let thread =
+                thread::Builder::new().name("file-system".to_owned()).spawn(move || pool.run_tasks());
+            state.threads += usize::from(thread.is_ok());
+        }
+        if state.threads == 0 {
+            return Err(Busy);
+        }
+        let state = &mut *state;
+        let queue = state.queues.entry(client).or_default();
+        if queue.is_empty() {
+            state.turns.push_back(client);
+        }
+        queue.push_back(Queued { task, since: Instant::now() });
+        state.queued += 1;
+        self.changed.notify_one();
+        self.monitor.wake();
+        Ok(())
+    }
+
+    /// The loop of a thread: runs tasks, until none comes for [`IDLE_TIMEOUT`], or the document root was dropped and the
+    /// queue is empty.
+    fn run_tasks(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(task) = state.next() {
+                drop(state);
+                let _ = catch_panic(|| task.run());
+                state = self.state();
+                if state.end(&task) {
+                    log::info!("{} answers again", self.name);
+                }
+                drop(state);
+                let _ = catch_panic(|| drop(task));
+                state = self.state();
+                continue;
+            }
+            if state.is_closed {
+                break;
+            }
+            state.waiting += 1;
+            let (locked, timeout) =
+                self.changed.wait_timeout(state, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+            state.waiting -= 1;
+            if timeout.timed_out() && state.queued == 0 {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Expires the tasks that were submitted before `before` and have not ended: removes those that wait, and counts the
+    /// threads that run the others. Returns whether no task is left that can expire.
+    pub(super) fn expire(&self, before: Instant) -> bool {
+        let mut state = self.state();
+        let (expired, first_hung) = state.expire(before);
+        let is_idle = state.queued == 0 && state.running.iter().all(|running| running.is_hung);
+        drop(state);
+        if first_hung {
+            log::warn!("{} does not answer; responding 504 to requests for its files", self.name);
+        }
+        for task in expired {
+            let _ = catch_panic(|| task.expire());
+        }
+        is_idle
+    }
+
+    /// Makes the threads end when the queue is empty.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Locks the state. It is valid at all times, so a panic of another thread that held the lock is ignored.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes a task of the client whose turn it is.
+    fn next(&mut self) -> Option<Arc<dyn Task>> {
+        let client = self.turns.pop_front()?;
+        let queue = self.queues.get_mut(&client)?;
+        let queued = queue.pop_front()?;
+        if queue.is_empty() {
+            self.queues.remove(&client);
+        } else {
+            self.turns.push_back(client);
+        }
+        self.queued -= 1;
+        let task = Arc::clone(&queued.task);
+        self.running.push(Running { queued, is_hung: false });
+        Some(task)
+    }
+
+    /// Removes a task that a thread has run. Returns whether the mount takes tasks again because this one no longer hangs.
+    fn end(&mut self, task: &Arc<dyn Task>) -> bool {
+        let index = self.running.iter().position(|running| Arc::ptr_eq(&running.queued.task, task));
+        let was_hung = index.is_some_and(|index| self.running.swap_remove(index).is_hung);
+        self.hung -= usize::from(was_hung);
+        was_hung && self.hung == 0
+    }
+
+    /// Removes from the queue what was submitted before `before`, and marks what runs since then as hung. Returns these
+    /// tasks, and whether the first thread hangs.
+    fn expire(&mut self, before: Instant) -> (Vec<Arc<dyn Task>>, bool) {
+        let mut expired = Vec::new();
+        let had_hung = self.hung > 0;
+        for running in self.running.iter_mut().filter(|running| !running.is_hung) {
+            if running.queued.since <= before {
+                running.is_hung = true;
+                self.hung += 1;
+                expired.push(Arc::clone(&running.queued.task));
+            }
+        }
+        for queue in self.queues.values_mut() {
+            while let Some(queued) = queue.pop_front_if(|queued| queued.since <= before) {
+                self.queued -= 1;
+                expired.push(queued.task);
+            }
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+        self.turns.retain(|client| self.queues.contains_key(client));
+        (expired, self.hung > 0 && !had_hung)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.name).finish_non_exhaustive()
+    }
+}
