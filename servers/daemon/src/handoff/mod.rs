@@ -25,12 +25,19 @@ use std::{
     },
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 /// The environment variable in which a process passes a [`Role`] to its child process. Not set in a process that the
 /// operator or the service manager has started.
 const ROLE_VARIABLE: &str = "HTTPD_ROLE";
+
+/// How long a parent waits for the end of a child that it has killed.
+const REAP_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How often the parent looks whether the child has ended.
+const REAP_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The task of a child process that runs this program. The `Display` output is the value of [`ROLE_VARIABLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,9 +184,14 @@ impl Child {
 }
 
 impl Drop for Child {
+    /// Kills the child, and waits until it has ended, but not for long: the kernel cannot end a process that is in a call to a
+    /// file system which does not answer.
     fn drop(&mut self) {
         let _ = self.process.kill();
-        let _ = self.process.wait();
+        let deadline = Instant::now() + REAP_TIMEOUT;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(REAP_INTERVAL);
+        }
     }
 }
 
