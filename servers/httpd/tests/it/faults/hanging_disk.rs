@@ -4,7 +4,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, Program, ServerKind, begin_download, connect_idle},
+    program::{self, Exit, Program, ServerKind, begin_download, connect_idle},
     site::{Directory, LARGE_LEN},
 };
 use http_test_suite::fixtures;
@@ -41,7 +41,7 @@ struct Setup {
     slow: SlowFs,
     /// The request path of the slow file system.
     path: &'static str,
-    _root: Directory,
+    root: Directory,
 }
 
 impl Setup {
@@ -57,7 +57,7 @@ impl Setup {
         let slow = SlowFs::mount_at(&root.path(path.trim_start_matches('/')))?;
         slow.add("notes.txt", *b"notes\n");
         let server = program::serve_root(kind, root.root(), &[arguments, &["-w", "1"]].concat());
-        Some(Setup { server, slow, path, _root: root })
+        Some(Setup { server, slow, path, root })
     }
 
     /// Adds a file to the slow file system, and returns its request target.
@@ -123,10 +123,23 @@ fn check_timeout(kind: ServerKind, mount: Mount, op: Op, count: usize) {
     }
     setup.check_serves_others();
     held.release();
-    for (mut client, name) in setup.request(&names).into_iter().zip(names) {
-        assert_eq!(client.response().text(), name);
+    for name in &names {
+        // The file system gets no more calls until one of those that hang has returned.
+        wait_for("the file", || {
+            let response = setup.request(std::slice::from_ref(name)).remove(0).response();
+            (response.status != 503).then(|| assert_eq!(response.text(), *name))
+        });
     }
-    setup.server.stop_cleanly();
+    let Exit { code, stderr, .. } = setup.server.stop();
+    // The program may end before the calls that hung have returned.
+    assert!(code == Some(0) && (1..=2).contains(&stderr.lines().count()), "{code:?} {stderr}");
+    let slow = format!("{}{}", setup.root.root().display(), setup.path);
+    for (line, message) in stderr.lines().zip([
+        format!("the file system of {slow} does not answer; responding 504 to requests for its files"),
+        format!("the file system of {slow} answers again"),
+    ]) {
+        assert!(line.ends_with(&message), "{stderr}");
+    }
 }
 
 two_kinds! {
