@@ -8,7 +8,7 @@ use http_engine::{
     drive::{Action, Driver, LateReply},
     http_core::{Buffers, Clock, Connection, Response, Status, Transmit},
 };
-use http_files::Files;
+use http_files::{FileSystem, Files, Root};
 use std::{
     fs::{self, File},
     io::IoSlice,
@@ -54,7 +54,9 @@ impl MemoryServer {
     /// Makes a document root with `small.html` and `large.html`, and a server of it.
     pub fn new() -> MemoryServer {
         let directory = tempfile::tempdir().expect("a directory");
-        let files = Files::new(directory.path()).expect("a document root");
+        let root = Root::open(directory.path()).expect("a document root");
+        // Wherever the directory is, no lookup waits for a thread.
+        let files = Files::from_root(Arc::new(root.with_file_system(FileSystem::Memory)));
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
         let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock, late: None };
