@@ -253,10 +253,9 @@ impl State {
             }
         }
         for queue in self.queues.values_mut() {
-            while let Some(queued) = queue.pop_front_if(|queued| queued.since <= before) {
-                self.queued -= 1;
-                expired.push(queued.task);
-            }
+            let count = queue.partition_point(|queued| queued.since <= before);
+            self.queued -= count;
+            expired.extend(queue.drain(..count).map(|queued| queued.task));
         }
         self.queues.retain(|_, queue| !queue.is_empty());
         self.turns.retain(|client| self.queues.contains_key(client));
