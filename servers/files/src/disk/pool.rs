@@ -40,8 +40,13 @@ pub(crate) trait Task: Send + Sync {
 }
 
 /// The client that a task is for. Clients are told apart by their addresses, and in IPv6 by the first 64 bits of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey(u128);
+
+impl ClientKey {
+    /// For tasks that no client waits for. No address has this key.
+    const NONE: ClientKey = ClientKey(u128::MAX);
+}
 
 impl From<Option<SocketAddr>> for ClientKey {
     fn from(address: Option<SocketAddr>) -> ClientKey {
@@ -121,10 +126,10 @@ impl Pool {
         self.queue(state, client, task)
     }
 
-    /// Queues a task that nobody waits for and that must not be lost, such as closing a file. If the system has no thread,
-    /// drops the task: that does what its `run` would do.
+    /// Queues a task that no client waits for and that must not be lost, such as closing a file. It stays in the queue until
+    /// a thread takes it. If the system has no thread, drops the task: that does what its `run` would do.
     pub(crate) fn submit_always(self: &Arc<Pool>, task: Arc<dyn Task>) {
-        let _ = self.queue(self.state(), ClientKey::default(), task);
+        let _ = self.queue(self.state(), ClientKey::NONE, task);
     }
 
     fn queue(
@@ -141,6 +146,8 @@ impl Pool {
             state.threads += usize::from(thread.is_ok());
         }
         if state.threads == 0 {
+            // The lock is not held while the task is dropped, which may take long.
+            drop(state);
             return Err(Busy);
         }
         let state = &mut *state;
@@ -220,7 +227,11 @@ impl State {
     fn next(&mut self) -> Option<Arc<dyn Task>> {
         let client = self.turns.pop_front()?;
         let queue = self.queues.get_mut(&client)?;
-        let queued = queue.pop_front()?;
+        let mut queued = queue.pop_front()?;
+        if client == ClientKey::NONE {
+            // It may have waited for longer than a call may take.
+            queued.since = Instant::now();
+        }
         if queue.is_empty() {
             self.queues.remove(&client);
         } else {
@@ -240,8 +251,8 @@ impl State {
         was_hung && self.hung == 0
     }
 
-    /// Removes from the queue what was submitted before `before`, and marks what runs since then as hung. Returns these
-    /// tasks, and whether the first thread hangs.
+    /// Removes from the queue what was submitted for clients before `before`, and marks what runs since then as hung. Returns
+    /// these tasks, and whether the first thread hangs.
     fn expire(&mut self, before: Instant) -> (Vec<Arc<dyn Task>>, bool) {
         let mut expired = Vec::new();
         let had_hung = self.hung > 0;
@@ -252,7 +263,7 @@ impl State {
                 expired.push(Arc::clone(&running.queued.task));
             }
         }
-        for queue in self.queues.values_mut() {
+        for (_, queue) in self.queues.iter_mut().filter(|(client, _)| **client != ClientKey::NONE) {
             let count = queue.partition_point(|queued| queued.since <= before);
             self.queued -= count;
             expired.extend(queue.drain(..count).map(|queued| queued.task));
