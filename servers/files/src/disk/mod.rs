@@ -6,11 +6,14 @@
 //! | `pool` | the threads for the calls to one mount, with a fair queue |
 //! | `monitor` | expires calls that take too long |
 //! | `open_file` | an open file that is closed where that may block |
+//! | `testing` | tasks for tests, which hang as long as the test says |
 
 mod file_system;
 mod monitor;
 mod open_file;
 mod pool;
+#[cfg(test)]
+pub(super) mod testing;
 
 pub use file_system::FileSystem;
 pub(super) use open_file::{DiskFile, Medium};

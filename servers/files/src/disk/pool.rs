@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The maximum number of threads of one mount. A disk serves about so many calls at once; nginx has 32 threads for all.
-const MAX_THREADS: usize = 16;
+pub(super) const MAX_THREADS: usize = 16;
 
 /// How many threads may hang before the mount gets no more tasks.
 const MAX_HUNG: usize = 4;
@@ -277,5 +277,173 @@ impl State {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{Gate, Tasks},
+        *,
+    };
+
+    /// A pool whose tasks expire only when the test says so.
+    struct TestPool {
+        pool: Arc<Pool>,
+        monitor: Arc<Monitor>,
+        tasks: Tasks,
+    }
+
+    impl TestPool {
+        fn new() -> TestPool {
+            let monitor = Monitor::new(Duration::MAX);
+            let pool = Arc::new(Pool::new("test".to_owned(), Arc::clone(&monitor)));
+            TestPool { pool, monitor, tasks: Tasks::new() }
+        }
+
+        /// Submits a short task for this client.
+        fn submit(&self, client: u128, name: &str) -> Result<(), Busy> {
+            self.pool.submit(ClientKey(client), self.tasks.short(name))
+        }
+
+        /// Expires all tasks, and returns whether none is left that can expire.
+        fn expire(&self) -> bool {
+            self.pool.expire(Instant::now())
+        }
+
+        /// Lets one of the tasks that hang return, and checks what the pool does then.
+        fn release_one(&self, gates: &mut Vec<Gate>, expected: &[&str]) {
+            drop(gates.pop().expect("a gate"));
+            self.tasks.check(&["hanging ends"]);
+            self.tasks.check(expected);
+        }
+    }
+
+    impl Drop for TestPool {
+        fn drop(&mut self) {
+            self.monitor.end();
+            self.pool.close();
+        }
+    }
+
+    #[test]
+    fn clients_take_turns() {
+        let test = TestPool::new();
+        let mut gates = test.tasks.occupy_all(&test.pool);
+        for (client, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1"), (2, "b2")] {
+            assert_eq!(test.submit(client, name), Ok(()));
+        }
+        let order = ["a1", "b1", "c1", "a2", "b2", "a3"];
+        let events = order.map(|name| ["runs", "ends"].map(|event| format!("{name} {event}")));
+        let events: Vec<_> = events.as_flattened().iter().map(String::as_str).collect();
+        test.release_one(&mut gates, &events);
+    }
+
+    #[test]
+    fn the_queue_has_a_limit() {
+        let test = TestPool::new();
+        let gates = test.tasks.occupy_all(&test.pool);
+        for _ in 0..MAX_QUEUED {
+            assert_eq!(test.submit(1, "queued"), Ok(()));
+        }
+        assert_eq!(test.submit(2, "rejected"), Err(Busy));
+        test.tasks.check(&["rejected ends"]);
+        test.pool.submit_always(test.tasks.short("always"));
+        assert_eq!(test.pool.state().queued, MAX_QUEUED + 1);
+        drop(gates);
+    }
+
+    #[test]
+    fn takes_no_tasks_while_threads_hang() {
+        let test = TestPool::new();
+        let mut gates = test.tasks.occupy(&test.pool, MAX_HUNG);
+        assert_eq!(test.submit(1, "before"), Ok(()));
+        test.tasks.check(&["before runs", "before ends"]);
+        assert!(test.expire());
+        test.tasks.check(&["hanging expires"; MAX_HUNG]);
+        assert_eq!(test.submit(1, "rejected"), Err(Busy));
+        test.tasks.check(&["rejected ends"]);
+        test.pool.submit_always(test.tasks.short("always"));
+        test.tasks.check(&["always runs", "always ends"]);
+        test.release_one(&mut gates, &[]);
+        assert_eq!(test.submit(1, "after"), Ok(()));
+        test.tasks.check(&["after runs", "after ends"]);
+        // A task expires once.
+        assert!(test.expire());
+        test.tasks.check_none();
+        test.tasks.release(gates);
+        assert_eq!(test.pool.state().hung, 0);
+    }
+
+    #[test]
+    fn tasks_in_the_queue_expire() {
+        let test = TestPool::new();
+        let submitted = Instant::now();
+        let gates = test.tasks.occupy_all(&test.pool);
+        for client in [1, 1, 2] {
+            assert_eq!(test.submit(client, "queued"), Ok(()));
+        }
+        assert!(!test.pool.expire(submitted - Duration::from_secs(1)));
+        test.tasks.check_none();
+        assert!(test.expire());
+        // The pool drops its reference to a task that hangs later.
+        test.tasks.check(&["hanging expires"; MAX_THREADS]);
+        test.tasks.check(&["queued expires", "queued ends"].repeat(3));
+        test.tasks.release(gates);
+        assert_eq!(test.submit(1, "after"), Ok(()));
+        test.tasks.check(&["after runs", "after ends"]);
+        test.tasks.check_none();
+    }
+
+    /// Closing a file may block, and the thread that expires tasks must not. So only a thread of the pool drops the task.
+    #[test]
+    fn a_task_that_nobody_waits_for_stays_in_the_queue() {
+        let test = TestPool::new();
+        let mut gates = test.tasks.occupy_all(&test.pool);
+        test.pool.submit_always(test.tasks.short("always"));
+        assert!(!test.expire());
+        test.tasks.check(&["hanging expires"; MAX_THREADS]);
+        test.tasks.check_none();
+        test.release_one(&mut gates, &["always runs", "always ends"]);
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_no_thread() {
+        let test = TestPool::new();
+        assert_eq!(test.pool.submit(ClientKey(1), test.tasks.panicking("panicking")), Ok(()));
+        test.tasks.check(&["panicking runs", "panicking ends"]);
+        let state = test.pool.state();
+        assert_eq!((state.threads, state.running.len()), (1, 0));
+        drop(state);
+        assert_eq!(test.submit(1, "after"), Ok(()));
+        test.tasks.check(&["after runs", "after ends"]);
+    }
+
+    #[test]
+    fn threads_end_with_the_queue_when_the_pool_is_closed() {
+        let mut test = TestPool::new();
+        let mut gates = test.tasks.occupy_all(&test.pool);
+        assert_eq!(test.submit(1, "queued"), Ok(()));
+        test.pool.close();
+        test.release_one(&mut gates, &["queued runs", "queued ends"]);
+        drop(gates);
+        std::mem::replace(&mut test.tasks, Tasks::new()).check_threads_end();
+    }
+
+    #[test]
+    fn clients_are_told_apart_by_their_addresses() {
+        let check = |one: &str, other: &str, expected: bool| {
+            let key = |address: &str| {
+                ClientKey::from(address.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 1)))
+            };
+            assert_eq!(key(one) == key(other), expected, "{one} {other}");
+        };
+        check("192.0.2.1", "::ffff:192.0.2.1", true);
+        check("192.0.2.1", "192.0.2.2", false);
+        check("2001:db8::1", "2001:db8::ffff:0:0:1", true);
+        check("2001:db8::1", "2001:db8:0:1::1", false);
+        check("192.0.2.1", "2001:db8::1", false);
+        check("192.0.2.1", "unknown", false);
+        check("unknown", "unknown", true);
     }
 }
