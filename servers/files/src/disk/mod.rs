@@ -79,19 +79,17 @@ impl Mounts {
 
     /// Returns the threads of the mount below the root that this path leads to, as far as lookups have met it.
     pub(super) fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
-        let is_below =
-            |mount: &[u8]| path.strip_prefix(mount).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
-        self.table().below.iter().find(|(mount, _)| is_below(mount)).map(|(_, pool)| Arc::clone(pool))
+        self.table().below(path)
     }
 
     /// Returns the threads for a path that leaves the mount of the root: at `mount`, or if that is `None`, through a
     /// symbolic link.
     pub(super) fn outside(&self, mount: Option<&[u8]>) -> Arc<Pool> {
         let Some(mount) = mount else { return Arc::clone(&self.links) };
-        if let Some(pool) = self.below(mount) {
+        let mut table = self.table();
+        if let Some(pool) = table.below(mount) {
             return pool;
         }
-        let mut table = self.table();
         if table.below.len() >= MAX_MOUNTS {
             return Arc::clone(&self.links);
         }
@@ -134,6 +132,14 @@ impl Mounts {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
+        let is_below =
+            |mount: &[u8]| path.strip_prefix(mount).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        self.below.iter().find(|(mount, _)| is_below(mount)).map(|(_, pool)| Arc::clone(pool))
     }
 }
 
