@@ -152,3 +152,67 @@ impl Drop for Mounts {
         self.table().below.iter().for_each(|(_, pool)| pool.close());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    fn mounts(file_system: FileSystem, is_fixed: bool) -> Mounts {
+        Mounts::new("test".to_owned(), file_system, is_fixed, Duration::MAX)
+    }
+
+    #[test]
+    fn a_path_is_below_a_mount_if_whole_components_are() {
+        let mounts = mounts(FileSystem::Memory, false);
+        let pool = mounts.outside(Some(b"a/b"));
+        for (path, expected) in [
+            ("a/b", true),
+            ("a/b/", true),
+            ("a/b/c", true),
+            ("a/bc", false),
+            ("a", false),
+            ("c/a/b", false),
+            ("", false),
+        ] {
+            let found = mounts.below(path.as_bytes());
+            assert_eq!(found.is_some_and(|found| Arc::ptr_eq(&found, &pool)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_mount_has_threads_of_its_own_up_to_a_limit() {
+        let mounts = mounts(FileSystem::Memory, false);
+        let mut pools = vec![Arc::clone(&mounts.root), mounts.outside(None)];
+        let names: Vec<_> = (0..MAX_MOUNTS).map(|number| number.to_string()).collect();
+        pools.extend(names.iter().map(|name| mounts.outside(Some(name.as_bytes()))));
+        for (index, pool) in pools.iter().enumerate() {
+            assert!(pools[..index].iter().all(|other| !Arc::ptr_eq(other, pool)), "{index}");
+        }
+        for (name, pool) in names.iter().zip(&pools[2..]) {
+            assert!(Arc::ptr_eq(&mounts.outside(Some(name.as_bytes())), pool), "{name}");
+        }
+        assert!(Arc::ptr_eq(&mounts.outside(Some(b"more")), &mounts.links));
+        assert!(mounts.below(b"more").is_none());
+    }
+
+    #[test]
+    fn the_operator_or_the_file_system_decides_the_medium() {
+        // Of this file, the kernel says that it is local.
+        let file = File::open("/proc/self/stat").expect("a file");
+        for (kind, is_fixed, in_root, elsewhere) in [
+            (FileSystem::Memory, true, "Memory", "Memory"),
+            (FileSystem::Slow, true, "Slow", "Slow"),
+            (FileSystem::Memory, false, "Memory", "Local"),
+            (FileSystem::Slow, false, "Slow", "Local"),
+        ] {
+            let mounts = mounts(kind, is_fixed);
+            let other = mounts.outside(Some(b"a"));
+            // The kind is found out first, and then remembered.
+            for (pool, expected) in [(&mounts.root, in_root), (&other, elsewhere), (&other, elsewhere)] {
+                let medium = format!("{:?}", mounts.medium(&file, 1, pool).expect("a medium"));
+                assert!(medium.starts_with(expected), "{kind:?} {is_fixed}: {medium}, expected {expected}");
+            }
+        }
+    }
+}

@@ -109,3 +109,28 @@ impl Monitor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Tasks, *};
+
+    #[test]
+    fn expires_tasks_and_waits_without_a_timer_while_there_is_none() {
+        let monitor = Monitor::new(Duration::from_millis(20));
+        let pool = Arc::new(Pool::new("test".to_owned(), Arc::clone(&monitor)));
+        monitor.add(&pool);
+        let tasks = Tasks::new();
+        for _ in 0..3 {
+            let (task, gate) = tasks.hanging("hanging");
+            assert!(pool.submit(None.into(), task).is_ok());
+            tasks.wait_for("hanging expires");
+            // No task is left that can expire, so that the thread will wait for one.
+            assert!(monitor.is_parked.load(Ordering::SeqCst));
+            drop(gate);
+            tasks.wait_for("hanging ends");
+        }
+        pool.close();
+        monitor.end();
+        tasks.check_threads_end();
+    }
+}

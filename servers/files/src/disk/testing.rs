@@ -100,6 +100,12 @@ impl Tasks {
         }
     }
 
+    /// Waits for this event, whatever happens before.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, expected: &str) {
+        while self.events.recv_timeout(TIMEOUT).expect(expected) != expected {}
+    }
+
     /// Checks that there are no more events.
     #[track_caller]
     pub(crate) fn check_none(&self) {
