@@ -63,6 +63,15 @@ impl Lookups {
     }
 }
 
+impl Waiting {
+    /// Takes the requests for `path`.
+    fn take(&mut self, path: &[u8]) -> Vec<WaitingRequest> {
+        let requests = self.requests.remove(path).unwrap_or_default();
+        self.len -= requests.len();
+        requests
+    }
+}
+
 /// A lookup that threads make.
 pub(super) struct LateLookup {
     pub(super) lookups: Arc<Lookups>,
@@ -101,19 +110,23 @@ impl LateLookup {
         }
     }
 
-    /// Whether a client still waits for the result.
+    /// Returns whether a client still waits for the result. Otherwise forgets the requests: the next one for this path begins
+    /// another lookup.
     fn is_wanted(&self) -> bool {
-        let waiting = self.lookups.waiting();
+        let mut waiting = self.lookups.waiting();
         let requests = waiting.requests.get(&self.path);
-        requests.is_some_and(|requests| requests.iter().any(|waiting| !waiting.responder.is_closed()))
+        if requests.is_some_and(|requests| requests.iter().any(|waiting| !waiting.responder.is_closed())) {
+            return true;
+        }
+        let forgotten = waiting.take(&self.path);
+        drop(waiting);
+        drop(forgotten);
+        false
     }
 
     /// Responds to the requests that wait for the lookup.
     fn complete(&self, found: &Found) {
-        let mut waiting = self.lookups.waiting();
-        let requests = waiting.requests.remove(&self.path).unwrap_or_default();
-        waiting.len -= requests.len();
-        drop(waiting);
+        let requests = self.lookups.waiting().take(&self.path);
         for WaitingRequest { request, responder } in requests {
             responder.respond(respond(&request.as_request(), Outcome::from(found.clone())));
         }
@@ -128,13 +141,11 @@ struct LookupTask {
 
 impl Task for LookupTask {
     fn run(&self) {
+        if !self.lookup.is_wanted() {
+            return;
+        }
         let LateLookup { lookups, root, wanted, path, .. } = &*self.lookup;
-        let found = if self.lookup.is_wanted() {
-            catch_panic(|| lookup(root, wanted, Some(&self.pool)))
-        } else {
-            Ok(Ok(Found::Error(Status::SERVICE_UNAVAILABLE)))
-        };
-        match found {
+        match catch_panic(|| lookup(root, wanted, Some(&self.pool))) {
             Ok(Ok(found)) => {
                 lookups.insert(path, &found, Instant::now());
                 self.lookup.complete(&found);
