@@ -159,3 +159,132 @@ impl Task for LookupTask {
         self.lookup.complete(&Found::Error(Status::GATEWAY_TIMEOUT));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::{
+            FileSystem,
+            testing::{TIMEOUT, Tasks, expire},
+        },
+        entity_tag::EntityTags,
+    };
+    use http_core::{CancellationToken, Rejection, Response, path::RelativePath, testing::ReceivedRequest};
+    use std::{
+        fs,
+        sync::mpsc::{self, Receiver},
+        time::{Duration, SystemTime},
+    };
+
+    /// A root with the file `page`, whose lookups threads make. They expire when the test says so.
+    struct LateSite {
+        _directory: tempfile::TempDir,
+        root: Arc<Root>,
+        lookups: Arc<Lookups>,
+        tasks: Tasks,
+    }
+
+    /// A client that waits for a response.
+    struct Client {
+        token: CancellationToken,
+        response: Receiver<Result<Response, Rejection>>,
+    }
+
+    impl LateSite {
+        fn new() -> LateSite {
+            let directory = tempfile::tempdir().expect("a directory");
+            fs::write(directory.path().join("page"), "page").expect("a file");
+            let root = Root::open(directory.path()).expect("a root");
+            let root = root.with_file_system(FileSystem::Slow).with_file_timeout(Duration::MAX);
+            let (root, lookups) = (Arc::new(root), Arc::default());
+            LateSite { _directory: directory, root, lookups, tasks: Tasks::new() }
+        }
+
+        fn pool(&self) -> &Arc<Pool> {
+            &self.root.mounts.root
+        }
+
+        /// Begins a request for the page.
+        fn request(&self) -> Client {
+            let head = b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n";
+            let received = ReceivedRequest::new(head, Instant::now()).expect("a request");
+            let request = received.as_request();
+            let path = RelativePath::new(request.path_bytes()).expect("a path");
+            let times = (request.received_at(), SystemTime::now());
+            let late = LateLookup {
+                lookups: Arc::clone(&self.lookups),
+                root: Arc::clone(&self.root),
+                wanted: Wanted::new(path, None, EntityTags::Strong, times),
+                path: request.path_bytes().into(),
+                client: request.client_addr().into(),
+            };
+            let (token, (sender, response)) = (CancellationToken::default(), mpsc::channel());
+            // Fails if the test has ended.
+            let deliver = move |result| drop(sender.send(result));
+            late.begin(self.pool(), request.to_owned(), Responder::new(token.clone(), deliver));
+            Client { token, response }
+        }
+    }
+
+    impl Client {
+        /// Checks the status of the response; `None` if the responder is dropped without one.
+        #[track_caller]
+        fn check(&self, expected: Option<u16>) {
+            let result = self.response.recv_timeout(TIMEOUT).expect("a result");
+            assert_eq!(result.ok().map(|response| response.status().code()), expected);
+        }
+    }
+
+    #[test]
+    fn requests_for_one_path_share_a_lookup() {
+        let site = LateSite::new();
+        let gates = site.tasks.occupy_all(site.pool());
+        let clients = [site.request(), site.request()];
+        // The test and one lookup have a reference.
+        assert_eq!(Arc::strong_count(&site.lookups), 2);
+        site.tasks.release(gates);
+        clients.iter().for_each(|client| client.check(Some(200)));
+        assert!(matches!(site.lookups.cached(b"/page", Instant::now()), Cached::Fresh(_)));
+    }
+
+    #[test]
+    fn a_lookup_is_made_only_while_a_client_waits_for_it() {
+        for (leaving, expected) in [(1, Some(200)), (2, None)] {
+            let site = LateSite::new();
+            let gates = site.tasks.occupy_all(site.pool());
+            let clients = [site.request(), site.request()];
+            clients[..leaving].iter().for_each(|client| client.token.cancel());
+            site.tasks.release(gates);
+            clients.iter().for_each(|client| client.check(expected));
+            let cached = site.lookups.cached(b"/page", Instant::now());
+            assert_eq!(matches!(cached, Cached::Fresh(_)), expected.is_some());
+            assert_eq!(site.lookups.waiting().len, 0);
+        }
+    }
+
+    #[test]
+    fn a_path_is_looked_up_again_after_a_lookup_has_expired() {
+        let site = LateSite::new();
+        let gates = site.tasks.occupy_all(site.pool());
+        let clients = [site.request(), site.request()];
+        expire(site.pool());
+        clients.iter().for_each(|client| client.check(Some(504)));
+        // The threads hang.
+        site.request().check(Some(503));
+        site.tasks.check(&vec!["hanging expires"; gates.len()]);
+        site.tasks.release(gates);
+        site.request().check(Some(200));
+    }
+
+    #[test]
+    fn the_number_of_requests_that_wait_is_limited() {
+        let site = LateSite::new();
+        let gates = site.tasks.occupy_all(site.pool());
+        let clients: Vec<_> = (0..MAX_WAITING).map(|_| site.request()).collect();
+        site.request().check(Some(503));
+        site.tasks.release(gates);
+        clients.iter().for_each(|client| client.check(Some(200)));
+        assert_eq!(site.lookups.waiting().len, 0);
+    }
+}

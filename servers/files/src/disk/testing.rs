@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The longest wait for another thread, after which the test fails.
@@ -119,6 +119,11 @@ impl Tasks {
         let last = std::iter::repeat_with(|| self.events.recv_timeout(TIMEOUT)).find_map(Result::err);
         assert_eq!(last, Some(RecvTimeoutError::Disconnected));
     }
+}
+
+/// Expires all tasks of a pool.
+pub(crate) fn expire(pool: &Pool) {
+    pool.expire(Instant::now());
 }
 
 impl TestTask {
