@@ -192,3 +192,188 @@ impl Read {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{
+        FileSystem, Mounts,
+        testing::{TIMEOUT, Tasks, expire},
+    };
+    use rustix::fs::{Advice, fadvise};
+    use std::{
+        io::Write,
+        os::unix::fs::FileExt,
+        sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+        task::Wake,
+        time::Duration,
+    };
+
+    /// A file on a file system of some kind.
+    struct TestFile {
+        mounts: Mounts,
+        file: Arc<DiskFile>,
+        content: Vec<u8>,
+    }
+
+    /// A body, and what it has produced.
+    struct TestBody {
+        body: FileBody,
+        woken: Receiver<()>,
+        bytes: Vec<u8>,
+    }
+
+    struct TestWaker(Sender<()>);
+
+    impl Wake for TestWaker {
+        fn wake(self: Arc<Self>) {
+            // Fails if the test has ended.
+            let _ = self.0.send(());
+        }
+    }
+
+    impl TestFile {
+        fn new(kind: FileSystem, len: usize) -> TestFile {
+            let content: Vec<_> = (0..len).map(|index| (index % 251) as u8).collect();
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&content).expect("its content");
+            let mounts = Mounts::new("test".to_owned(), kind, true, Duration::MAX);
+            let medium = mounts.medium(&file, 0, &mounts.root).expect("its medium");
+            TestFile { mounts, file: Arc::new(DiskFile::new(Arc::new(file), medium)), content }
+        }
+
+        fn body(&self, pieces: Vec<Piece>) -> TestBody {
+            let (sender, woken) = mpsc::channel();
+            let mut body = FileBody::new(Arc::clone(&self.file), pieces, None);
+            body.start(Arc::new(TestWaker(sender)).into());
+            TestBody { body, woken, bytes: Vec::new() }
+        }
+
+        /// Removes the file from the page cache, if its file system can.
+        fn evict(&self) {
+            self.file.file().sync_all().expect("a disk");
+            fadvise(self.file.file(), 0, None, Advice::DontNeed).expect("advice");
+        }
+    }
+
+    impl TestBody {
+        /// Returns the next chunk or error as text.
+        fn next(&mut self) -> String {
+            let mut chunk = Vec::new();
+            match self.body.next_chunk(&mut chunk) {
+                Ok(Chunk::Data) => {
+                    self.bytes.extend_from_slice(&chunk);
+                    format!("{} bytes", chunk.len())
+                }
+                Ok(Chunk::File(FileSlice { file, offset, len })) => {
+                    let mut bytes = vec![0; len as usize];
+                    file.read_exact_at(&mut bytes, offset).expect("its content");
+                    self.bytes.extend(bytes);
+                    format!("{len} in the file")
+                }
+                Ok(Chunk::End) => "end".to_owned(),
+                Ok(_) => "pending".to_owned(),
+                Err(error) => format!("{:?}", error.kind()),
+            }
+        }
+
+        fn wait(&self) -> Result<(), RecvTimeoutError> {
+            self.woken.recv_timeout(TIMEOUT)
+        }
+
+        /// Checks all chunks, but not where the body was pending in between.
+        #[track_caller]
+        fn check(&mut self, expected: &[&str]) {
+            for expected in expected {
+                let mut chunk = self.next();
+                if chunk == "pending" {
+                    assert_eq!(self.wait(), Ok(()));
+                    chunk = self.next();
+                }
+                assert_eq!(chunk, *expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_file_is_read_a_little_at_a_time() {
+        let file = TestFile::new(FileSystem::Slow, 300_000);
+        let mut body = file.body(vec![Piece::File(0..300_000)]);
+        assert_eq!(body.body.length(), Some(300_000));
+        for expected in ["131072 bytes", "131072 bytes", "37856 bytes"] {
+            assert_eq!(body.next(), "pending");
+            assert_eq!(body.wait(), Ok(()));
+            assert_eq!(body.next(), expected);
+        }
+        assert_eq!(body.next(), "end");
+        assert!(body.bytes == file.content);
+    }
+
+    #[test]
+    fn a_local_file_is_sent_from_the_page_cache() {
+        let file = TestFile::new(FileSystem::Local, 2_500_000);
+        for is_evicted in [false, true] {
+            if is_evicted {
+                file.evict();
+            }
+            let mut body = file.body(vec![Piece::File(0..2_500_000)]);
+            assert_eq!(body.body.length(), Some(2_500_000));
+            body.check(&["1048576 in the file", "1048576 in the file", "402848 in the file", "end"]);
+            assert!(body.bytes == file.content, "{is_evicted}");
+        }
+    }
+
+    #[test]
+    fn pieces_come_in_their_order() {
+        for (kind, chunks) in [
+            (FileSystem::Slow, ["5 bytes", "10 bytes", "6 bytes", "100000 bytes", "4 bytes", "end"]),
+            (
+                FileSystem::Local,
+                ["5 bytes", "10 in the file", "6 bytes", "100000 in the file", "4 bytes", "end"],
+            ),
+        ] {
+            let file = TestFile::new(kind, 200_000);
+            let text = |text: &str| Piece::Text(text.to_owned());
+            let (first, second) = (Piece::File(199_990..200_000), Piece::File(7..100_007));
+            let mut body = file.body(vec![text("first"), first, text("second"), second, text("last")]);
+            assert_eq!(body.body.length(), Some(100_025));
+            body.check(&chunks);
+            let parts = [b"first", &file.content[199_990..], b"second", &file.content[7..100_007], b"last"];
+            assert!(body.bytes == parts.concat(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_slow_file_that_has_become_shorter_ends_with_an_error() {
+        let file = TestFile::new(FileSystem::Slow, 1_000);
+        file.body(vec![Piece::File(0..2_000)]).check(&["1000 bytes", "UnexpectedEof"]);
+    }
+
+    #[test]
+    fn a_read_that_takes_too_long_is_an_error() {
+        let file = TestFile::new(FileSystem::Slow, 1_000);
+        let tasks = Tasks::new();
+        let _gates = tasks.occupy_all(&file.mounts.root);
+        let mut body = file.body(vec![Piece::File(0..1_000)]);
+        // The engine may ask again although the waker was not called.
+        assert_eq!([body.next(), body.next()], ["pending", "pending"]);
+        expire(&file.mounts.root);
+        assert_eq!(body.wait(), Ok(()));
+        body.check(&["TimedOut"]);
+        // The threads hang.
+        file.body(vec![Piece::File(0..1_000)]).check(&["ResourceBusy"]);
+    }
+
+    #[test]
+    fn nothing_is_read_for_a_client_that_has_left() {
+        let file = TestFile::new(FileSystem::Slow, 1_000);
+        let tasks = Tasks::new();
+        let gates = tasks.occupy_all(&file.mounts.root);
+        let mut left = file.body(vec![Piece::File(0..1_000)]);
+        assert_eq!(left.next(), "pending");
+        let TestBody { body, woken, .. } = left;
+        drop((body, gates));
+        // The thread drops the waker without a call.
+        assert_eq!(woken.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected));
+    }
+}
