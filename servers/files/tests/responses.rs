@@ -1,15 +1,37 @@
-//! Tests the responses of a [`Files`] handler without a server: a request head goes in, a response comes out.
+//! Tests the responses of a [`Files`] handler without a server: a request head goes in, a response comes out. They are the
+//! same for all kinds of file systems.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-use http_core::{Body, Handler, Reply, Response, Status, testing::ReceivedRequest};
-use http_files::{Files, Root};
+use http_core::{
+    Body, CancellationToken, Handler, Reply, Responder, Response, Status,
+    testing::{ReceivedRequest, TestRequest},
+};
+use http_files::{FileSystem, Files, Root};
+use rustix::fs::{Advice, fadvise};
 use std::{
     fs,
     os::unix::fs::symlink,
-    sync::Arc,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
+
+/// The longest wait for another thread, after which the test fails.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+const KINDS: [FileSystem; 3] = [FileSystem::Memory, FileSystem::Local, FileSystem::Slow];
+
+/// Opens a directory as if it were on a file system of this kind.
+fn root(directory: &Path, kind: FileSystem) -> Root {
+    Root::open(directory).expect("a document root").with_file_system(kind)
+}
+
+/// Serves a directory as if it were on a file system of this kind.
+fn files(directory: &Path, kind: FileSystem) -> Files {
+    Files::from_root(Arc::new(root(directory, kind)))
+}
 
 /// Passes a GET request for `target` to `files`, and returns the response.
 fn get(files: &Files, target: &str) -> Response {
@@ -20,16 +42,26 @@ fn get(files: &Files, target: &str) -> Response {
 fn get_with(files: &Files, target: &str, headers: &str, received_at: Instant) -> Response {
     let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
     let received = ReceivedRequest::new(head.as_bytes(), received_at).expect("a request");
-    let Reply::Now(response) = files.handle(&received.as_request()) else { panic!("{head}: a late reply") };
-    response
+    match files.handle(&received.as_request()) {
+        Reply::Now(response) => response,
+        Reply::Deferred(start) => {
+            let (sender, response) = mpsc::channel();
+            // Fails if the test has ended.
+            let deliver = move |result| drop(sender.send(result));
+            start(Responder::new(CancellationToken::default(), deliver));
+            response.recv_timeout(TIMEOUT).expect("a result").expect("a response")
+        }
+        _ => panic!("{head}: another kind of reply"),
+    }
 }
 
 #[test]
 fn a_prefix_may_be_written_with_or_without_slashes() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("file"), "content").expect("a file");
-    for prefix in ["public", "/public", "/public/", "public/", "//public//", "/x/../public"] {
-        let files = Files::new(directory.path()).expect("a document root").with_prefix(prefix);
+    let prefixes = ["public", "/public", "/public/", "public/", "//public//", "/x/../public"];
+    for (prefix, kind) in prefixes.iter().flat_map(|prefix| KINDS.map(|kind| (prefix, kind))) {
+        let files = files(directory.path(), kind).with_prefix(prefix);
         for (target, status, location) in [
             ("/public/file", 200, None),
             ("/%70ublic//file", 200, None),
@@ -42,7 +74,7 @@ fn a_prefix_may_be_written_with_or_without_slashes() {
         ] {
             let response = get(&files, target);
             let actual = (response.status().code(), response.header("Location"));
-            assert_eq!(actual, (status, location), "{prefix} {target}");
+            assert_eq!(actual, (status, location), "{kind:?} {prefix} {target}");
         }
     }
     for prefix in ["", "/", "//", "/./"] {
@@ -60,13 +92,16 @@ fn a_date_in_if_range_must_be_older_than_the_response() {
     file.set_len(10)
         .and_then(|()| file.set_modified(SystemTime::now() - Duration::from_secs(5)))
         .expect("a time");
-    let files = Files::new(directory.path()).expect("a document root");
-    let response = get(&files, "/file");
-    let date = str::from_utf8(response.header("Last-Modified").expect("a date")).expect("text");
-    let headers = format!("Range: bytes=0-1\r\nIf-Range: {date}\r\n");
-    for (seconds_ago, status) in [(0, 206), (10, 200)] {
-        let response = get_with(&files, "/file", &headers, Instant::now() - Duration::from_secs(seconds_ago));
-        assert_eq!(response.status().code(), status, "received {seconds_ago} s ago");
+    for kind in KINDS {
+        let files = files(directory.path(), kind);
+        let response = get(&files, "/file");
+        let date = str::from_utf8(response.header("Last-Modified").expect("a date")).expect("text");
+        let headers = format!("Range: bytes=0-1\r\nIf-Range: {date}\r\n");
+        for (seconds_ago, status) in [(0, 206), (10, 200)] {
+            let received_at = Instant::now() - Duration::from_secs(seconds_ago);
+            let response = get_with(&files, "/file", &headers, received_at);
+            assert_eq!(response.status().code(), status, "{kind:?}, received {seconds_ago} s ago");
+        }
     }
 }
 
@@ -81,22 +116,92 @@ fn limits_how_many_files_are_open() {
     }
     fs::write(path("small"), "small").expect("a file");
     fs::hard_link(path("d/a"), path("hard")).and_then(|()| symlink("d/a", path("soft"))).expect("links");
-    let root = Root::open(directory.path()).expect("a root").with_max_open_files(2);
-    assert_eq!(root.max_open_files(), 2);
-    let files = Files::from_root(Arc::new(root));
-    let names = ["/d/a", "/hard", "/soft", "/./d/a", "//d//a", "/x/../d/a", "/d%2Fa", "/%64/a"];
-    let sent = names.map(|target| get(&files, target));
-    let open = sent.each_ref().map(|response| match response.body() {
-        Body::File(slice) => &slice.file,
-        body => panic!("{body:?}"),
-    });
-    assert!(open.iter().all(|file| Arc::ptr_eq(file, open[0])), "a file is open more than once");
-    let other = get(&files, "/b");
-    assert_eq!((other.status(), get(&files, "/small").status()), (Status::OK, Status::OK));
-    // Responses send both files.
-    let rejected = get(&files, "/c");
-    assert_eq!(rejected.status(), Status::SERVICE_UNAVAILABLE);
-    assert_eq!(rejected.header("Retry-After"), Some(&b"1"[..]));
-    drop(other);
-    assert_eq!(get(&files, "/c").status(), Status::OK);
+    for kind in KINDS {
+        let root = root(directory.path(), kind).with_max_open_files(2);
+        assert_eq!(root.max_open_files(), 2);
+        let files = Files::from_root(Arc::new(root));
+        let names = ["/d/a", "/hard", "/soft", "/./d/a", "//d//a", "/x/../d/a", "/d%2Fa", "/%64/a"];
+        let sent = names.map(|target| get(&files, target));
+        let open = sent.iter().filter_map(|response| match response.body() {
+            Body::File(slice) => Some(&slice.file),
+            // Read by a thread.
+            _ => None,
+        });
+        let open: Vec<_> = open.collect();
+        assert!(open.len() == names.len() || kind != FileSystem::Memory);
+        assert!(open.windows(2).all(|two| Arc::ptr_eq(two[0], two[1])), "a file is open more than once");
+        let other = get(&files, "/b");
+        assert_eq!((other.status(), get(&files, "/small").status()), (Status::OK, Status::OK), "{kind:?}");
+        // Responses send both files.
+        let rejected = get(&files, "/c");
+        assert_eq!(rejected.status(), Status::SERVICE_UNAVAILABLE, "{kind:?}");
+        assert_eq!(rejected.header("Retry-After"), Some(&b"1"[..]));
+        drop(other);
+        // The thread that has looked the file up may keep it open for a moment.
+        let deadline = Instant::now() + TIMEOUT;
+        while get(&files, "/c").status() != Status::OK {
+            assert!(kind != FileSystem::Memory && Instant::now() < deadline, "{kind:?}");
+            thread::yield_now();
+        }
+        drop(sent);
+    }
+}
+
+#[test]
+fn all_kinds_of_file_systems_send_the_same_bytes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let content: Vec<_> = (0..3_000_000_u32).map(|index| (index % 251) as u8).collect();
+    let path = directory.path().join("file");
+    fs::write(&path, &content).expect("a file");
+    let file = fs::File::open(path).expect("a file");
+    file.sync_all().expect("a disk");
+    let whole = (0, content.len() - 1);
+    for kind in KINDS {
+        let files = files(directory.path(), kind);
+        // Checks the response to a request for these ranges: the offsets of their first and last bytes.
+        let check = |method: &str, range: &str, expected: &[(usize, usize)]| {
+            // Removes the file from the page cache, if its file system can.
+            fadvise(&file, 0, None, Advice::DontNeed).expect("advice");
+            let response = TestRequest::new(method, "/file").header("Range", range).run(&files);
+            let case = format!("{kind:?} {method} {range}");
+            assert!(response.error().is_none(), "{case}: {:?}", response.error());
+            let media_type = str::from_utf8(response.header("Content-Type").expect("a type")).expect("text");
+            let is_whole = expected == [whole];
+            assert_eq!(response.status().code(), if is_whole { 200 } else { 206 }, "{case}");
+            let body = match expected {
+                [(first, last)] => content[*first..=*last].to_vec(),
+                ranges => multipart(&content, ranges, media_type),
+            };
+            let content_length = response.header("Content-Length").expect("a length");
+            assert_eq!(content_length, body.len().to_string().as_bytes(), "{case}");
+            assert!(response.body() == if method == "HEAD" { &[] } else { &body[..] }, "{case}");
+        };
+        check("GET", "", &[whole]);
+        check("HEAD", "", &[whole]);
+        check("HEAD", "bytes=0-9", &[whole]);
+        check("GET", "bytes=5-9", &[(5, 9)]);
+        check("GET", "bytes=1000000-2999998", &[(1_000_000, 2_999_998)]);
+        check("GET", "bytes=-70000", &[(2_930_000, 2_999_999)]);
+        check(
+            "GET",
+            "bytes=9-9,1000000-2500000,-1",
+            &[(9, 9), (1_000_000, 2_500_000), (2_999_999, 2_999_999)],
+        );
+    }
+}
+
+/// Returns the body of a response with several ranges.
+fn multipart(content: &[u8], ranges: &[(usize, usize)], media_type: &str) -> Vec<u8> {
+    let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("several ranges");
+    let mut body = Vec::new();
+    for (first, last) in ranges {
+        let len = content.len();
+        let part = format!(
+            "\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\
+             Content-Range: bytes {first}-{last}/{len}\r\n\r\n"
+        );
+        body.extend([part.as_bytes(), &content[*first..=*last]].concat());
+    }
+    body.extend(format!("\r\n--{boundary}--\r\n").as_bytes());
+    body
 }
