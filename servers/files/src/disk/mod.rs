@@ -52,11 +52,11 @@ pub(super) struct Mounts {
     pub(super) root: Arc<Pool>,
     /// For paths that leave the mount of the root through a symbolic link: they may lead anywhere.
     links: Arc<Pool>,
-    table: Mutex<Table>,
+    table: Mutex<MountTable>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct MountTable {
     /// The paths of the mounts below the root, relative to it, and their threads.
     below: Vec<(Box<[u8]>, Arc<Pool>)>,
     /// The kinds of the file systems by device.
@@ -130,12 +130,12 @@ impl Mounts {
         Ok(Medium::new(kind, pool))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, MountTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl MountTable {
     fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
         let is_below =
             |mount: &[u8]| path.strip_prefix(mount).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));

@@ -24,7 +24,7 @@ const PART: u32 = 8;
 pub(super) struct Monitor {
     /// How long a task may take.
     timeout: Duration,
-    state: Mutex<State>,
+    state: Mutex<MonitorState>,
     /// Wakes the thread.
     changed: Condvar,
     /// Whether the thread waits for a task, and must be woken for it.
@@ -32,7 +32,7 @@ pub(super) struct Monitor {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MonitorState {
     pools: Vec<Weak<Pool>>,
     has_thread: bool,
     ends: bool,
@@ -83,7 +83,7 @@ impl Monitor {
         let interval = (self.timeout / PART).min(MAX_INTERVAL);
         let mut state = self.state();
         loop {
-            let is_parked = |state: &mut State| !state.ends && self.is_parked.load(Ordering::SeqCst);
+            let is_parked = |state: &mut MonitorState| !state.ends && self.is_parked.load(Ordering::SeqCst);
             state = self.changed.wait_while(state, is_parked).unwrap_or_else(PoisonError::into_inner);
             // Not at once after a task was queued: most tasks have ended after the interval.
             let wait = self.changed.wait_timeout_while(state, interval, |state| !state.ends);
@@ -105,7 +105,7 @@ impl Monitor {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MonitorState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

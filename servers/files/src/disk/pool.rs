@@ -73,13 +73,13 @@ pub(crate) struct Pool {
     /// Names the mount in the log.
     name: String,
     monitor: Arc<Monitor>,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Wakes a thread for a task.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// The tasks that no thread has taken, by client, the oldest first.
     queues: HashMap<ClientKey, VecDeque<Queued>, RandomState>,
     /// The clients whose tasks are taken next, each once.
@@ -134,7 +134,7 @@ impl Pool {
 
     fn queue(
         self: &Arc<Pool>,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, PoolState>,
         client: ClientKey,
         task: Arc<dyn Task>,
     ) -> Result<(), Busy> {
@@ -217,12 +217,12 @@ impl Pool {
     }
 
     /// Locks the state. It is valid at all times, so a panic of another thread that held the lock is ignored.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl PoolState {
     /// Takes a task of the client whose turn it is.
     fn next(&mut self) -> Option<Arc<dyn Task>> {
         let client = self.turns.pop_front()?;
