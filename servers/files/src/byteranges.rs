@@ -27,8 +27,8 @@ const MAX_RANGES: usize = 200;
 /// [`MAX_RANGES`] ranges are allowed.
 ///
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
-/// header, and `client` who has sent it. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
-/// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7).
+/// header. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
+/// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7). `client` is the client's address.
 pub(super) fn respond(
     document: &OpenDocument,
     range: &[u8],

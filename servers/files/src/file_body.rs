@@ -64,7 +64,7 @@ impl FileBody {
         FileBody { file, client: client.into(), pieces: pieces.into(), read: Arc::default(), waker: None }
     }
 
-    /// Takes up to `len` bytes from the front of the pieces, of which the first is in the file.
+    /// Removes up to `len` bytes from the first piece, which must be in the file. Returns where they are.
     fn take(&mut self, len: u64) -> Range<u64> {
         let Some(Piece::File(range)) = self.pieces.front_mut() else { return 0..0 };
         let taken = range.start..range.end.min(range.start + len);

@@ -5,11 +5,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `files` | the handler: cache, then lookup, then response |
+//! | `lookups` | the requests that wait for a lookup on another thread |
 //! | `lookup` | finds the file that a path names; all file-system calls for a request are made in this one function |
 //! | `root` | the document root: opened again if its name leads to another directory |
 //! | `beneath` | opens files beneath a directory, and no others |
 //! | `open_files` | shares the open files, limits their number, and closes those that are not requested any more |
 //! | `document` | a file ready to be sent: its headers, its bytes or its open descriptor |
+//! | `file_body` | a body that waits until a thread has read what comes next |
+//! | `disk` | the threads for calls to file systems that may block |
 //! | `version`, `entity_tag` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `byteranges` | responses to Range requests |

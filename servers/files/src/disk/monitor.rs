@@ -27,7 +27,7 @@ pub(super) struct Monitor {
     state: Mutex<MonitorState>,
     /// Wakes the thread.
     changed: Condvar,
-    /// Whether the thread waits for a task, and must be woken for it.
+    /// Whether the thread waits for a task, or was not started yet: then the next task must wake or start it.
     is_parked: AtomicBool,
 }
 

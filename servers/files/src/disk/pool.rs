@@ -138,7 +138,7 @@ impl Pool {
         client: ClientKey,
         task: Arc<dyn Task>,
     ) -> Result<(), Busy> {
-        // The first tasks in the queue are those of the waiting threads.
+        // Each waiting thread takes one of the tasks in the queue. This task is one more.
         if state.queued >= state.waiting && state.threads < MAX_THREADS {
             let pool = Arc::clone(self);
             let thread =
