@@ -17,6 +17,9 @@ use std::{
 /// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other clients.
 pub(super) const STRETCH: u64 = 1024 * 1024;
 
+/// How far the disk reads ahead of what is sent, in bytes.
+const READ_AHEAD: u64 = 4 * STRETCH;
+
 /// The number of bytes that one read of a file on a slow medium takes, which wait in memory for the client.
 const SLOW_READ: u64 = 128 * 1024;
 
@@ -34,6 +37,8 @@ pub(super) struct FileBody {
     client: ClientKey,
     /// What was not handed out.
     pieces: VecDeque<Piece>,
+    /// The offset up to which the disk was asked to read ahead.
+    read_ahead_to: u64,
     read: Arc<Read>,
     /// `None` before the engine has passed it on.
     waker: Option<Waker>,
@@ -61,7 +66,14 @@ impl FileBody {
         pieces: impl Into<VecDeque<Piece>>,
         client: Option<SocketAddr>,
     ) -> FileBody {
-        FileBody { file, client: client.into(), pieces: pieces.into(), read: Arc::default(), waker: None }
+        FileBody {
+            file,
+            client: client.into(),
+            pieces: pieces.into(),
+            read_ahead_to: 0,
+            read: Arc::default(),
+            waker: None,
+        }
     }
 
     /// Removes up to `len` bytes from the first piece, which must be in the file. Returns where they are.
@@ -75,15 +87,34 @@ impl FileBody {
         taken
     }
 
-    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache.
-    fn submit(&self, pool: &Arc<Pool>, range: Range<u64>) -> io::Result<Chunk> {
+    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache, and then ask the
+    /// disk for those up to `ahead`.
+    fn read(&mut self, pool: &Arc<Pool>, range: Range<u64>, ahead: u64) -> io::Result<Chunk> {
         self.read.set(ReadState::Pending);
+        self.read_ahead_to = ahead;
         let waker = self.waker.clone().unwrap_or_else(|| Waker::noop().clone());
-        let task = ReadTask { file: Arc::clone(&self.file), range, read: Arc::clone(&self.read), waker };
-        match pool.submit(self.client, Arc::new(task)) {
-            Ok(()) => Ok(Chunk::Pending),
-            Err(busy) => Err(busy.into()),
+        let (file, read) = (Arc::clone(&self.file), Arc::clone(&self.read));
+        let task = ReadTask { file, range, ahead, waiting: Some((read, waker)) };
+        pool.submit(self.client, Arc::new(task))?;
+        Ok(Chunk::Pending)
+    }
+
+    /// Keeps the disk busy while `sent` is sent: makes a thread ask for what follows, up to `end`, unless that is in the page
+    /// cache.
+    fn read_ahead(&mut self, pool: &Arc<Pool>, sent: &Range<u64>, end: u64) {
+        let from = self.read_ahead_to.max(sent.end);
+        if from >= end || from > sent.end + READ_AHEAD / 2 || self.file.is_cached(&(from..from + 1)) {
+            return;
         }
+        self.read_ahead_to = end.min(from + READ_AHEAD);
+        let task = ReadTask {
+            file: Arc::clone(&self.file),
+            range: from..from,
+            ahead: self.read_ahead_to,
+            waiting: None,
+        };
+        // In vain if the pool is busy: then the stretch is read when its turn comes.
+        let _ = pool.submit(self.client, Arc::new(task));
     }
 }
 
@@ -119,25 +150,28 @@ impl ChunkSource for FileBody {
             ReadState::Done(read) => Some(read?),
         };
         let stretch = range.start..range.end.min(range.start + STRETCH);
-        match (&self.file.medium, done) {
+        match (self.file.medium.clone(), done) {
             (Medium::Slow(_), Some(bytes)) => {
                 if bytes.is_empty() {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
                 }
                 self.take(bytes.len() as u64);
                 *chunk = bytes;
-                Ok(Chunk::Data)
+                return Ok(Chunk::Data);
             }
             (Medium::Slow(pool), None) => {
-                self.submit(pool, range.start..range.end.min(range.start + SLOW_READ))
+                let end = range.end.min(range.start + SLOW_READ);
+                return self.read(&pool, range.start..end, end);
             }
-            (Medium::Local(pool), None) if !self.file.is_cached(&stretch) => self.submit(pool, stretch),
-            _ => {
-                let Range { start, end } = self.take(STRETCH);
-                let file = Arc::clone(self.file.file());
-                Ok(Chunk::File(FileSlice { file, offset: start, len: end - start }))
+            (Medium::Local(pool), None) if !self.file.is_cached(&stretch) => {
+                return self.read(&pool, stretch, range.end.min(range.start + READ_AHEAD));
             }
+            (Medium::Local(pool), _) => self.read_ahead(&pool, &stretch, range.end),
+            (Medium::Memory, _) => {}
         }
+        let Range { start, end } = self.take(STRETCH);
+        let file = Arc::clone(self.file.file());
+        Ok(Chunk::File(FileSlice { file, offset: start, len: end - start }))
     }
 }
 
@@ -145,21 +179,26 @@ impl ChunkSource for FileBody {
 struct ReadTask {
     file: Arc<DiskFile>,
     range: Range<u64>,
-    read: Arc<Read>,
-    waker: Waker,
+    /// The offset up to which the disk is asked to read.
+    ahead: u64,
+    /// Where the result goes, and what wakes the body; `None` if it does not wait.
+    waiting: Option<(Arc<Read>, Waker)>,
 }
 
 impl Task for ReadTask {
     fn run(&self) {
-        // The client has left.
-        if Arc::strong_count(&self.read) == 1 {
+        // If there is no other reference, the client has left.
+        if self.waiting.as_ref().is_some_and(|(read, _)| Arc::strong_count(read) == 1) {
             return;
         }
         let Range { start, end } = self.range;
-        self.complete(match self.file.medium {
-            Medium::Slow(_) => self.file.read(start, (end - start) as usize),
-            _ => self.file.read_ahead(start..end).map(|()| Vec::new()),
-        });
+        if let Medium::Slow(_) = self.file.medium {
+            return self.complete(self.file.read(start, (end - start) as usize));
+        }
+        self.file.begin_reading(&(start..self.ahead));
+        if self.waiting.is_some() {
+            self.complete(self.file.wait_until_cached(&self.range).map(|()| Vec::new()));
+        }
     }
 
     fn expire(&self) {
@@ -170,11 +209,12 @@ impl Task for ReadTask {
 impl ReadTask {
     /// Passes on the first result: that of the call, or of its expiry.
     fn complete(&self, result: io::Result<Vec<u8>>) {
-        let mut state = self.read.lock();
+        let Some((read, waker)) = &self.waiting else { return };
+        let mut state = read.lock();
         if let ReadState::Pending = *state {
             *state = ReadState::Done(result);
             drop(state);
-            self.waker.wake_by_ref();
+            waker.wake_by_ref();
         }
     }
 }

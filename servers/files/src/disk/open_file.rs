@@ -3,25 +3,22 @@
 use super::{FileSystem, Pool, Task};
 use rustix::{
     fs::{Advice, fadvise},
-    io::{Errno, ReadWriteFlags, preadv2},
+    io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
 };
 use std::{
     fs::File,
     io::{self, IoSliceMut},
     num::NonZeroU64,
     ops::Range,
-    os::unix::fs::FileExt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-/// How far ahead of a stretch the kernel is asked to read, in bytes: so the disk reads while the stretch is sent.
-const READ_AHEAD: u64 = 4 * 1024 * 1024;
-
-/// The maximum number of bytes of one read of [`DiskFile::read_ahead`].
-const SCRATCH_BYTES: usize = 128 * 1024;
+/// The distance between the bytes that [`DiskFile::wait_until_cached`] reads. A disk reads the pages between two of them at
+/// once.
+const WAIT_STEP: usize = 64 * 1024;
 
 /// What a file is on, and the threads for the calls to it that may block.
 #[derive(Clone, Debug)]
@@ -74,12 +71,7 @@ impl DiskFile {
     /// Returns whether these bytes can be read without waiting for the disk: their first and last pages are in the page
     /// cache. The pages between them were read at the same time. Call this only for a local file.
     pub(crate) fn is_cached(&self, range: &Range<u64>) -> bool {
-        let has_page = |offset| match preadv2(
-            self.file(),
-            &mut [IoSliceMut::new(&mut [0])],
-            offset,
-            ReadWriteFlags::NOWAIT,
-        ) {
+        let has_page = |offset| match self.read_byte(offset, ReadWriteFlags::NOWAIT) {
             // overlayfs does not tell.
             Err(Errno::OPNOTSUPP) => range.end <= self.read_to.load(Ordering::Relaxed),
             // Other errors are for the system call that sends.
@@ -88,29 +80,32 @@ impl DiskFile {
         has_page(range.start) && has_page(range.end.saturating_sub(1))
     }
 
-    /// Reads these bytes into the page cache, and asks the kernel to read those after them. May block.
+    /// Asks the kernel to read these bytes into the page cache. May block, but not until the disk has read them.
+    pub(crate) fn begin_reading(&self, range: &Range<u64>) {
+        let len = NonZeroU64::new(range.end - range.start);
+        // Only advice: a file system that does not take it reads when the bytes are sent.
+        let _ = fadvise(self.file(), range.start, len, Advice::WillNeed);
+    }
+
+    /// Waits until the disk has read these bytes into the page cache. Call [`begin_reading`](DiskFile::begin_reading) before.
     ///
     /// # Errors
     ///
     /// Those of pread(2).
-    pub(crate) fn read_ahead(&self, range: Range<u64>) -> io::Result<()> {
-        let len = NonZeroU64::new(READ_AHEAD.max(range.end - range.start));
-        // Only advice: a file system that does not take it reads what follows.
-        let _ = fadvise(self.file(), range.start, len, Advice::WillNeed);
-        let mut scratch = vec![0; SCRATCH_BYTES];
-        let mut offset = range.start;
-        while offset < range.end {
-            let len = SCRATCH_BYTES.min(usize::try_from(range.end - offset).unwrap_or(SCRATCH_BYTES));
-            match self.read_once(&mut scratch[..len], offset)? {
-                // The file has become shorter, which the system call that sends finds out.
-                0 => return Ok(()),
-                count => offset += count as u64,
-            }
+    pub(crate) fn wait_until_cached(&self, range: &Range<u64>) -> io::Result<()> {
+        let last = range.end.saturating_sub(1);
+        for offset in range.clone().step_by(WAIT_STEP).chain([last]) {
+            self.read_byte(offset, ReadWriteFlags::empty())?;
         }
         if range.start <= self.read_to.load(Ordering::Relaxed) {
             self.read_to.fetch_max(range.end, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Reads a byte, which shows whether its page is in the page cache, and puts it there. Returns 0 beyond the end.
+    fn read_byte(&self, offset: u64, flags: ReadWriteFlags) -> Result<usize, Errno> {
+        retry_on_intr(|| preadv2(self.file(), &mut [IoSliceMut::new(&mut [0])], offset, flags))
     }
 
     /// Reads at most `len` bytes; none only at the end of the file. May block.
@@ -120,18 +115,11 @@ impl DiskFile {
     /// Those of pread(2).
     pub(crate) fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len];
-        let count = self.read_once(&mut bytes, offset)?;
+        let count = retry_on_intr(|| {
+            preadv2(self.file(), &mut [IoSliceMut::new(&mut bytes)], offset, ReadWriteFlags::empty())
+        })?;
         bytes.truncate(count);
         Ok(bytes)
-    }
-
-    fn read_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match self.file().read_at(buffer, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
     }
 }
 
