@@ -52,6 +52,8 @@ pub(super) enum Reach {
 pub(super) struct Directory {
     directory: OwnedFd,
     pub(super) id: FileId,
+    /// The kind of the file system that it is on.
+    pub(super) file_system: FileSystem,
 }
 
 impl Directory {
@@ -63,7 +65,8 @@ impl Directory {
     /// work here.
     pub(super) fn open(path: &Path) -> io::Result<Directory> {
         let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let directory = Directory { id: FileId::from_stat(&fstat(&directory)?), directory };
+        let (id, file_system) = (FileId::from_stat(&fstat(&directory)?), FileSystem::of(&directory)?);
+        let directory = Directory { directory, id, file_system };
         // Opening a directory as a path needs no permission, so that only `openat2` itself can fail.
         let resolve = Reach::Anywhere.resolve_flags();
         check_openat2(directory.openat2(b".", OFlags::PATH | OFlags::CLOEXEC, resolve).map(drop))?;
@@ -77,15 +80,6 @@ impl Directory {
         let may_read = accessat(&self.directory, ".", Access::READ_OK, AtFlags::EACCESS).is_ok();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         may_read && openat(&self.directory, ".", flags, Mode::empty()).err() == Some(Errno::ACCESS)
-    }
-
-    /// Finds out the kind of the file system that the directory is on.
-    ///
-    /// # Errors
-    ///
-    /// Those of fstatfs(2).
-    pub(super) fn file_system(&self) -> Result<FileSystem, Errno> {
-        FileSystem::of(&self.directory)
     }
 
     /// Returns whether `name` leads to this directory, as far as the kernel can tell without waiting for a disk.

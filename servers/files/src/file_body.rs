@@ -277,8 +277,8 @@ mod tests {
             let content: Vec<_> = (0..len).map(|index| (index % 251) as u8).collect();
             let mut file = tempfile::tempfile().expect("a file");
             file.write_all(&content).expect("its content");
-            let mounts = Mounts::new("test".to_owned(), kind, true, Duration::MAX);
-            let medium = mounts.medium(&file, 0, &mounts.root).expect("its medium");
+            let mounts = Mounts::new("test".to_owned(), Some(kind), Duration::MAX);
+            let medium = Medium::new(kind, &mounts.root);
             TestFile { mounts, file: Arc::new(DiskFile::new(Arc::new(file), medium)), content }
         }
 

@@ -67,18 +67,17 @@ impl Wanted {
     }
 }
 
-/// Looks a file up in the file system. `thread` are the threads to which the calling one belongs; `None` if it must not wait
-/// for a disk.
+/// Looks a file up in the file system. `pool` is that of the calling thread; `None` if the thread must not wait for a disk.
 ///
 /// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the file
 /// is not read again.
 ///
 /// # Errors
 ///
-/// The lookup may block: one of these threads must make it.
-pub(super) fn lookup(root: &Root, wanted: &Wanted, thread: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
-    Ok(match root.open_entry(&wanted.file, wanted.now, thread) {
-        Ok(Entry::File(file, version)) => match load(root, wanted, file, version, thread.is_some()) {
+/// The lookup may block: a thread of this pool must make it.
+pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
+    Ok(match root.open_entry(&wanted.file, wanted.now, pool) {
+        Ok(Entry::File(file, version)) => match load(root, wanted, file, version, pool.is_some()) {
             Ok(document) => Found::Document(document),
             Err(LoadError::Failed(status)) => Found::Error(status),
             Err(LoadError::WouldBlock(pool)) => return Err(pool),
@@ -95,7 +94,7 @@ pub(super) fn lookup(root: &Root, wanted: &Wanted, thread: Option<&Arc<Pool>>) -
 enum LoadError {
     /// The response is an error with this status.
     Failed(Status),
-    /// The file must be read by one of these threads.
+    /// A thread of this pool must read the file.
     WouldBlock(Arc<Pool>),
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     beneath::{Directory, Reach},
-    disk::{DiskFile, FileSystem, Mounts, Pool},
+    disk::{DiskFile, FileSystem, Medium, Mounts, Pool},
     open_files::OpenFiles,
     version::{FileId, FileVersion},
 };
@@ -83,12 +83,7 @@ impl Root {
     pub fn open_as(path: &Path, name: &Path) -> io::Result<Root> {
         let name = std::path::absolute(name)?;
         let directory = Arc::new(Directory::open(path)?);
-        let mounts = Mounts::new(
-            name.display().to_string(),
-            directory.file_system()?,
-            false,
-            Root::DEFAULT_FILE_TIMEOUT,
-        );
+        let mounts = Mounts::new(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
         let current = Mutex::new(Current { directory, next_check: Instant::now(), state: NameState::Served });
         Ok(Root { name, current, open_files: OpenFiles::new(None), mounts })
     }
@@ -96,7 +91,7 @@ impl Root {
     /// Sets the kind of the file systems beneath the root. By default, statfs(2) tells it for each.
     #[must_use]
     pub fn with_file_system(self, kind: FileSystem) -> Root {
-        let mounts = Mounts::new(self.name.display().to_string(), kind, true, self.mounts.timeout);
+        let mounts = Mounts::new(self.name.display().to_string(), Some(kind), self.mounts.timeout);
         Root { mounts, ..self }
     }
 
@@ -106,14 +101,18 @@ impl Root {
     /// The time limit of the engine for a response, [`Timeouts::reply`](http_core::Timeouts::reply), should be longer.
     #[must_use]
     pub fn with_file_timeout(self, timeout: Duration) -> Root {
-        let name = self.name.display().to_string();
-        let mounts = Mounts::new(name, self.mounts.file_system, self.mounts.is_fixed, timeout);
+        let mounts = Mounts::new(self.name.display().to_string(), self.mounts.kind, timeout);
         Root { mounts, ..self }
     }
 
     /// Returns the kind of the file system that the root is on.
     pub fn file_system(&self) -> FileSystem {
-        self.mounts.file_system
+        self.file_system_of(&self.current().directory)
+    }
+
+    /// Returns the kind of the file system that a directory is on, unless the operator has named another.
+    fn file_system_of(&self, directory: &Directory) -> FileSystem {
+        self.mounts.kind.unwrap_or(directory.file_system)
     }
 
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
@@ -132,45 +131,43 @@ impl Root {
     }
 
     /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
-    /// directory or a special file. Only a regular file stays open. `now` is the present time. `thread` are the threads to
-    /// which the calling one belongs; `None` if it must not wait for a disk.
+    /// directory or a special file. Only a regular file stays open. `now` is the present time. `pool` is that of the calling
+    /// thread; `None` if the thread must not wait for a disk.
     ///
     /// # Errors
     ///
-    /// If there is no such file, for example, or if another thread must open it.
+    /// If there is no such file, for example, or if a thread of another pool must open it.
     pub(super) fn open_entry(
         &self,
         path: &[u8],
         now: Instant,
-        thread: Option<&Arc<Pool>>,
+        pool: Option<&Arc<Pool>>,
     ) -> Result<Entry, EntryError> {
         let mounts = &self.mounts;
-        let elsewhere = |pool: &Arc<Pool>| EntryError::Elsewhere(Arc::clone(pool));
-        let reach = match thread {
-            Some(pool) if mounts.is_root(pool) => Reach::Mount,
-            Some(_) => Reach::Anywhere,
-            None => {
-                if let Some(pool) = mounts.below(path) {
-                    return Err(EntryError::Elsewhere(pool));
-                }
-                match mounts.file_system {
-                    FileSystem::Memory => Reach::Mount,
-                    FileSystem::Local => Reach::Cached,
-                    FileSystem::Slow => return Err(elsewhere(&mounts.root)),
-                }
-            }
+        if let (None, Some(pool)) = (pool, mounts.below(path)) {
+            return Err(EntryError::Elsewhere(pool));
+        }
+        let in_root_pool = || EntryError::Elsewhere(Arc::clone(&mounts.root));
+        let directory = self.directory(now, pool.is_some()).ok_or_else(in_root_pool)?;
+        let file_system = self.file_system_of(&directory);
+        let reach = match pool {
+            Some(pool) if !mounts.is_root(pool) => Reach::Anywhere,
+            None if file_system == FileSystem::Local => Reach::Cached,
+            _ => Reach::Mount,
         };
-        let directory = self.directory(now, thread.is_some()).ok_or_else(|| elsewhere(&mounts.root))?;
-        let file = match (directory.open_beneath(path, &self.name, reach), thread) {
-            (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(elsewhere(&mounts.root)),
-            (Err(Errno::XDEV), Some(pool)) if mounts.is_root(pool) => {
+        let file = match (directory.open_beneath(path, &self.name, reach), pool) {
+            (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(in_root_pool()),
+            (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount => {
                 return Err(EntryError::Elsewhere(mounts.outside(directory.mount_point(path))));
             }
             (result, _) => File::from(result?),
         };
         let (file_type, version) = FileVersion::of(&file)?;
-        let medium = mounts.medium(&file, version.id.device, thread.unwrap_or(&mounts.root))?;
-        let file = DiskFile::new(Arc::new(file), medium);
+        let kind = match reach {
+            Reach::Anywhere => mounts.kind_of(&file, version.id.device)?,
+            Reach::Mount | Reach::Cached => file_system,
+        };
+        let file = DiskFile::new(Arc::new(file), Medium::new(kind, pool.unwrap_or(&mounts.root)));
         Ok(match file_type {
             FileType::RegularFile => Entry::File(file, version),
             FileType::Directory => Entry::Directory,
@@ -179,9 +176,13 @@ impl Root {
     }
 
     /// Returns the directory to serve at the time `now`. If it is time for that, first checks whether the root's name
-    /// leads to another one. Returns `None` if this check would block, unless the calling thread may.
+    /// leads to another one. Returns `None` if this check would block, or every call on the root's file system may, unless the
+    /// calling thread may block.
     fn directory(&self, now: Instant, may_block: bool) -> Option<Arc<Directory>> {
         let mut current = self.current();
+        if !may_block && self.file_system_of(&current.directory) == FileSystem::Slow {
+            return None;
+        }
         if now < current.next_check {
             return Some(Arc::clone(&current.directory));
         }
@@ -267,7 +268,7 @@ pub(super) enum Entry {
 pub(super) enum EntryError {
     /// The kernel cannot open it.
     Failed(Errno),
-    /// One of these threads must open it, because this may block.
+    /// A thread of this pool must open it, because this may block.
     Elsewhere(Arc<Pool>),
 }
 

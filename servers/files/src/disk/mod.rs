@@ -39,12 +39,10 @@ const MAX_DEVICES: usize = 256;
 /// The mounts of a document root: that of the root itself, and those that lookups have met below it.
 #[derive(Debug)]
 pub(super) struct Mounts {
-    /// The file system of the root.
-    pub(super) file_system: FileSystem,
+    /// The kind of all file systems, if the operator has named it; `None` if each tells its own.
+    pub(super) kind: Option<FileSystem>,
     /// How long a call may take.
     pub(super) timeout: Duration,
-    /// Whether the operator has named the kind of the file systems: then it is the same for all mounts.
-    pub(super) is_fixed: bool,
     /// The name of the root in the log.
     name: String,
     monitor: Arc<Monitor>,
@@ -64,8 +62,8 @@ struct MountTable {
 }
 
 impl Mounts {
-    /// For a root with this name on a file system of this kind. A call may take as long as `timeout`.
-    pub(super) fn new(name: String, file_system: FileSystem, is_fixed: bool, timeout: Duration) -> Mounts {
+    /// For a root with this name, on file systems of this kind if that is not `None`. A call may take as long as `timeout`.
+    pub(super) fn new(name: String, kind: Option<FileSystem>, timeout: Duration) -> Mounts {
         let monitor = Monitor::new(timeout);
         let pool = |what: String| {
             let pool = Arc::new(Pool::new(what, Arc::clone(&monitor)));
@@ -74,7 +72,7 @@ impl Mounts {
         };
         let root = pool(format!("the file system of {name}"));
         let links = pool(format!("a file system that a link in {name} leads to"));
-        Mounts { file_system, timeout, is_fixed, root, links, name, monitor, table: Mutex::default() }
+        Mounts { kind, timeout, root, links, name, monitor, table: Mutex::default() }
     }
 
     /// Returns the threads of the mount below the root that this path leads to, as far as lookups have met it.
@@ -105,29 +103,23 @@ impl Mounts {
         Arc::ptr_eq(pool, &self.root)
     }
 
-    /// Finds out what `file` is on, whose device has this number. A thread of `pool` calls this: it may block.
+    /// Returns the kind of the file system that `file` is on, whose device has this number. A thread of its mount calls this:
+    /// it may block.
     ///
     /// # Errors
     ///
     /// Those of fstatfs(2).
-    pub(super) fn medium(&self, file: impl AsFd, device: u64, pool: &Arc<Pool>) -> Result<Medium, Errno> {
-        if self.is_fixed || self.is_root(pool) {
-            return Ok(Medium::new(self.file_system, pool));
+    pub(super) fn kind_of(&self, file: impl AsFd, device: u64) -> Result<FileSystem, Errno> {
+        if let Some(kind) = self.kind.or_else(|| self.table().kinds.get(&device).copied()) {
+            return Ok(kind);
         }
-        let known = self.table().kinds.get(&device).copied();
-        let kind = match known {
-            Some(kind) => kind,
-            None => {
-                let kind = FileSystem::of(file)?;
-                let kinds = &mut self.table().kinds;
-                if kinds.len() >= MAX_DEVICES {
-                    kinds.clear();
-                }
-                kinds.insert(device, kind);
-                kind
-            }
-        };
-        Ok(Medium::new(kind, pool))
+        let kind = FileSystem::of(file)?;
+        let kinds = &mut self.table().kinds;
+        if kinds.len() >= MAX_DEVICES {
+            kinds.clear();
+        }
+        kinds.insert(device, kind);
+        Ok(kind)
     }
 
     fn table(&self) -> MutexGuard<'_, MountTable> {
@@ -158,13 +150,13 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    fn mounts(file_system: FileSystem, is_fixed: bool) -> Mounts {
-        Mounts::new("test".to_owned(), file_system, is_fixed, Duration::MAX)
+    fn mounts(kind: Option<FileSystem>) -> Mounts {
+        Mounts::new("test".to_owned(), kind, Duration::MAX)
     }
 
     #[test]
     fn a_path_is_below_a_mount_if_whole_components_are() {
-        let mounts = mounts(FileSystem::Memory, false);
+        let mounts = mounts(None);
         let pool = mounts.outside(Some(b"a/b"));
         for (path, expected) in [
             ("a/b", true),
@@ -182,7 +174,7 @@ mod tests {
 
     #[test]
     fn each_mount_has_threads_of_its_own_up_to_a_limit() {
-        let mounts = mounts(FileSystem::Memory, false);
+        let mounts = mounts(None);
         let mut pools = vec![Arc::clone(&mounts.root), mounts.outside(None)];
         let names: Vec<_> = (0..MAX_MOUNTS).map(|number| number.to_string()).collect();
         pools.extend(names.iter().map(|name| mounts.outside(Some(name.as_bytes()))));
@@ -197,22 +189,20 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_or_the_file_system_decides_the_medium() {
+    fn the_operator_or_the_file_system_tells_its_kind() {
         // Of this file, the kernel says that it is local.
         let file = File::open("/proc/self/stat").expect("a file");
-        for (kind, is_fixed, in_root, elsewhere) in [
-            (FileSystem::Memory, true, "Memory", "Memory"),
-            (FileSystem::Slow, true, "Slow", "Slow"),
-            (FileSystem::Memory, false, "Memory", "Local"),
-            (FileSystem::Slow, false, "Slow", "Local"),
+        for (kind, expected) in [
+            (Some(FileSystem::Memory), FileSystem::Memory),
+            (Some(FileSystem::Slow), FileSystem::Slow),
+            (None, FileSystem::Local),
         ] {
-            let mounts = mounts(kind, is_fixed);
-            let other = mounts.outside(Some(b"a"));
+            let mounts = mounts(kind);
             // The kind is found out first, and then remembered.
-            for (pool, expected) in [(&mounts.root, in_root), (&other, elsewhere), (&other, elsewhere)] {
-                let medium = format!("{:?}", mounts.medium(&file, 1, pool).expect("a medium"));
-                assert!(medium.starts_with(expected), "{kind:?} {is_fixed}: {medium}, expected {expected}");
+            for _ in 0..2 {
+                assert_eq!(mounts.kind_of(&file, 1), Ok(expected), "{kind:?}");
             }
+            assert_eq!(mounts.table().kinds.len(), usize::from(kind.is_none()));
         }
     }
 }

@@ -13,6 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The shortest time between two looks at the queues.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+
 /// The longest time between two looks at the queues.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -80,7 +83,7 @@ impl Monitor {
     }
 
     fn run(&self) {
-        let interval = (self.timeout / PART).min(MAX_INTERVAL);
+        let interval = (self.timeout / PART).clamp(MIN_INTERVAL, MAX_INTERVAL);
         let mut state = self.state();
         loop {
             let is_parked = |state: &mut MonitorState| !state.ends && self.is_parked.load(Ordering::SeqCst);

@@ -32,7 +32,7 @@ pub(crate) enum Medium {
 }
 
 impl Medium {
-    pub(super) fn new(kind: FileSystem, pool: &Arc<Pool>) -> Medium {
+    pub(crate) fn new(kind: FileSystem, pool: &Arc<Pool>) -> Medium {
         match kind {
             FileSystem::Memory => Medium::Memory,
             FileSystem::Local => Medium::Local(Arc::clone(pool)),
