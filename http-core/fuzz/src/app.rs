@@ -1,8 +1,8 @@
 //! The application behind a fuzzed connection. It has a path for every kind of response, and returns what it has sent.
 //!
 //! The path selects the body and the status, the words of the query how the response is given: `/stream?later`,
-//! `/big?pieces&part`. The application also adds a header with the query as its name and the request body as its value, if
-//! both are valid.
+//! `/big?pieces&part`. The application also adds a header with the query as its name and the request body as its value,
+//! if both are valid.
 //!
 //! | word | what the application does |
 //! |---|---|
@@ -139,8 +139,8 @@ pub fn file_bytes(offset: u64, len: u64) -> Vec<u8> {
     (offset..offset + len).map(|at| (at % 251) as u8).collect()
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error, `file` part of a file, and `pending` none
-/// for now.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, `file` part of a file, and `pending`
+/// none for now.
 struct Chunks(Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {

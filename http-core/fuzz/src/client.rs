@@ -1,7 +1,7 @@
 //! The client of a fuzzed connection: knows what it has sent, and which responses it expects.
 //!
-//! It compares each request that is served with what a strict reader finds in the bytes received. It never asks http-core
-//! what was sent.
+//! It compares each request that is served with what a strict reader finds in the bytes received. It never asks
+//! http-core what was sent.
 
 use crate::{
     app, requests,
@@ -43,7 +43,8 @@ impl<'i> Client<'i> {
         head.body(&self.input[self.used..self.sent]).map(|(_, len)| len)
     }
 
-    /// Ends the content that follows the head of the last request, and returns it; `None` if it is incomplete or malformed.
+    /// Ends the content that follows the head of the last request, and returns it; `None` if it is incomplete or
+    /// malformed.
     pub fn end_content(&mut self) -> Option<Vec<u8>> {
         self.in_content = false;
         let head = self.dropped.as_ref()?;
@@ -61,8 +62,8 @@ impl<'i> Client<'i> {
         self.in_content && expects_interim && self.sent == self.used
     }
 
-    /// Returns whether a response within the content of the last request leads to the same result however the content is
-    /// split: the client waits for no 100 response, and the content is complete, well-formed and within the limits.
+    /// Returns whether a response within the content of the last request leads to the same result however the content
+    /// is split: the client waits for no 100 response, and the content is complete, well-formed and within the limits.
     pub fn sends_regular_content(&self, limits: &Limits) -> bool {
         let Some(head) = self.dropped.as_ref().filter(|head| !head.expects_interim()) else { return false };
         head.body(&self.input[self.used..]).is_some_and(|(content, len)| {
@@ -81,8 +82,8 @@ impl<'i> Client<'i> {
         self.next().is_none_or(|head| head.has_content())
     }
 
-    /// Checks that a served request is the one that was sent, and that a handler may see its target. Returns the expected
-    /// response.
+    /// Checks that a served request is the one that was sent, and that a handler may see its target. Returns the
+    /// expected response.
     pub fn served(&mut self, request: &Request<'_>) -> ExpectedResponse {
         if request.path() != "*" && request.method_token() != "CONNECT" {
             check_path(request.path_bytes());
@@ -103,8 +104,8 @@ impl<'i> Client<'i> {
         ExpectedResponse { last: expected.last || self.dropped_len() != Some(0), ..expected }
     }
 
-    /// Checks that a request is the one that was sent: without its body if `is_early`. Returns the expected response, if no
-    /// application wants to close the connection.
+    /// Checks that a request is the one that was sent: without its body if `is_early`. Returns the expected response,
+    /// if no application wants to close the connection.
     fn received(&mut self, request: &Request<'_>, is_early: bool) -> ExpectedResponse {
         self.used += self.dropped_len().expect("served a request behind a body without a certain end");
         self.dropped = None;

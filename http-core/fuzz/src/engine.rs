@@ -1,9 +1,9 @@
 //! Simulates the engine and the clock of one connection. Panics where http-core breaks a promise to the engine or the
 //! client.
 //!
-//! An engine must never hang, poll without progress, or receive into an empty buffer. A client must never receive what the
-//! judges do not understand, and no request may be served that the judges read differently. Only this module advances the
-//! clock.
+//! An engine must never hang, poll without progress, or receive into an empty buffer. A client must never receive what
+//! the judges do not understand, and no request may be served that the judges read differently. Only this module
+//! advances the clock.
 
 use crate::{
     app::{self, AppReply},
@@ -349,8 +349,8 @@ impl<'i> Engine<'i> {
         is_last && self.plan.scenario == Scenario::Expiry
     }
 
-    /// Lets time pass until the deadline. Half-way there, the connection is polled once more without any progress, which
-    /// must not move the deadline: an engine polls whenever the socket accepts no more bytes.
+    /// Lets time pass until the deadline. Half-way there, the connection is polled once more without any progress,
+    /// which must not move the deadline: an engine polls whenever the socket accepts no more bytes.
     fn wait(&mut self) {
         let (now, deadline) = (self.clock.now(), self.conn.deadline());
         assert!(deadline > now, "a deadline in the past");
@@ -495,7 +495,8 @@ impl<'i> Engine<'i> {
     }
 }
 
-/// Writes at most `size` bytes of what is to be sent next, and returns their number; `None` if a source has none for now.
+/// Writes at most `size` bytes of what is to be sent next, and returns their number; `None` if a source has none for
+/// now.
 fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let before = output.len();
     match out.transmit() {

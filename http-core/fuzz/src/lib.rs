@@ -1,5 +1,5 @@
-//! The properties that the fuzz targets check, and what they share: the plan of a run, a simulated engine and application,
-//! and independent judges.
+//! The properties that the fuzz targets check, and what they share: the plan of a run, a simulated engine and
+//! application, and independent judges.
 //!
 //! | module | contents | uses http-core |
 //! |---|---|---|
@@ -15,8 +15,8 @@
 //! A judge must not share the bugs of what it judges, so the judges import nothing but each other. They may be slow and
 //! simple: they read all bytes at once, where http-core reads them as they arrive.
 //!
-//! http-core compiles this crate a second time, as its test `fuzz`, so that `cargo test` checks every seed and the judges
-//! themselves without libFuzzer.
+//! http-core compiles this crate a second time, as its test `fuzz`, so that `cargo test` checks every seed and the
+//! judges themselves without libFuzzer.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -2,7 +2,8 @@
 //!
 //! A plan is a line of letters, so that a seed can be written by hand. For a size, `a` to `z` are 1 to 26 bytes, `A` to
 //! `Z` are 32 to 832 in steps of 32, and any other letter is the rest. For limits, `s` are small, `h` huge, `q` the
-//! default ones with almost no room for responses, and any other letter the default ones. For scenarios see [`Scenario`].
+//! default ones with almost no room for responses, and any other letter the default ones. For scenarios see
+//! [`Scenario`].
 
 use http_core::Limits;
 

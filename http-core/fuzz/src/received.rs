@@ -30,8 +30,8 @@ pub struct FinalResponse<'m> {
     pub reusable: bool,
 }
 
-/// Returns the first final response, after any number of interim ones. Returns `None` if it is malformed or incomplete, or
-/// the server switches protocols.
+/// Returns the first final response, after any number of interim ones. Returns `None` if it is malformed or incomplete,
+/// or the server switches protocols.
 pub fn final_response(mut bytes: &[u8], method: RequestMethod) -> Option<FinalResponse<'_>> {
     loop {
         let (response, rest) = head(bytes)?;

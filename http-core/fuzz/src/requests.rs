@@ -1,7 +1,7 @@
 //! A judge: which requests the bytes of a client contain, by a strict reading of RFC 9112. Imports nothing.
 //!
-//! Each function gets all bytes at once. It returns `None` if no complete, well-formed element is at their front, whether
-//! malformed or incomplete. There are no limits, and no rules about Host or the form of the target.
+//! Each function gets all bytes at once. It returns `None` if no complete, well-formed element is at their front,
+//! whether malformed or incomplete. There are no limits, and no rules about Host or the form of the target.
 
 /// A request head.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl Head<'_> {
         has(b"close") || self.method == b"CONNECT" || self.minor == b'0' && !has(b"keep-alive")
     }
 
-    /// Returns whether the client offers to continue with this protocol (RFC 9110 §7.8). At most eight names of 64 bytes
-    /// count. Nothing may follow CONNECT.
+    /// Returns whether the client offers to continue with this protocol (RFC 9110 §7.8). At most eight names of 64
+    /// bytes count. Nothing may follow CONNECT.
     pub fn offers(&self, protocol: &[u8]) -> bool {
         let asks = self.elements("Connection").any(|option| option.eq_ignore_ascii_case(b"upgrade"));
         let mut names = self.elements("Upgrade").filter(|name| (1..=64).contains(&name.len())).take(8);

@@ -45,8 +45,8 @@ pub struct ReadResponses<'o> {
     pub truncated: bool,
 }
 
-/// Reads all output up to the end of the connection. `interim`: after the expected responses, an interim one may ask for a
-/// body that never arrived.
+/// Reads all output up to the end of the connection. `interim`: after the expected responses, an interim one may ask
+/// for a body that never arrived.
 ///
 /// # Errors
 ///

@@ -73,9 +73,9 @@ pub enum Chunk {
     /// More bytes may follow at once. The call must have appended at least one byte.
     Data,
     /// This part of a file, at least one byte, and then more bytes may follow at once. The engine sends the part as it
-    /// sends a [`Body::File`](crate::Body::File), without copying it to user space, and asks for the next chunk when the
-    /// part is sent. If the file has become shorter or cannot be read, the engine logs that, closes the connection and
-    /// drops the source, without a call of [`failed`](ChunkSource::failed).
+    /// sends a [`Body::File`](crate::Body::File), without copying it to user space, and asks for the next chunk when
+    /// the part is sent. If the file has become shorter or cannot be read, the engine logs that, closes the connection
+    /// and drops the source, without a call of [`failed`](ChunkSource::failed).
     ///
     /// ```
     /// use http_core::{Chunk, ChunkSource, FileSlice};

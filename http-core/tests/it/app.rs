@@ -60,8 +60,8 @@ fn some_file() -> FileSlice {
     FileSlice { file: FILE.clone(), offset: 3, len: 100 }
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error, `pending` a chunk that does not exist yet,
-/// and `file` part of a file.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, `pending` a chunk that does not
+/// exist yet, and `file` part of a file.
 pub struct Chunks(pub Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {

@@ -169,8 +169,8 @@ fn file(offset: u64, len: u64) -> FileSlice {
 }
 
 /// A source whose calls return the words of a text in order. After a word with `?` at its end, the source waits. A word
-/// with `.` at its end is the last one. `1+7` is the 7 bytes of a file from offset 1 on. `#` keeps the waker and never calls it,
-/// `-` drops it; `!` is an error.
+/// with `.` at its end is the last one. `1+7` is the 7 bytes of a file from offset 1 on. `#` keeps the waker and never
+/// calls it, `-` drops it; `!` is an error.
 struct Script {
     results: std::str::Split<'static, char>,
     waker: Option<Waker>,

@@ -1,5 +1,5 @@
-//! Runs a command for each upload or webhook, and shows its log while it grows. The command is a line for `sh`, and reads what
-//! was sent.
+//! Runs a command for each upload or webhook, and shows its log while it grows. The command is a line for `sh`, and
+//! reads what was sent.
 //!
 //! ```sh
 //! cargo run --example build_server -- sh 127.0.0.1:8080 &
@@ -11,8 +11,8 @@
 //! #> linking
 //! ```
 //!
-//! With the command `sh`, the default, `sh` runs what was sent: each program that reaches the address may start others. A page in
-//! a browser may not.
+//! With the command `sh`, the default, `sh` runs what was sent: each program that reaches the address may start others.
+//! A page in a browser may not.
 
 use http_engine::{Body, BodySender, Response, RouteError, Router, Server, Status};
 use std::{

@@ -8,8 +8,8 @@
 //! #> CONTENT
 //! ```
 //!
-//! When the client leaves, or the headers take longer than `Timeouts::reply`, the script is killed, and so are the processes
-//! that it has started. Not covered:
+//! When the client leaves, or the headers take longer than `Timeouts::reply`, the script is killed, and so are the
+//! processes that it has started. Not covered:
 //!
 //! - processes that have left the script's process group, as daemons do;
 //! - a script that is silent while its client closes without a reset: the server notices that only when it sends;
@@ -65,8 +65,8 @@ impl Drop for Output {
     }
 }
 
-/// Replies with what the script writes. It sends the content of the request to the script, up to the limit for content in
-/// memory: a script must know the length in advance.
+/// Replies with what the script writes. It sends the content of the request to the script, up to the limit for content
+/// in memory: a script must know the length in advance.
 pub fn run(script: &str, request: &Request<'_>) -> Reply {
     let (command, content) = (command(script, request), request.body().to_vec());
     Reply::offload_with(|token| {

@@ -10,8 +10,9 @@
 //!
 //! Open http://localhost:8080/ in two windows of a browser.
 //!
-//! One thread reads the messages of a member, and another one writes what is in the member's queue. A member whose queue is
-//! full is disconnected: no other member waits for it. On event loops, `Settings::streaming_threads` limits the members.
+//! One thread reads the messages of a member, and another one writes what is in the member's queue. A member whose
+//! queue is full is disconnected: no other member waits for it. On event loops, `Settings::streaming_threads` limits
+//! the members.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http_engine::{Engine, Request, Response, RouteError, Router, Server, Status, Upgraded};

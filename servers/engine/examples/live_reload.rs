@@ -55,7 +55,8 @@ impl Pages {
     }
 }
 
-/// Appends [`SCRIPT`] to whole HTML documents, unless they are compressed: the script is not. HEAD gets the length of GET.
+/// Appends [`SCRIPT`] to whole HTML documents, unless they are compressed: the script is not. HEAD gets the length of
+/// GET.
 struct AppendScript;
 
 impl Middleware for AppendScript {

@@ -20,7 +20,8 @@ use std::{
 /// What a slow page may leave unread before it is disconnected. (Its browser then connects again.)
 const UNREAD_BYTES: usize = 16 * 1024;
 
-/// How often a comment is sent, so that pages that were closed are noticed, and proxies see that the connection is in use.
+/// How often a comment is sent, so that pages that were closed are noticed, and proxies see that the connection is in
+/// use.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 const PAGE: &str = r#"<!doctype html>
@@ -55,8 +56,8 @@ impl Listeners {
         listeners.retain(|listener| listener.try_send(text).is_ok());
     }
 
-    /// Sends a message: an event has a `data:` line for each of its lines, and ends with an empty one. A browser also ends a
-    /// line at a lone CR: without the split there, a message could contain other fields, such as `id:`.
+    /// Sends a message: an event has a `data:` line for each of its lines, and ends with an empty one. A browser also
+    /// ends a line at a lone CR: without the split there, a message could contain other fields, such as `id:`.
     fn publish(&self, message: &str) {
         let lines = message.replace("\r\n", "\n");
         let lines: String = lines.split(['\r', '\n']).map(|line| format!("data: {line}\n")).collect();

@@ -52,8 +52,8 @@ impl Read for Follow {
     }
 }
 
-/// Responds with the file. Up to [`Settings::streaming_threads`](http_engine::Settings::streaming_threads) clients can follow
-/// it at once.
+/// Responds with the file. Up to [`Settings::streaming_threads`](http_engine::Settings::streaming_threads) clients can
+/// follow it at once.
 pub fn follow(path: &Path) -> Response {
     match Follow::open(path) {
         Ok(follow) => Response::text(Body::reader(follow, None)),

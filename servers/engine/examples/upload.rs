@@ -1,5 +1,5 @@
-//! Saves uploads of any size in a directory, with little memory: `PUT /name` writes the content to a file as it comes, and
-//! `GET /` is a page to upload files from.
+//! Saves uploads of any size in a directory, with little memory: `PUT /name` writes the content to a file as it comes,
+//! and `GET /` is a page to upload files from.
 //!
 //! ```sh
 //! mkdir -p /tmp/uploads
@@ -71,7 +71,8 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Writes the content to a file beside its final place, and moves it there when it is complete. Runs on a thread of its own.
+/// Writes the content to a file beside its final place, and moves it there when it is complete. Runs on a thread of its
+/// own.
 ///
 /// # Errors
 ///

@@ -34,8 +34,8 @@ pub(crate) struct Transport {
     socket: OwnedFd,
     /// Whether a receive waits.
     blocking: bool,
-    /// Whether the socket is in blocking mode now. Only false on a blocking socket from the first part of a file on until the
-    /// send queue is empty.
+    /// Whether the socket is in blocking mode now. Only false on a blocking socket from the first part of a file on
+    /// until the send queue is empty.
     waits: AtomicBool,
 }
 

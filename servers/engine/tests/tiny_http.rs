@@ -86,8 +86,8 @@ fn start(engine: Engine) -> Started {
     Started { server, handled, responders }
 }
 
-/// Sends `requests` at once, and then byte by byte on another connection. Both times, the responses must have these status
-/// codes and bodies, and the connection must close after them: at once after the last if it says so.
+/// Sends `requests` at once, and then byte by byte on another connection. Both times, the responses must have these
+/// status codes and bodies, and the connection must close after them: at once after the last if it says so.
 fn check(engine: Engine, requests: &str, expected: &[(u16, &str)]) {
     let Started { server, .. } = start(engine);
     for piece in [requests.len(), 1] {

@@ -1,12 +1,12 @@
 //! Opens files beneath a directory, never a file outside it.
 //!
 //! Two guards keep a path inside. A [`RelativePath`](http_core::path::RelativePath) contains no `..`. The kernel then
-//! resolves every component beneath the directory (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link nor
-//! a concurrent rename leads outside.
+//! resolves every component beneath the directory (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link
+//! nor a concurrent rename leads outside.
 //!
 //! The kernel rejects each link that leaves the directory, also if it leads back inside, as every absolute link must.
-//! This file then reads the links itself and finds out which path beneath the directory they mean. The kernel opens that
-//! path like any other, so a mistake here could name a wrong file, but never one outside.
+//! This file then reads the links itself and finds out which path beneath the directory they mean. The kernel opens
+//! that path like any other, so a mistake here could name a wrong file, but never one outside.
 
 use crate::{disk::FileSystem, version::FileId};
 use rustix::{
@@ -95,9 +95,9 @@ impl Directory {
             .is_ok_and(|status| FileId::from_statx(&status) == self.id)
     }
 
-    /// Opens the file or directory at `path`, relative to this directory, for reading, as far as `reach` allows. Follows
-    /// symbolic links that lead to a path beneath this directory. `name` is a path of this directory: absolute links may
-    /// begin with it.
+    /// Opens the file or directory at `path`, relative to this directory, for reading, as far as `reach` allows.
+    /// Follows symbolic links that lead to a path beneath this directory. `name` is a path of this directory: absolute
+    /// links may begin with it.
     ///
     /// # Errors
     ///
@@ -200,8 +200,8 @@ impl Directory {
         }
     }
 
-    /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless the
-    /// path must be cached, after EAGAIN.
+    /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless
+    /// the path must be cached, after EAGAIN.
     fn openat2(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         let mut retries = 0;
         loop {

@@ -16,8 +16,8 @@ use std::{
     sync::OnceLock,
 };
 
-/// The maximum number of ranges in a Range header. A header with more is ignored. zsync asks for 20, Apache allows 200. Each
-/// part of a response takes about 120 bytes in addition to its content.
+/// The maximum number of ranges in a Range header. A header with more is ignored. zsync asks for 20, Apache allows 200.
+/// Each part of a response takes about 120 bytes in addition to its content.
 const MAX_RANGES: usize = 200;
 
 /// Returns the response to a Range header with the value `range`: a 206 with the ranges, or a 416 if the document

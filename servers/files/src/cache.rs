@@ -1,8 +1,8 @@
 //! One worker's cache of what lookups have found. Its key is the path of a request in its normalised form, so that all
 //! spellings of a path share one entry.
 //!
-//! A result is used for one second without another look at the file system. The cache never makes a system call, and keeps
-//! no file open.
+//! A result is used for one second without another look at the file system. The cache never makes a system call, and
+//! keeps no file open.
 
 use crate::{
     document::{Document, OpenDocument},
@@ -81,8 +81,8 @@ impl Cache {
 
     /// Stores what a lookup of `path` at the time `now` has found, in the place of what was cached for `path`.
     ///
-    /// Only documents and 404 results are stored. After any other result, if the document is for one response only, or if
-    /// `path` is too long, nothing is cached for `path`.
+    /// Only documents and 404 results are stored. After any other result, if the document is for one response only, or
+    /// if `path` is too long, nothing is cached for `path`.
     pub(super) fn insert(&mut self, path: &[u8], found: &Found, now: Instant) {
         if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
             self.memory_bytes -= document.memory_bytes();

@@ -41,8 +41,8 @@ pub(super) struct Document {
     /// Whether the document is valid as long as the file has this version. If false, the file had changed just before
     /// ([`FileVersion::is_settled`]).
     pub(super) is_settled: bool,
-    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All responses
-    /// with this document share one copy.
+    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All
+    /// responses with this document share one copy.
     pub(super) headers: SharedHeaders,
     /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 304, 412 and 416 have
     /// them too.
@@ -251,16 +251,16 @@ impl Deref for OpenDocument {
     }
 }
 
-/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`]. If it must not block, reads
-/// only from the page cache.
+/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`]. If it must not block,
+/// reads only from the page cache.
 ///
 /// # Errors
 ///
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) if the file is not in the page cache, or if the kernel generates it and has
-/// nothing now, such as `/proc/kmsg`. [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed meanwhile, so that
-/// these may be old and new bytes. [`InvalidData`](io::ErrorKind::InvalidData) if the kernel generates the content when it is
-/// read, as in `/proc` and `/sys`: then the length that it reports is wrong, and the version does not change with the content.
-/// Other errors are those of the system calls.
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) if the file is not in the page cache, or if the kernel generates it and
+/// has nothing now, such as `/proc/kmsg`. [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed
+/// meanwhile, so that these may be old and new bytes. [`InvalidData`](io::ErrorKind::InvalidData) if the kernel
+/// generates the content when it is read, as in `/proc` and `/sys`: then the length that it reports is wrong, and the
+/// version does not change with the content. Other errors are those of the system calls.
 pub(super) fn read(file: &File, version: &FileVersion, from_cache: bool) -> io::Result<Vec<u8>> {
     // One byte more, to find out that a file which reports no length has content.
     let mut bytes = vec![0; version.len.max(1) as usize];

@@ -1,7 +1,7 @@
 //! A body from a file that may not be in memory: it waits until a thread has read what comes next.
 //!
-//! It never makes a call that may block. A file on a local disk is sent from the page cache, a stretch at a time; what is
-//! not there is read ahead first. A file on a slow medium is read into memory, a little at a time.
+//! It never makes a call that may block. A file on a local disk is sent from the page cache, a stretch at a time; what
+//! is not there is read ahead first. A file on a slow medium is read into memory, a little at a time.
 
 use crate::disk::{ClientKey, DiskFile, Medium, Pool, Task};
 use http_core::{Chunk, ChunkSource, FileSlice};
@@ -14,7 +14,8 @@ use std::{
     task::Waker,
 };
 
-/// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other clients.
+/// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other
+/// clients.
 pub(super) const STRETCH: u64 = 1024 * 1024;
 
 /// How far the disk reads ahead of what is sent, in bytes.
@@ -87,8 +88,8 @@ impl FileBody {
         taken
     }
 
-    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache, and then ask the
-    /// disk for those up to `ahead`.
+    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache, and then ask
+    /// the disk for those up to `ahead`.
     fn read(&mut self, pool: &Arc<Pool>, range: Range<u64>, ahead: u64) -> io::Result<Chunk> {
         self.read.set(ReadState::Pending);
         self.read_ahead_to = ahead;
@@ -99,8 +100,8 @@ impl FileBody {
         Ok(Chunk::Pending)
     }
 
-    /// Keeps the disk busy while `sent` is sent: makes a thread ask for what follows, up to `end`, unless that is in the page
-    /// cache.
+    /// Keeps the disk busy while `sent` is sent: makes a thread ask for what follows, up to `end`, unless that is in
+    /// the page cache.
     fn read_ahead(&mut self, pool: &Arc<Pool>, sent: &Range<u64>, end: u64) {
         let from = self.read_ahead_to.max(sent.end);
         if from >= end || from > sent.end + READ_AHEAD / 2 || self.file.is_cached(&(from..from + 1)) {

@@ -73,11 +73,12 @@ impl Files {
         Files { root, prefix, entity_tags, lookups: Arc::default() }
     }
 
-    /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file `a`
-    /// in the root, and `/static` is redirected to `/static/`. A request for any other path gets 404. If `prefix` is empty
-    /// or `/`, the path `/a` names that file.
+    /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file
+    /// `a` in the root, and `/static` is redirected to `/static/`. A request for any other path gets 404. If `prefix`
+    /// is empty or `/`, the path `/a` names that file.
     ///
-    /// `prefix` is decoded: a `%` in it is just that character. A slash at its beginning or its end makes no difference.
+    /// `prefix` is decoded: a `%` in it is just that character. A slash at its beginning or its end makes no
+    /// difference.
     pub fn with_prefix(self, prefix: &str) -> Files {
         let path = path::from_decoded(prefix);
         let path = path.strip_prefix(b"/").unwrap_or(&path);
@@ -89,8 +90,8 @@ impl Files {
         Files { entity_tags, ..self }
     }
 
-    /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the lookup
-    /// may block, a thread makes it, and responds later.
+    /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the
+    /// lookup may block, a thread makes it, and responds later.
     fn look_up(&self, request: &Request<'_>, stale: Option<Arc<Document>>) -> Reply {
         let (key, now) = (request.path_bytes(), request.received_at());
         let path = match resolve(key, &self.prefix) {
@@ -167,13 +168,13 @@ impl fmt::Debug for Files {
     }
 }
 
-/// Removes `prefix` from the path of a request, as [`Request::path_bytes`] returns it. Returns the path to look up beneath
-/// the root.
+/// Removes `prefix` from the path of a request, as [`Request::path_bytes`] returns it. Returns the path to look up
+/// beneath the root.
 ///
 /// # Errors
 ///
-/// The outcome of the request, if no lookup is needed: 404 if the path is neither `prefix` nor below it, and a redirect if it
-/// is `prefix` without a slash at its end.
+/// The outcome of the request, if no lookup is needed: 404 if the path is neither `prefix` nor below it, and a redirect
+/// if it is `prefix` without a slash at its end.
 fn resolve<'r>(path: &'r [u8], prefix: &[u8]) -> Result<RelativePath<'r>, Outcome> {
     let path = RelativePath::new(path).and_then(|path| path.strip_prefix(prefix));
     match path {
@@ -219,15 +220,16 @@ fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Respon
     response.with_shared_headers(document.validator_headers.clone())
 }
 
-/// Returns the time at which the response to a request that arrived just now originates: that of its Date header, unless
-/// it is sent later.
+/// Returns the time at which the response to a request that arrived just now originates: that of its Date header,
+/// unless it is sent later.
 fn date_of_response(request: &Request<'_>) -> SystemTime {
     // The engine formats the date when it receives, so that the present time can be a second later.
     let now = SystemTime::now();
     now.checked_sub(request.received_at().elapsed()).unwrap_or(now)
 }
 
-/// Returns a 301 to the requested path with a slash at its end, and the same query. The Location is a relative reference.
+/// Returns a 301 to the requested path with a slash at its end, and the same query. The Location is a relative
+/// reference.
 fn redirect_to_directory(request: &Request<'_>) -> Response {
     let path = RelativePath::new(request.path_bytes()).map(RelativePath::as_directory);
     let location = path.map(|path| request.reference_to(path)).unwrap_or_default();

@@ -53,7 +53,8 @@ pub(super) enum Found {
 }
 
 impl Wanted {
-    /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
+    /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that
+    /// directory.
     ///
     /// `stale` is the document that an earlier lookup of `path` has found, if there was one. `now` is the present time,
     /// and `date` the date of the response.
@@ -67,10 +68,11 @@ impl Wanted {
     }
 }
 
-/// Looks a file up in the file system. `pool` is that of the calling thread; `None` if the thread must not wait for a disk.
+/// Looks a file up in the file system. `pool` is that of the calling thread; `None` if the thread must not wait for a
+/// disk.
 ///
-/// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the file
-/// is not read again.
+/// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the
+/// file is not read again.
 ///
 /// # Errors
 ///

@@ -17,8 +17,8 @@ use std::{
     time::Instant,
 };
 
-/// The maximum number of requests of one worker that wait for lookups. A connection waits with one request at most, so that
-/// this is enough for the default limit of connections.
+/// The maximum number of requests of one worker that wait for lookups. A connection waits with one request at most, so
+/// that this is enough for the default limit of connections.
 const MAX_WAITING: usize = 16 * 1024;
 
 /// The results of lookups, and the lookups in progress.
@@ -84,8 +84,8 @@ pub(super) struct LateLookup {
 }
 
 impl LateLookup {
-    /// Responds to `request` when the file is found: begins a lookup on a thread of `pool`, unless one for the same path is
-    /// in progress.
+    /// Responds to `request` when the file is found: begins a lookup on a thread of `pool`, unless one for the same
+    /// path is in progress.
     pub(super) fn begin(self, pool: &Arc<Pool>, request: OwnedRequest, responder: Responder) {
         let mut waiting = self.lookups.waiting();
         if waiting.len >= MAX_WAITING {
@@ -110,8 +110,8 @@ impl LateLookup {
         }
     }
 
-    /// Returns whether a client still waits for the result. Otherwise forgets the requests: the next one for this path begins
-    /// another lookup.
+    /// Returns whether a client still waits for the result. Otherwise forgets the requests: the next one for this path
+    /// begins another lookup.
     fn is_wanted(&self) -> bool {
         let mut waiting = self.lookups.waiting();
         let requests = waiting.requests.get(&self.path);

@@ -2,8 +2,8 @@
 //!
 //! Requests for the same file share its descriptor, whatever paths they name it by. A file stays open while a response
 //! sends it, and for some seconds after the last lookup that has found it. Then a thread closes it: a deleted file must
-//! not occupy its disk space, and a file system must not stay in use. The thread waits without a timer while no such file
-//! is open.
+//! not occupy its disk space, and a file system must not stay in use. The thread waits without a timer while no such
+//! file is open.
 //!
 //! Closing the last descriptor of a large deleted file can take long, because the kernel then frees its blocks. So the
 //! thread closes files, and no worker does.
@@ -23,8 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a file stays open after the last lookup that has found it. A path that is requested all the time is looked up
-/// once a second.
+/// How long a file stays open after the last lookup that has found it. A path that is requested all the time is looked
+/// up once a second.
 const KEEP_FOR: Duration = Duration::from_secs(2);
 
 /// How many files are closed at once to make room for another.
@@ -85,8 +85,8 @@ struct OpenFile {
 }
 
 impl OpenFiles {
-    /// Creates an empty table. At most `limit` files may be open; `None` for a quarter of the descriptors that this process
-    /// may have now.
+    /// Creates an empty table. At most `limit` files may be open; `None` for a quarter of the descriptors that this
+    /// process may have now.
     pub(super) fn new(limit: Option<usize>) -> OpenFiles {
         OpenFiles::keeping_for(KEEP_FOR, limit)
     }
@@ -176,8 +176,8 @@ impl Shared {
 }
 
 impl Table {
-    /// Returns the open file with this identity, if there is one, and keeps it open. A lookup has found it on this medium at
-    /// the time `now`.
+    /// Returns the open file with this identity, if there is one, and keeps it open. A lookup has found it on this
+    /// medium at the time `now`.
     fn find(&mut self, id: FileId, medium: &Medium, now: Instant) -> Option<Arc<DiskFile>> {
         let open = self.files.get(&id)?;
         let file = match open.shared.upgrade() {
@@ -221,8 +221,8 @@ impl Table {
         self.files.len() < self.limit
     }
 
-    /// No longer keeps open the files that no lookup has found for [`KEEP_FOR`] at the time `now`. Returns them: dropping
-    /// them closes those that no response sends. Forgets files that are closed.
+    /// No longer keeps open the files that no lookup has found for [`KEEP_FOR`] at the time `now`. Returns them:
+    /// dropping them closes those that no response sends. Forgets files that are closed.
     fn take_unused(&mut self, now: Instant) -> Vec<Arc<DiskFile>> {
         self.files.retain(|_, open| open.file.strong_count() > 0);
         let keep_for = self.keep_for;

@@ -25,9 +25,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A directory whose files are served.
 ///
 /// A lookup checks, at most once a second, whether the root's name still leads to the same directory. If the name leads
-/// to another one, because the directory was made again or a symbolic link was changed, the root serves the new directory
-/// from then on. While there is none, the root serves the directory that it has: if it was deleted, each request gets
-/// 404. The [`log`] crate receives a message about each such change.
+/// to another one, because the directory was made again or a symbolic link was changed, the root serves the new
+/// directory from then on. While there is none, the root serves the directory that it has: if it was deleted, each
+/// request gets 404. The [`log`] crate receives a message about each such change.
 #[derive(Debug)]
 pub struct Root {
     /// The absolute path of the root.
@@ -59,8 +59,8 @@ enum NameState {
 }
 
 impl Root {
-    /// How long a file system may take for a call, unless [`with_file_timeout`](Root::with_file_timeout) sets it. A disk that
-    /// spins up takes ten seconds, and a proxy waits a minute for the response.
+    /// How long a file system may take for a call, unless [`with_file_timeout`](Root::with_file_timeout) sets it. A
+    /// disk that spins up takes ten seconds, and a proxy waits a minute for the response.
     pub const DEFAULT_FILE_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// Opens the directory at `path` as a document root. Its name is `path`, made absolute: if the process changes its
@@ -74,8 +74,8 @@ impl Root {
         Root::open_as(path, path)
     }
 
-    /// Opens the directory at `path` as a document root with another name. `path` may be one that is valid only now, such
-    /// as `/proc/self/fd/3`. Later, the root is opened by its `name`.
+    /// Opens the directory at `path` as a document root with another name. `path` may be one that is valid only now,
+    /// such as `/proc/self/fd/3`. Later, the root is opened by its `name`.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl Root {
         Root { mounts, ..self }
     }
 
-    /// Sets how long a file system may take to find or read a file: then the request gets 504, or the connection closes if
-    /// the head of the response was sent. The default is [`DEFAULT_FILE_TIMEOUT`](Root::DEFAULT_FILE_TIMEOUT).
+    /// Sets how long a file system may take to find or read a file: then the request gets 504, or the connection closes
+    /// if the head of the response was sent. The default is [`DEFAULT_FILE_TIMEOUT`](Root::DEFAULT_FILE_TIMEOUT).
     ///
     /// The time limit of the engine for a response, [`Timeouts::reply`](http_core::Timeouts::reply), should be longer.
     #[must_use]
@@ -131,8 +131,8 @@ impl Root {
     }
 
     /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
-    /// directory or a special file. Only a regular file stays open. `now` is the present time. `pool` is that of the calling
-    /// thread; `None` if the thread must not wait for a disk.
+    /// directory or a special file. Only a regular file stays open. `now` is the present time. `pool` is that of the
+    /// calling thread; `None` if the thread must not wait for a disk.
     ///
     /// # Errors
     ///
@@ -176,8 +176,8 @@ impl Root {
     }
 
     /// Returns the directory to serve at the time `now`. If it is time for that, first checks whether the root's name
-    /// leads to another one. Returns `None` if this check would block, or every call on the root's file system may, unless the
-    /// calling thread may block.
+    /// leads to another one. Returns `None` if this check would block, or every call on the root's file system may,
+    /// unless the calling thread may block.
     fn directory(&self, now: Instant, may_block: bool) -> Option<Arc<Directory>> {
         let mut current = self.current();
         if !may_block && self.file_system_of(&current.directory) == FileSystem::Slow {

@@ -1,5 +1,5 @@
-//! Tests the responses of a [`Files`] handler without a server: a request head goes in, a response comes out. They are the
-//! same for all kinds of file systems.
+//! Tests the responses of a [`Files`] handler without a server: a request head goes in, a response comes out. They are
+//! the same for all kinds of file systems.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 

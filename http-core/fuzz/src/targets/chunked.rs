@@ -1,8 +1,8 @@
 //! A chunked body is decoded as the grammar says, however it is split.
 //!
-//! Property: for any bytes in any pieces, `ChunkedDecoder` does not panic and has the same result, with the same body, as
-//! for all bytes at once. Up to the limits, it accepts exactly what a strict reader accepts, and decodes the same body,
-//! which never exceeds the limit. It leaves the bytes after the body unchanged.
+//! Property: for any bytes in any pieces, `ChunkedDecoder` does not panic and has the same result, with the same body,
+//! as for all bytes at once. Up to the limits, it accepts exactly what a strict reader accepts, and decodes the same
+//! body, which never exceeds the limit. It leaves the bytes after the body unchanged.
 //!
 //! Input: limits, three pieces, line feed; then the bytes.
 

@@ -1,11 +1,11 @@
 //! A client reads a response as RFC 9112 says, however it is split.
 //!
-//! Property: for any bytes in any pieces, `ResponseReader` does not panic and has the same result as for all bytes at once.
-//! Up to the limits, which the result never exceeds, it accepts exactly the responses that a strict reader accepts, and finds
-//! the same status, headers and body, and whether the connection can be used again.
+//! Property: for any bytes in any pieces, `ResponseReader` does not panic and has the same result as for all bytes at
+//! once. Up to the limits, which the result never exceeds, it accepts exactly the responses that a strict reader
+//! accepts, and finds the same status, headers and body, and whether the connection can be used again.
 //!
-//! Input: limits, three pieces, method (`h` for HEAD, `c` for CONNECT, anything else for GET), line feed; then the bytes of
-//! the server, which then closes the connection.
+//! Input: limits, three pieces, method (`h` for HEAD, `c` for CONNECT, anything else for GET), line feed; then the
+//! bytes of the server, which then closes the connection.
 
 use crate::{
     plan,
@@ -35,8 +35,8 @@ pub fn check(data: &[u8]) {
 
 type ClientOutcome = Result<ClientResponse, ResponseError>;
 
-/// Reads piece by piece up to the first result, and then the end of the connection. Bytes that have not been received when the
-/// response is complete also follow it.
+/// Reads piece by piece up to the first result, and then the end of the connection. Bytes that have not been received
+/// when the response is complete also follow it.
 fn read(method: Method, bytes: &[u8], limits: &Limits, pieces: &[u8]) -> ClientOutcome {
     let (mut reader, mut before) = (ResponseReader::new(method, limits.clone()), 0);
     for end in plan::ends(pieces, bytes.len()) {

@@ -1,9 +1,9 @@
 //! Preconditions never make a response wrong, however they are written.
 //!
-//! Property: for any headers, `evaluate` and `range_applies` do not panic. Only a GET or a HEAD gets 304. Without headers,
-//! every precondition passes. What fails for a GET fails for all methods, and what passes for a GET passes for all. The
-//! order of the headers and the case of their names do not matter. An entity tag matches only if a header contains it byte
-//! for byte, and a part is sent only where `If-Match` or `If-Unmodified-Since` would pass.
+//! Property: for any headers, `evaluate` and `range_applies` do not panic. Only a GET or a HEAD gets 304. Without
+//! headers, every precondition passes. What fails for a GET fails for all methods, and what passes for a GET passes for
+//! all. The order of the headers and the case of their names do not matter. An entity tag matches only if a header
+//! contains it byte for byte, and a part is sent only where `If-Match` or `If-Unmodified-Since` would pass.
 //!
 //! Input: the validators: an entity tag's opaque part with or without `W/` before it, a space, seconds since 1970 or
 //! nothing, line feed; then header lines `Name: value`, each with a line feed.
@@ -99,8 +99,8 @@ fn check_results(headers: &[(&str, &[u8])], validators: &Validators<'_>) {
     }
 }
 
-/// Returns whether `value` contains the current entity tag with its quotes, where an element of a list can begin. Otherwise
-/// it cannot match; in a strong comparison, a weak tag cannot match either (RFC 9110 §8.8.3.2).
+/// Returns whether `value` contains the current entity tag with its quotes, where an element of a list can begin.
+/// Otherwise it cannot match; in a strong comparison, a weak tag cannot match either (RFC 9110 §8.8.3.2).
 fn lists(value: &[u8], validators: &Validators<'_>, strongly: bool) -> bool {
     let Some(etag) = validators.etag else { return false };
     let quoted = etag.trim_start_matches("W/").as_bytes();
@@ -135,7 +135,8 @@ fn check_if_range(value: &[u8], validators: &Validators<'_>) {
     }
 }
 
-/// Returns whether a value has the shape of one of the three HTTP-dates (RFC 9110 §5.6.7). Ignores white space around it.
+/// Returns whether a value has the shape of one of the three HTTP-dates (RFC 9110 §5.6.7). Ignores white space around
+/// it.
 fn looks_like_date(value: &[u8]) -> bool {
     let value = str::from_utf8(value).unwrap_or_default().trim().as_bytes();
     let weekday = value.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();

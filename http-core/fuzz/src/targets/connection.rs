@@ -1,11 +1,11 @@
 //! A connection keeps its promises to the engine, the client and the application, whatever bytes arrive.
 //!
 //! Property: for any bytes in any pieces, any writes, and a client, an application and a server that may stall, fail or
-//! stop, nothing panics. The bytes transferred bound the number of polls; the limits and the bytes sent bound the memory.
-//! The output is well-formed, and each response is the one of the application. A request is served only if a strict reader
-//! delimits it in the same way, and never after an error. No complete request is lost. A 101 is sent only if the client
-//! asks for the protocol and has sent its content, and then all bytes after that are handed over. If nothing stalls, fails
-//! or stops, the result does not depend on how the bytes are split.
+//! stop, nothing panics. The bytes transferred bound the number of polls; the limits and the bytes sent bound the
+//! memory. The output is well-formed, and each response is the one of the application. A request is served only if a
+//! strict reader delimits it in the same way, and never after an error. No complete request is lost. A 101 is sent only
+//! if the client asks for the protocol and has sent its content, and then all bytes after that are handed over. If
+//! nothing stalls, fails or stops, the result does not depend on how the bytes are split.
 //!
 //! Input: limits, three pieces, two writes, scenario, line feed, as `plan` reads them; then the bytes of the client.
 

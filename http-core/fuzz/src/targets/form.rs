@@ -1,7 +1,7 @@
 //! A form is decoded as the URL Standard says, whatever its bytes are.
 //!
-//! Property: for any bytes, `form::pairs` does not panic, and its names and values are those of a decoder that reads one
-//! byte at a time. Encoded and decoded again, they are the same. Two forms joined by `&` have the pairs of both.
+//! Property: for any bytes, `form::pairs` does not panic, and its names and values are those of a decoder that reads
+//! one byte at a time. Encoded and decoded again, they are the same. Two forms joined by `&` have the pairs of both.
 //!
 //! Input: the form.
 

@@ -1,8 +1,8 @@
 //! A form is split into its parts as RFC 2046 says, in memory and while it arrives.
 //!
-//! Property: for any bytes in any pieces, neither `multipart::parts` nor `multipart::Reader` panics, and both have the same
-//! parts and the same error. A strict reader splits an accepted form at the same places, and finds no form where they find no
-//! beginning, no end or a malformed delimiter. Written again, an accepted form has the same parts.
+//! Property: for any bytes in any pieces, neither `multipart::parts` nor `multipart::Reader` panics, and both have the
+//! same parts and the same error. A strict reader splits an accepted form at the same places, and finds no form where
+//! they find no beginning, no end or a malformed delimiter. Written again, an accepted form has the same parts.
 //!
 //! Input: three pieces, the size of the reads of a part, line feed; then a form with the boundary `b`.
 
@@ -116,8 +116,8 @@ fn check_against_grammar(items: &[Result<OwnedPart, MultipartError>], form: &[u8
     }
 }
 
-/// Returns the contents of a form's parts; `None` if a delimiter is malformed or the last one is missing. Knows of the head of
-/// a part only that an empty line ends it.
+/// Returns the contents of a form's parts; `None` if a delimiter is malformed or the last one is missing. Knows of the
+/// head of a part only that an empty line ends it.
 fn judge(form: &[u8]) -> Option<Vec<&[u8]>> {
     let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
     let mut contents = Vec::new();

@@ -1,9 +1,10 @@
 //! A normalised path stays below the root, and has one encoding.
 //!
-//! Property: `path::normalize` does not panic, and its result has no empty segment, no `.`, no `..` and no NUL; the standard
-//! library finds only names in it as well. The result is that of decoding the path once and then following its segments one
-//! by one. `encode` returns a path on this host without characters that are special in HTML or in a header line, and
-//! normalising it returns the same path. `reference_from` returns a reference without a scheme and an authority.
+//! Property: `path::normalize` does not panic, and its result has no empty segment, no `.`, no `..` and no NUL; the
+//! standard library finds only names in it as well. The result is that of decoding the path once and then following its
+//! segments one by one. `encode` returns a path on this host without characters that are special in HTML or in a header
+//! line, and normalising it returns the same path. `reference_from` returns a reference without a scheme and an
+//! authority.
 //!
 //! Input: a request target.
 

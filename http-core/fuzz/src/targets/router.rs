@@ -2,11 +2,11 @@
 //!
 //! Property: for any routes and any requests, building a router and routing do not panic. Each request goes to the most
 //! precise of the accepted routes that match its path: the segments are compared from left to right. Its parameters are
-//! the segments of the path at their places. A request without a handler gets 404, 405, 501 or 204, and Allow lists what
-//! the route supports.
+//! the segments of the path at their places. A request without a handler gets 404, 405, 501 or 204, and Allow lists
+//! what the route supports.
 //!
-//! Input: routes, one a line, such as `GET /a/{b}`, `prefix /c` and `fallback`; an empty line; then requests, one a line, such
-//! as `GET /a/x`.
+//! Input: routes, one a line, such as `GET /a/{b}`, `prefix /c` and `fallback`; an empty line; then requests, one a
+//! line, such as `GET /a/x`.
 
 use http_core::{
     Body, Handler, Method, Reply, Request, Response, RouteError, Router, Status, testing::ReceivedRequest,

@@ -1,5 +1,5 @@
-//! Work for a client that has left, and work that takes too long: it is dropped, or learns that nothing waits for it. Each value
-//! of the application panics when it is dropped ([`Bomb`]).
+//! Work for a client that has left, and work that takes too long: it is dropped, or learns that nothing waits for it.
+//! Each value of the application panics when it is dropped ([`Bomb`]).
 
 use crate::{
     app::{TestApp, settings_with, wait_for_room, with_reply_timeout},
@@ -33,7 +33,8 @@ http_testing::both_engines! {
         responder.respond(Response::text("too late"));
     }
 
-    /// The functions run once, after a reset and when the server stops, and not after a response or for a half-closed client.
+    /// The functions run once, after a reset and when the server stops, and not after a response or for a half-closed
+    /// client.
     fn a_callback_runs_only_if_the_response_is_not_wanted(engine: Engine) {
         let app = TestApp::start(engine, settings());
         let on_closed = |responder: &Responder| {
@@ -109,8 +110,9 @@ http_testing::both_engines! {
     }
 }
 
-/// A job in the queue belongs to a client that leaves or waits too long: it is dropped while the only thread is busy. While
-/// the queue is full, other clients get 503. The blocking engine has no such queue: it starts a thread for each job.
+/// A job in the queue belongs to a client that leaves or waits too long: it is dropped while the only thread is busy.
+/// While the queue is full, other clients get 503. The blocking engine has no such queue: it starts a thread for each
+/// job.
 #[test]
 fn a_queued_job_is_dropped_when_its_client_leaves_or_waits_too_long() {
     for reply_timeout in [None, Some(Duration::from_millis(600))] {

@@ -1,5 +1,6 @@
-//! Bodies that other threads send ([`Body::channel`]) and bodies that a thread of the engine reads ([`Body::reader`]): they
-//! arrive without delay, and each wait ends when the client leaves, when the server stops, and when a limit is reached.
+//! Bodies that other threads send ([`Body::channel`]) and bodies that a thread of the engine reads ([`Body::reader`]):
+//! they arrive without delay, and each wait ends when the client leaves, when the server stops, and when a limit is
+//! reached.
 
 use crate::{
     app::settings_with,

@@ -1,4 +1,5 @@
-//! How content is taken: at the head or into memory, up to the limit of the request, of the connection and of the process.
+//! How content is taken: at the head or into memory, up to the limit of the request, of the connection and of the
+//! process.
 
 use crate::{
     app::{TestApp, check_open, settings_with},

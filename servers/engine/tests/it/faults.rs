@@ -1,7 +1,7 @@
 //! The application's faults: replies, sources and destructors that fail or panic.
 //!
-//! The payload of every panic panics too when it is dropped. Panics leave no message on standard error: they are part of the
-//! tests.
+//! The payload of every panic panics too when it is dropped. Panics leave no message on standard error: they are part
+//! of the tests.
 
 use crate::{
     client::TIMEOUT,

@@ -1,5 +1,5 @@
-//! How a server starts and stops: what it refuses to start with, the sockets and stacks that it uses, and that nothing is
-//! left of it after the grace period.
+//! How a server starts and stops: what it refuses to start with, the sockets and stacks that it uses, and that nothing
+//! is left of it after the grace period.
 
 use crate::{
     app::{LONG, TestApp, settings_with},
@@ -68,7 +68,8 @@ http_testing::both_engines! {
         }
     }
 
-    /// After the grace period no connection is left, whether its thread receives, sends, or waits for a job or a source.
+    /// After the grace period no connection is left, whether its thread receives, sends, or waits for a job or a
+    /// source.
     fn stop_closes_all_connections_and_ends_all_threads(engine: Engine) {
         let settings = settings_with(|settings| {
             let timeouts = &mut settings.protocol.timeouts;

@@ -1,7 +1,7 @@
 //! Content that the application takes as it comes: pushed to a sink, or read by a job.
 //!
-//! `/receive` and its like reply with a sink, `/read` and its like with a job. Both respond with the number of bytes and
-//! the last ones.
+//! `/receive` and its like reply with a sink, `/read` and its like with a job. Both respond with the number of bytes
+//! and the last ones.
 
 use crate::{
     app::settings_with,
@@ -248,7 +248,8 @@ impl TestServer {
         Client::connect_and_send(self.server.address, bytes)
     }
 
-    /// Sends a head. Returns when the sink or the job takes content: a job that has not started would be dropped in silence.
+    /// Sends a head. Returns when the sink or the job takes content: a job that has not started would be dropped in
+    /// silence.
     fn begin(&self, path: &str, headers: &str) -> Client {
         let client = self.send(post(path, headers));
         if path.starts_with("/read") {
@@ -463,8 +464,8 @@ http_testing::both_engines! {
         }
     }
 
-    /// While its pipe is full, the rest of the content waits on the way to the server, and other clients are served. What the
-    /// client sends slowly meanwhile is no fault of it.
+    /// While its pipe is full, the rest of the content waits on the way to the server, and other clients are served.
+    /// What the client sends slowly meanwhile is no fault of it.
     fn a_job_that_waits_delays_only_its_client(engine: Engine) {
         const LENGTH: usize = 32 << 20;
         let app = TestServer::start(engine, settings_with(|settings| {

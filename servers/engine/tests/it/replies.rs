@@ -69,8 +69,8 @@ http_testing::both_engines! {
     }
 }
 
-/// Its replies complete at once, so that its next request can be served at once, too. Another client must not wait for all of
-/// them. The loop is held within a series of such replies, until the other client's request has arrived.
+/// Its replies complete at once, so that its next request can be served at once, too. Another client must not wait for
+/// all of them. The loop is held within a series of such replies, until the other client's request has arrived.
 #[test]
 fn a_client_whose_replies_complete_at_once_does_not_delay_others() {
     const REST: usize = 300;

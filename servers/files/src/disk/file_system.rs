@@ -18,19 +18,20 @@ use std::os::fd::AsFd;
 pub enum FileSystem {
     /// Everything is in memory (tmpfs, ramfs): no call waits.
     Memory,
-    /// On a disk of this machine (ext4, XFS, Btrfs, and overlayfs, which is taken to be on one): what is in the page cache
-    /// is read without waiting, and everything else waits for the disk, on a thread.
+    /// On a disk of this machine (ext4, XFS, Btrfs, and overlayfs, which is taken to be on one): what is in the page
+    /// cache is read without waiting, and everything else waits for the disk, on a thread.
     Local,
-    /// On a network, in another process or of an unknown kind (NFS, CIFS, FUSE, 9p): every call may take for ever, and is
-    /// made on a thread.
+    /// On a network, in another process or of an unknown kind (NFS, CIFS, FUSE, 9p): every call may take for ever, and
+    /// is made on a thread.
     Slow,
 }
 
 /// The magic numbers of file systems in memory (statfs(2)): tmpfs and ramfs.
 const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// The magic numbers of file systems whose data are on a disk of this machine, or made by the kernel: ext2 to ext4, XFS,
-/// Btrfs, overlayfs, F2FS, bcachefs, ZFS, JFS, NILFS, FAT, exFAT, NTFS, ISO 9660, UDF, SquashFS, EROFS, proc and sysfs.
+/// The magic numbers of file systems whose data are on a disk of this machine, or made by the kernel: ext2 to ext4,
+/// XFS, Btrfs, overlayfs, F2FS, bcachefs, ZFS, JFS, NILFS, FAT, exFAT, NTFS, ISO 9660, UDF, SquashFS, EROFS, proc and
+/// sysfs.
 const LOCAL: [u32; 19] = [
     0x0000_ef53,
     0x5846_5342,

@@ -62,7 +62,8 @@ struct MountTable {
 }
 
 impl Mounts {
-    /// For a root with this name, on file systems of this kind if that is not `None`. A call may take as long as `timeout`.
+    /// For a root with this name, on file systems of this kind if that is not `None`. A call may take as long as
+    /// `timeout`.
     pub(super) fn new(name: String, kind: Option<FileSystem>, timeout: Duration) -> Mounts {
         let monitor = Monitor::new(timeout);
         let pool = |what: String| {
@@ -103,8 +104,8 @@ impl Mounts {
         Arc::ptr_eq(pool, &self.root)
     }
 
-    /// Returns the kind of the file system that `file` is on, whose device has this number. A thread of its mount calls this:
-    /// it may block.
+    /// Returns the kind of the file system that `file` is on, whose device has this number. A thread of its mount calls
+    /// this: it may block.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ use std::{
     },
 };
 
-/// The distance between the bytes that [`DiskFile::wait_until_cached`] reads. A disk reads the pages between two of them at
-/// once.
+/// The distance between the bytes that [`DiskFile::wait_until_cached`] reads. A disk reads the pages between two of
+/// them at once.
 const WAIT_STEP: usize = 64 * 1024;
 
 /// What a file is on, and the threads for the calls to it that may block.
@@ -87,7 +87,8 @@ impl DiskFile {
         let _ = fadvise(self.file(), range.start, len, Advice::WillNeed);
     }
 
-    /// Waits until the disk has read these bytes into the page cache. Call [`begin_reading`](DiskFile::begin_reading) before.
+    /// Waits until the disk has read these bytes into the page cache. Call [`begin_reading`](DiskFile::begin_reading)
+    /// before.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! The threads for calls to the file system of one mount, and their queue.
 //!
-//! A thread may hang in a call for ever, and nothing can interrupt it. So each mount has threads of its own, and a mount
-//! whose threads hang gets no more work until one of them returns. The queue is fair: the threads take one task of each
-//! client in turn.
+//! A thread may hang in a call for ever, and nothing can interrupt it. So each mount has threads of its own, and a
+//! mount whose threads hang gets no more work until one of them returns. The queue is fair: the threads take one task
+//! of each client in turn.
 
 use super::monitor::Monitor;
 use foldhash::fast::RandomState;
@@ -22,8 +22,8 @@ pub(super) const MAX_THREADS: usize = 16;
 /// How many threads may hang before the mount gets no more tasks.
 const MAX_HUNG: usize = 4;
 
-/// The maximum number of tasks in the queue of one mount. A connection waits for at most one, so that this is enough for the
-/// default limit of connections.
+/// The maximum number of tasks in the queue of one mount. A connection waits for at most one, so that this is enough
+/// for the default limit of connections.
 const MAX_QUEUED: usize = 16 * 1024;
 
 /// How long a thread waits for a task before it ends.
@@ -34,8 +34,8 @@ pub(crate) trait Task: Send + Sync {
     /// Makes the calls.
     fn run(&self);
 
-    /// Tells those who wait for the task that the file system has not answered in time. [`run`](Task::run) may be called
-    /// later, may be in a call, and may return at any time.
+    /// Tells those who wait for the task that the file system has not answered in time. [`run`](Task::run) may be
+    /// called later, may be in a call, and may return at any time.
     fn expire(&self);
 }
 
@@ -126,8 +126,8 @@ impl Pool {
         self.queue(state, client, task)
     }
 
-    /// Queues a task that no client waits for and that must not be lost, such as closing a file. It stays in the queue until
-    /// a thread takes it. If the system has no thread, drops the task: that does what its `run` would do.
+    /// Queues a task that no client waits for and that must not be lost, such as closing a file. It stays in the queue
+    /// until a thread takes it. If the system has no thread, drops the task: that does what its `run` would do.
     pub(crate) fn submit_always(self: &Arc<Pool>, task: Arc<dyn Task>) {
         let _ = self.queue(self.state(), ClientKey::NONE, task);
     }
@@ -162,8 +162,8 @@ impl Pool {
         Ok(())
     }
 
-    /// The loop of a thread: runs tasks, until none comes for [`IDLE_TIMEOUT`], or the document root was dropped and the
-    /// queue is empty.
+    /// The loop of a thread: runs tasks, until none comes for [`IDLE_TIMEOUT`], or the document root was dropped and
+    /// the queue is empty.
     fn run_tasks(&self) {
         let mut state = self.state();
         loop {
@@ -194,8 +194,8 @@ impl Pool {
         state.threads -= 1;
     }
 
-    /// Expires the tasks that were submitted before `before` and have not ended: removes those that wait, and counts the
-    /// threads that run the others. Returns whether no task is left that can expire.
+    /// Expires the tasks that were submitted before `before` and have not ended: removes those that wait, and counts
+    /// the threads that run the others. Returns whether no task is left that can expire.
     pub(super) fn expire(&self, before: Instant) -> bool {
         let mut state = self.state();
         let (expired, first_hung) = state.expire(before);
@@ -243,7 +243,8 @@ impl PoolState {
         Some(task)
     }
 
-    /// Removes a task that a thread has run. Returns whether the mount takes tasks again because this one no longer hangs.
+    /// Removes a task that a thread has run. Returns whether the mount takes tasks again because this one no longer
+    /// hangs.
     fn end(&mut self, task: &Arc<dyn Task>) -> bool {
         let index = self.running.iter().position(|running| Arc::ptr_eq(&running.queued.task, task));
         let was_hung = index.is_some_and(|index| self.running.swap_remove(index).is_hung);
@@ -251,8 +252,8 @@ impl PoolState {
         was_hung && self.hung == 0
     }
 
-    /// Removes from the queue what was submitted for clients before `before`, and marks what runs since then as hung. Returns
-    /// these tasks, and whether the first thread hangs.
+    /// Removes from the queue what was submitted for clients before `before`, and marks what runs since then as hung.
+    /// Returns these tasks, and whether the first thread hangs.
     fn expire(&mut self, before: Instant) -> (Vec<Arc<dyn Task>>, bool) {
         let mut expired = Vec::new();
         let had_hung = self.hung > 0;
@@ -395,7 +396,8 @@ mod tests {
         test.tasks.check_none();
     }
 
-    /// Closing a file may block, and the thread that expires tasks must not. So only a thread of the pool drops the task.
+    /// Closing a file may block, and the thread that expires tasks must not. So only a thread of the pool drops the
+    /// task.
     #[test]
     fn a_task_that_nobody_waits_for_stays_in_the_queue() {
         let test = TestPool::new();
