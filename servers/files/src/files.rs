@@ -8,9 +8,9 @@ use crate::{
     cache::Cached,
     disk::Pool,
     document::{Document, OpenDocument},
-    entity_tag::EntityTags,
     lookup::{Found, Wanted, lookup},
     lookups::{LateLookup, Lookups},
+    options::Options,
     root::Root,
 };
 use http_core::{
@@ -32,7 +32,7 @@ pub struct Files {
     /// The beginning of the request paths that lead to the root, for example `static`: the path `/static/a` then names
     /// the file `a` in the root. It has no slash at either end. Empty if `/a` names that file.
     prefix: Box<[u8]>,
-    entity_tags: EntityTags,
+    options: Arc<Options>,
     lookups: Arc<Lookups>,
 }
 
@@ -69,8 +69,7 @@ impl Files {
 
     /// Serves the files of an open document root.
     pub fn from_root(root: Arc<Root>) -> Files {
-        let (prefix, entity_tags) = (Box::default(), EntityTags::default());
-        Files { root, prefix, entity_tags, lookups: Arc::default() }
+        Files { root, prefix: Box::default(), options: Arc::default(), lookups: Arc::default() }
     }
 
     /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file
@@ -85,9 +84,9 @@ impl Files {
         Files { prefix: path.strip_suffix(b"/").unwrap_or(path).into(), ..self }
     }
 
-    /// Sets how the entity tags of the files are made. The default is [`EntityTags::Strong`].
-    pub fn with_entity_tags(self, entity_tags: EntityTags) -> Files {
-        Files { entity_tags, ..self }
+    /// Sets how the files are served. Workers may share the options.
+    pub fn with_options(self, options: impl Into<Arc<Options>>) -> Files {
+        Files { options: options.into(), ..self }
     }
 
     /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the
@@ -102,7 +101,8 @@ impl Files {
         let found = if path.is_hidden() {
             Found::Error(Status::NOT_FOUND)
         } else {
-            let wanted = Wanted::new(path, stale, self.entity_tags, (now, date_of_response(request)));
+            let wanted =
+                Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
             match lookup(&self.root, &wanted, None) {
                 Ok(found) => found,
                 Err(pool) => return self.look_up_later(request, wanted, pool),

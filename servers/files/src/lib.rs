@@ -39,10 +39,12 @@ mod lookups;
 mod mime;
 mod negative_cache;
 mod open_files;
+mod options;
 mod root;
 mod version;
 
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
 pub use files::Files;
+pub use options::Options;
 pub use root::Root;

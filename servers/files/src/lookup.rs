@@ -6,8 +6,8 @@
 use crate::{
     disk::{DiskFile, Pool},
     document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
-    entity_tag::EntityTags,
     mime,
+    options::Options,
     root::{Entry, EntryError, Root},
     version::FileVersion,
 };
@@ -34,7 +34,7 @@ pub(super) struct Wanted {
     is_index: bool,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
-    entity_tags: EntityTags,
+    options: Arc<Options>,
     /// The present time.
     now: Instant,
     /// The date of the response.
@@ -61,10 +61,10 @@ impl Wanted {
     pub(super) fn new(
         path: RelativePath<'_>,
         stale: Option<Arc<Document>>,
-        entity_tags: EntityTags,
+        options: Arc<Options>,
         (now, date): (Instant, SystemTime),
     ) -> Wanted {
-        Wanted { file: file_name(path), is_index: path.is_directory(), stale, entity_tags, now, date }
+        Wanted { file: file_name(path), is_index: path.is_directory(), stale, options, now, date }
     }
 }
 
@@ -111,7 +111,7 @@ fn load(
 ) -> Result<OpenDocument, LoadError> {
     let stale = wanted.stale.as_ref().filter(|stale| stale.is_settled && stale.version == version);
     let file_type = mime::file_type(&wanted.file);
-    let settings = Settings { file_type, entity_tags: wanted.entity_tags, date: wanted.date };
+    let settings = Settings { file_type, entity_tags: wanted.options.entity_tags, date: wanted.date };
     if version.len <= MAX_IN_MEMORY
         && let Some(stale) = stale.and_then(Document::open)
     {
@@ -176,6 +176,7 @@ fn error_status(errno: Errno) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entity_tag::EntityTags;
     use std::{
         fs::{self, File},
         time::Duration,
@@ -218,7 +219,7 @@ mod tests {
             Wanted::new(
                 path,
                 stale.map(OpenDocument::document).cloned(),
-                EntityTags::Strong,
+                Arc::default(),
                 (Instant::now(), date),
             )
         }

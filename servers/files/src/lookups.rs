@@ -163,12 +163,9 @@ impl Task for LookupTask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        disk::{
-            FileSystem,
-            testing::{TIMEOUT, Tasks, expire},
-        },
-        entity_tag::EntityTags,
+    use crate::disk::{
+        FileSystem,
+        testing::{TIMEOUT, Tasks, expire},
     };
     use http_core::{CancellationToken, Rejection, Response, path::RelativePath, testing::ReceivedRequest};
     use std::{
@@ -215,7 +212,7 @@ mod tests {
             let late = LateLookup {
                 lookups: Arc::clone(&self.lookups),
                 root: Arc::clone(&self.root),
-                wanted: Wanted::new(path, None, EntityTags::Strong, times),
+                wanted: Wanted::new(path, None, Arc::default(), times),
                 path: request.path_bytes().into(),
                 client: request.client_addr().into(),
             };

@@ -1,0 +1,125 @@
+//! The options of `httpd` that the other servers do not have. Each is defined and documented here only: the texts are also
+//! those of `--help`.
+
+use crate::site::Site;
+use clap::{Args, Parser, ValueEnum};
+use http_daemon::{
+    options::{self, Common, MAX_MILLIS},
+    units::{Time, time},
+};
+use http_engine::Engine;
+use http_files::{EntityTags, FileSystem, Options, Root};
+use std::path::PathBuf;
+
+/// Serves the files of a directory over HTTP/1.1.
+///
+/// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.
+// The help text shows the lines above. The signals are SIGTERM and SIGINT. In a handoff, which SIGUSR2 starts, a new
+// process of the program takes over the listening sockets, and the old one exits.
+#[derive(Parser)]
+pub struct Arguments {
+    /// The directory to serve [default: .]
+    #[arg(value_name = "ROOT")]
+    positional_root: Option<PathBuf>,
+
+    /// The directory to serve; the same as ROOT
+    #[arg(short, long, value_name = "ROOT")]
+    root: Option<PathBuf>,
+
+    /// How to wait for clients
+    #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
+    engine: EngineOption,
+
+    #[command(flatten)]
+    site: SiteOptions,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The options of one site.
+#[derive(Args)]
+struct SiteOptions {
+    /// How to make entity tags (the ETag header)
+    #[arg(long, value_enum, default_value_t = EtagOption::Strong)]
+    etag: EtagOption,
+
+    /// Time for a file system to find or read a file; then the request gets status 504, or its connection closes
+    #[arg(long, value_name = "TIME", help_heading = "Limits", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Root::DEFAULT_FILE_TIMEOUT))]
+    file_timeout: Time,
+
+    /// How long calls to the file systems below the directory may take
+    #[arg(long, value_enum, default_value_t = FileSystemOption::Auto)]
+    file_system: FileSystemOption,
+}
+
+impl Arguments {
+    /// Returns what the options mean: the site, the engine that serves it, and the options of every server. Wrong
+    /// combinations end the process with a message and exit code 2.
+    pub fn into_site(self) -> (Site, Engine, Common) {
+        let root = match (self.positional_root, self.root) {
+            (Some(positional), Some(root)) => {
+                let (positional, root) = (positional.display(), root.display());
+                let message = format!("the directory is given twice, as {positional} and as --root {root}");
+                options::exit_with_usage_error::<Arguments>("httpd", message);
+            }
+            (positional, root) => root.or(positional).unwrap_or_else(|| ".".into()),
+        };
+        let engine = match self.engine {
+            EngineOption::EventLoop => Engine::EventLoop,
+            EngineOption::Blocking => Engine::Blocking,
+        };
+        (self.site.into_site(root), engine, self.common)
+    }
+}
+
+impl SiteOptions {
+    /// Returns the site of the directory `root`.
+    fn into_site(self, root: PathBuf) -> Site {
+        let entity_tags = match self.etag {
+            EtagOption::Strong => EntityTags::Strong,
+            EtagOption::Mtime => EntityTags::Mtime,
+        };
+        let file_system = match self.file_system {
+            FileSystemOption::Auto => None,
+            FileSystemOption::Memory => Some(FileSystem::Memory),
+            FileSystemOption::Local => Some(FileSystem::Local),
+            FileSystemOption::Slow => Some(FileSystem::Slow),
+        };
+        let options = Options { entity_tags };
+        Site { root, file_timeout: self.file_timeout.0, file_system, options: options.into() }
+    }
+}
+
+/// The values of `--engine`.
+#[derive(Clone, Copy, ValueEnum)]
+enum EngineOption {
+    /// A few threads, each serving many connections
+    EventLoop,
+    /// One thread per connection
+    Blocking,
+}
+
+/// The values of `--etag`.
+#[derive(Clone, Copy, ValueEnum)]
+enum EtagOption {
+    /// Strong tags: a hash of the content for a file of at most 64 KiB, which is the same on all hosts, and of length,
+    /// times, inode and device for a longer one, which is not
+    Strong,
+    /// Weak tags of length and modification time: the same on all hosts behind a balancer, but not for If-Range
+    Mtime,
+}
+
+/// The values of `--file-system`.
+#[derive(Clone, Copy, ValueEnum)]
+enum FileSystemOption {
+    /// As the kernel says, for each file system
+    Auto,
+    /// In memory: calls never wait
+    Memory,
+    /// On a disk of this machine: what the kernel has cached is used at once, and threads wait for the disk
+    Local,
+    /// On a network or in another process: every call may take for ever, and a thread makes it
+    Slow,
+}

@@ -1,0 +1,48 @@
+//! The application that `httpd` runs: it serves the files of a directory.
+
+use http_daemon::{Application, MakeHandler};
+use http_engine::Handler;
+use http_files::{FileSystem, Files, Options, Root};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// The site of the server: a directory, and how it is served.
+#[derive(Debug)]
+pub struct Site {
+    /// The path of the directory, as the operator gave it. This program never changes its working directory.
+    pub root: PathBuf,
+    /// How long a file system may take for a call.
+    pub file_timeout: Duration,
+    /// The kind of all file systems below the directory; `None` if each tells its own.
+    pub file_system: Option<FileSystem>,
+    pub options: Arc<Options>,
+}
+
+impl Application for Site {
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
+        let root =
+            Root::open_as(root.unwrap_or(&self.root), &self.root)?.with_file_timeout(self.file_timeout);
+        let root = Arc::new(match self.file_system {
+            Some(kind) => root.with_file_system(kind),
+            None => root,
+        });
+        let options = Arc::clone(&self.options);
+        Ok(Arc::new(move |_| -> Arc<dyn Handler> {
+            Arc::new(Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options)))
+        }))
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.display().fmt(f)
+    }
+}
