@@ -82,7 +82,7 @@ pub(crate) struct Pool {
 struct PoolState {
     /// The tasks that no thread has taken, by client, the oldest first.
     queues: HashMap<ClientKey, VecDeque<Queued>, RandomState>,
-    /// The clients whose tasks are taken next, each once.
+    /// The clients whose tasks are taken next, each once, in the order of [`add_turn`].
     turns: VecDeque<ClientKey>,
     /// The number of tasks in `queues`.
     queued: usize,
@@ -153,7 +153,7 @@ impl Pool {
         let state = &mut *state;
         let queue = state.queues.entry(client).or_default();
         if queue.is_empty() {
-            state.turns.push_back(client);
+            add_turn(&mut state.turns, client);
         }
         queue.push_back(Queued { task, since: Instant::now() });
         state.queued += 1;
@@ -235,7 +235,7 @@ impl PoolState {
         if queue.is_empty() {
             self.queues.remove(&client);
         } else {
-            self.turns.push_back(client);
+            add_turn(&mut self.turns, client);
         }
         self.queued -= 1;
         let task = Arc::clone(&queued.task);
@@ -272,6 +272,15 @@ impl PoolState {
         self.queues.retain(|_, queue| !queue.is_empty());
         self.turns.retain(|client| self.queues.contains_key(client));
         (expired, self.hung > 0 && !had_hung)
+    }
+}
+
+/// Gives a client the last turn, and tasks that no client waits for the first: each lookup may open a file that must be
+/// closed, so that one turn among those of many clients would not suffice.
+fn add_turn(turns: &mut VecDeque<ClientKey>, client: ClientKey) {
+    match client {
+        ClientKey::NONE => turns.push_front(client),
+        _ => turns.push_back(client),
     }
 }
 
@@ -338,6 +347,18 @@ mod tests {
         let events = order.map(|name| ["runs", "ends"].map(|event| format!("{name} {event}")));
         let events: Vec<_> = events.as_flattened().iter().map(String::as_str).collect();
         test.release_one(&mut gates, &events);
+    }
+
+    #[test]
+    fn files_are_closed_before_others_are_opened() {
+        let test = TestPool::new();
+        let mut gates = test.tasks.occupy_all(&test.pool);
+        for client in [1, 2] {
+            assert_eq!(test.submit(client, "open"), Ok(()));
+            test.pool.submit_always(test.tasks.short("close"));
+        }
+        let (close, open) = (["close runs", "close ends"], ["open runs", "open ends"]);
+        test.release_one(&mut gates, [close, close, open, open].as_flattened());
     }
 
     #[test]
