@@ -23,7 +23,7 @@ use foldhash::fast::RandomState;
 use monitor::Monitor;
 use rustix::io::Errno;
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -33,8 +33,8 @@ use std::{
 /// [`Mounts::links`].
 const MAX_MOUNTS: usize = 64;
 
-/// The maximum number of devices whose file system is remembered.
-const MAX_DEVICES: usize = 256;
+/// The maximum number of devices that are remembered as slow.
+const MAX_SLOW_DEVICES: usize = 256;
 
 /// The mounts of a document root: that of the root itself, and those that lookups have met below it.
 #[derive(Debug)]
@@ -57,8 +57,9 @@ pub(super) struct Mounts {
 struct MountTable {
     /// The paths of the mounts below the root, relative to it, and their threads.
     below: Vec<(Box<[u8]>, Arc<Pool>)>,
-    /// The kinds of the file systems by device.
-    kinds: HashMap<u64, FileSystem, RandomState>,
+    /// The devices of slow file systems, where fstatfs(2) is slow too. The kernel gives the number of an unmounted device
+    /// to another one: a fast one may be taken for slow then, but never a slow one for fast.
+    slow: HashSet<u64, RandomState>,
 }
 
 impl Mounts {
@@ -111,15 +112,20 @@ impl Mounts {
     ///
     /// Those of fstatfs(2).
     pub(super) fn kind_of(&self, file: impl AsFd, device: u64) -> Result<FileSystem, Errno> {
-        if let Some(kind) = self.kind.or_else(|| self.table().kinds.get(&device).copied()) {
+        if let Some(kind) = self.kind {
             return Ok(kind);
         }
-        let kind = FileSystem::of(file)?;
-        let kinds = &mut self.table().kinds;
-        if kinds.len() >= MAX_DEVICES {
-            kinds.clear();
+        if self.table().slow.contains(&device) {
+            return Ok(FileSystem::Slow);
         }
-        kinds.insert(device, kind);
+        let kind = FileSystem::of(file)?;
+        if kind == FileSystem::Slow {
+            let slow = &mut self.table().slow;
+            if slow.len() >= MAX_SLOW_DEVICES {
+                slow.clear();
+            }
+            slow.insert(device);
+        }
         Ok(kind)
     }
 
@@ -149,7 +155,7 @@ impl Drop for Mounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+    use std::{fs::File, os::unix::net::UnixStream};
 
     fn mounts(kind: Option<FileSystem>) -> Mounts {
         Mounts::new("test".to_owned(), kind, Duration::MAX)
@@ -198,12 +204,24 @@ mod tests {
             (Some(FileSystem::Slow), FileSystem::Slow),
             (None, FileSystem::Local),
         ] {
-            let mounts = mounts(kind);
-            // The kind is found out first, and then remembered.
-            for _ in 0..2 {
-                assert_eq!(mounts.kind_of(&file, 1), Ok(expected), "{kind:?}");
-            }
-            assert_eq!(mounts.table().kinds.len(), usize::from(kind.is_none()));
+            assert_eq!(mounts(kind).kind_of(&file, 1), Ok(expected), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn only_slow_file_systems_are_remembered_by_their_device() {
+        let mounts = mounts(None);
+        // procfs is local, and the file system of sockets is of an unknown kind.
+        let local = File::open("/proc/self/stat").expect("a file");
+        let (slow, _peer) = UnixStream::pair().expect("sockets");
+        for (file, expected) in [
+            (local.as_fd(), FileSystem::Local),
+            (local.as_fd(), FileSystem::Local),
+            (slow.as_fd(), FileSystem::Slow),
+            (local.as_fd(), FileSystem::Slow),
+        ] {
+            assert_eq!(mounts.kind_of(file, 1), Ok(expected));
+        }
+        assert_eq!(mounts.kind_of(&local, 2), Ok(FileSystem::Local));
     }
 }
