@@ -143,7 +143,7 @@ impl MountTable {
 }
 
 impl Drop for Mounts {
-    /// Makes the threads end. Does not wait for them: one may hang in a call.
+    /// Makes the threads end when they have no more tasks. Does not wait for them: one may hang in a call.
     fn drop(&mut self) {
         self.monitor.end();
         self.root.close();

@@ -76,7 +76,7 @@ impl Monitor {
         }
     }
 
-    /// Ends the thread.
+    /// Makes the thread end whenever there is no task. Responses that are still sent may make more tasks.
     pub(super) fn end(&self) {
         self.state().ends = true;
         self.changed.notify_one();
@@ -88,18 +88,19 @@ impl Monitor {
         loop {
             let is_parked = |state: &mut MonitorState| !state.ends && self.is_parked.load(Ordering::SeqCst);
             state = self.changed.wait_while(state, is_parked).unwrap_or_else(PoisonError::into_inner);
-            // Not at once after a task was queued: most tasks have ended after the interval.
-            let wait = self.changed.wait_timeout_while(state, interval, |state| !state.ends);
-            state = wait.unwrap_or_else(PoisonError::into_inner).0;
-            if state.ends {
+            if self.is_parked.load(Ordering::SeqCst) {
+                state.has_thread = false;
                 return;
             }
+            // Not at once after a task was queued: most tasks have ended after the interval.
+            let wait = self.changed.wait_timeout(state, interval);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
             // Set before the look at the queues: a task that is queued after the look wakes the thread.
             self.is_parked.store(true, Ordering::SeqCst);
             let pools: Vec<_> = state.pools.iter().filter_map(Weak::upgrade).collect();
             drop(state);
             let before = Instant::now().checked_sub(self.timeout);
-            let busy = pools.iter().filter(|pool| before.is_none_or(|before| !pool.expire(before))).count();
+            let busy = pools.iter().filter(|pool| !pool.expire(before)).count();
             drop(pools);
             state = self.state();
             if busy > 0 {
@@ -134,6 +135,25 @@ mod tests {
         }
         pool.close();
         monitor.end();
+        tasks.check_threads_end();
+    }
+
+    /// A response that was begun before a reload still reads.
+    #[test]
+    fn expires_tasks_after_the_document_root_was_dropped() {
+        let monitor = Monitor::new(Duration::from_millis(20));
+        let pool = Arc::new(Pool::new("test".to_owned(), Arc::clone(&monitor)));
+        monitor.add(&pool);
+        pool.close();
+        monitor.end();
+        let tasks = Tasks::new();
+        for _ in 0..2 {
+            let (task, gate) = tasks.hanging("hanging");
+            assert!(pool.submit(None.into(), task).is_ok());
+            tasks.wait_for("hanging expires");
+            drop(gate);
+            tasks.wait_for("hanging ends");
+        }
         tasks.check_threads_end();
     }
 }

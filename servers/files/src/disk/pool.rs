@@ -195,8 +195,8 @@ impl Pool {
     }
 
     /// Expires the tasks that were submitted before `before` and have not ended: removes those that wait, and counts
-    /// the threads that run the others. Returns whether no task is left that can expire.
-    pub(super) fn expire(&self, before: Instant) -> bool {
+    /// the threads that run the others. `None` is before all tasks. Returns whether no task is left that can expire.
+    pub(super) fn expire(&self, before: Option<Instant>) -> bool {
         let mut state = self.state();
         let (expired, first_hung) = state.expire(before);
         let is_idle = state.queued == 0 && state.running.iter().all(|running| running.is_hung);
@@ -254,18 +254,18 @@ impl PoolState {
 
     /// Removes from the queue what was submitted for clients before `before`, and marks what runs since then as hung.
     /// Returns these tasks, and whether the first thread hangs.
-    fn expire(&mut self, before: Instant) -> (Vec<Arc<dyn Task>>, bool) {
+    fn expire(&mut self, before: Option<Instant>) -> (Vec<Arc<dyn Task>>, bool) {
         let mut expired = Vec::new();
         let had_hung = self.hung > 0;
         for running in self.running.iter_mut().filter(|running| !running.is_hung) {
-            if running.queued.since <= before {
+            if Some(running.queued.since) <= before {
                 running.is_hung = true;
                 self.hung += 1;
                 expired.push(Arc::clone(&running.queued.task));
             }
         }
         for (_, queue) in self.queues.iter_mut().filter(|(client, _)| **client != ClientKey::NONE) {
-            let count = queue.partition_point(|queued| queued.since <= before);
+            let count = queue.partition_point(|queued| Some(queued.since) <= before);
             self.queued -= count;
             expired.extend(queue.drain(..count).map(|queued| queued.task));
         }
@@ -318,7 +318,7 @@ mod tests {
 
         /// Expires all tasks, and returns whether none is left that can expire.
         fn expire(&self) -> bool {
-            self.pool.expire(Instant::now())
+            self.pool.expire(Some(Instant::now()))
         }
 
         /// Lets one of the tasks that hang return, and checks what the pool does then.
@@ -405,8 +405,10 @@ mod tests {
         for client in [1, 1, 2] {
             assert_eq!(test.submit(client, "queued"), Ok(()));
         }
-        assert!(!test.pool.expire(submitted - Duration::from_secs(1)));
-        test.tasks.check_none();
+        for before in [None, submitted.checked_sub(Duration::from_secs(1))] {
+            assert!(!test.pool.expire(before));
+            test.tasks.check_none();
+        }
         assert!(test.expire());
         // The pool drops its reference to a task that hangs later.
         test.tasks.check(&["hanging expires"; MAX_THREADS]);

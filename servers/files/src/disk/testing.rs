@@ -123,7 +123,7 @@ impl Tasks {
 
 /// Expires all tasks of a pool.
 pub(crate) fn expire(pool: &Pool) {
-    pool.expire(Instant::now());
+    pool.expire(Some(Instant::now()));
 }
 
 impl TestTask {
