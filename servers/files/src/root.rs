@@ -41,8 +41,8 @@ pub struct Root {
 #[derive(Debug)]
 struct Current {
     directory: Arc<Directory>,
-    /// When the name must be checked next.
-    next_check: Instant,
+    /// When the name must be checked next; `None` while a thread checks it, which may hang.
+    next_check: Option<Instant>,
     /// What the last check has found, to log it once.
     state: NameState,
 }
@@ -84,7 +84,8 @@ impl Root {
         let name = std::path::absolute(name)?;
         let directory = Arc::new(Directory::open(path)?);
         let mounts = Mounts::new(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
-        let current = Mutex::new(Current { directory, next_check: Instant::now(), state: NameState::Served });
+        let next_check = Some(Instant::now());
+        let current = Mutex::new(Current { directory, next_check, state: NameState::Served });
         Ok(Root { name, current, open_files: OpenFiles::new(None), mounts })
     }
 
@@ -183,22 +184,23 @@ impl Root {
         if !may_block && self.file_system_of(&current.directory) == FileSystem::Slow {
             return None;
         }
-        if now < current.next_check {
+        if current.next_check.is_none_or(|next_check| now < next_check) {
             return Some(Arc::clone(&current.directory));
         }
         if !may_block {
             if current.state != NameState::Served || !current.directory.is_at(&self.name) {
                 return None;
             }
-            current.next_check = now + CHECK_INTERVAL;
+            current.next_check = Some(now + CHECK_INTERVAL);
             return Some(Arc::clone(&current.directory));
         }
         // Other threads serve the old directory meanwhile.
-        current.next_check = now + CHECK_INTERVAL;
+        current.next_check = None;
         let served = Arc::clone(&current.directory);
         drop(current);
         let (directory, state) = self.find(&served);
         let mut current = self.current();
+        current.next_check = Some(now + CHECK_INTERVAL);
         if state != current.state || directory.is_some() {
             self.report(directory.is_some(), state);
         }
@@ -398,6 +400,18 @@ mod tests {
         site.check(0, Ok("1"), &[MISSING]);
         fs::rename(site.path("0"), site.path("1")).expect("a rename");
         site.check(1_000, Ok("1"), &["the document root NAME is there again"]);
+    }
+
+    #[test]
+    fn the_directory_is_served_on_while_a_thread_checks_the_name() {
+        let mut site = Releases::new();
+        let next_check = site.root.current().next_check.take();
+        symlink("2", site.path("next")).expect("a link");
+        fs::rename(site.path("next"), site.path("current")).expect("a rename");
+        site.check(60_000, Ok("1"), &[]);
+        site.root.current().next_check = next_check;
+        site.check(0, Ok("2"), &[REOPENED]);
+        site.check(0, Ok("2"), &[]);
     }
 
     /// The program may change its working directory later.
