@@ -364,6 +364,25 @@ mod tests {
         }
     }
 
+    /// Where the file system can remove a file from the page cache, and the kernel does not read all of it ahead.
+    #[test]
+    fn a_part_in_the_page_cache_does_not_stand_for_others() {
+        let file = TestFile::new(FileSystem::Local, 1_000_000);
+        file.evict();
+        for offset in [0, 999_999] {
+            file.body(vec![Piece::File(offset..offset + 1)]).check(&["1 in the file", "end"]);
+        }
+        assert!(file.file.is_cached(&(0..65_536)));
+        if file.file.is_cached(&(500_000..500_001)) {
+            return;
+        }
+        let mut body = file.body(vec![Piece::File(0..1_000_000)]);
+        assert_eq!(body.next(), "pending");
+        assert_eq!(body.wait(), Ok(()));
+        body.check(&["1000000 in the file", "end"]);
+        assert!(body.bytes == file.content);
+    }
+
     #[test]
     fn pieces_come_in_their_order() {
         for (kind, chunks) in [

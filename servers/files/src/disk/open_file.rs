@@ -16,9 +16,9 @@ use std::{
     },
 };
 
-/// The distance between the bytes that [`DiskFile::wait_until_cached`] reads. A disk reads the pages between two of
-/// them at once.
-const WAIT_STEP: usize = 64 * 1024;
+/// The bytes that a disk reads at once, from a multiple of this number on: one page shows whether the others of its block
+/// are in the page cache.
+const BLOCK: u64 = 64 * 1024;
 
 /// What a file is on, and the threads for the calls to it that may block.
 #[derive(Clone, Debug)]
@@ -68,8 +68,8 @@ impl DiskFile {
         }
     }
 
-    /// Returns whether these bytes can be read without waiting for the disk: their first and last pages are in the page
-    /// cache. The pages between them were read at the same time. Call this only for a local file.
+    /// Returns whether these bytes can be read without waiting for the disk: their first and last pages, and a page of
+    /// each [`BLOCK`] between them, are in the page cache. Call this only for a local file.
     pub(crate) fn is_cached(&self, range: &Range<u64>) -> bool {
         let has_page = |offset| match self.read_byte(offset, ReadWriteFlags::NOWAIT) {
             // overlayfs does not tell.
@@ -77,25 +77,30 @@ impl DiskFile {
             // Other errors are for the system call that sends.
             result => result != Err(Errno::AGAIN),
         };
-        has_page(range.start) && has_page(range.end.saturating_sub(1))
+        let blocks = range.start / BLOCK + 1..range.end.div_ceil(BLOCK);
+        let last = range.end.saturating_sub(1);
+        has_page(range.start) && blocks.map(|block| block * BLOCK).all(has_page) && has_page(last)
     }
 
-    /// Asks the kernel to read these bytes into the page cache. May block, but not until the disk has read them.
+    /// Asks the kernel to read the blocks of these bytes into the page cache. May block, but not until the disk has read
+    /// them.
     pub(crate) fn begin_reading(&self, range: &Range<u64>) {
+        let range = whole_blocks(range);
         let len = NonZeroU64::new(range.end - range.start);
         // Only advice: a file system that does not take it reads when the bytes are sent.
         let _ = fadvise(self.file(), range.start, len, Advice::WillNeed);
     }
 
-    /// Waits until the disk has read these bytes into the page cache. Call [`begin_reading`](DiskFile::begin_reading)
+    /// Waits until the disk has read the blocks of these bytes into the page cache. Call [`begin_reading`](DiskFile::begin_reading)
     /// before.
     ///
     /// # Errors
     ///
     /// Those of pread(2).
     pub(crate) fn wait_until_cached(&self, range: &Range<u64>) -> io::Result<()> {
+        let range = whole_blocks(range);
         let last = range.end.saturating_sub(1);
-        for offset in range.clone().step_by(WAIT_STEP).chain([last]) {
+        for offset in range.clone().step_by(BLOCK as usize).chain([last]) {
             self.read_byte(offset, ReadWriteFlags::empty())?;
         }
         if range.start <= self.read_to.load(Ordering::Relaxed) {
@@ -122,6 +127,12 @@ impl DiskFile {
         bytes.truncate(count);
         Ok(bytes)
     }
+}
+
+/// Extends a range to whole blocks: a client that requests single bytes must not leave a block of which only some pages
+/// are in the page cache.
+fn whole_blocks(range: &Range<u64>) -> Range<u64> {
+    range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK)
 }
 
 impl Drop for DiskFile {
