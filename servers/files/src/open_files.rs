@@ -181,7 +181,10 @@ impl Table {
     fn find(&mut self, id: FileId, medium: &Medium, now: Instant) -> Option<Arc<DiskFile>> {
         let open = self.files.get(&id)?;
         let file = match open.shared.upgrade() {
-            Some(shared) => shared,
+            Some(shared) => {
+                shared.forget_cached();
+                shared
+            }
             None => Arc::new(DiskFile::new(open.file.upgrade()?, medium.clone())),
         };
         Some(self.insert(id, file, now))

@@ -47,13 +47,15 @@ pub(crate) struct DiskFile {
     /// `None` only after `drop` has taken it. Responses hold the file too, if its medium is not slow.
     file: Option<Arc<File>>,
     pub(crate) medium: Medium,
+    /// How many bytes at the beginning were found in the page cache since the last lookup.
+    cached_to: AtomicU64,
     /// How many bytes at the beginning were read ahead, for file systems that do not tell what is in the page cache.
     read_to: AtomicU64,
 }
 
 impl DiskFile {
     pub(crate) fn new(file: Arc<File>, medium: Medium) -> DiskFile {
-        DiskFile { file: Some(file), medium, read_to: AtomicU64::new(0) }
+        DiskFile { file: Some(file), medium, cached_to: AtomicU64::new(0), read_to: AtomicU64::new(0) }
     }
 
     pub(crate) fn file(&self) -> &Arc<File> {
@@ -77,9 +79,19 @@ impl DiskFile {
             // Other errors are for the system call that sends.
             result => result != Err(Errno::AGAIN),
         };
-        let blocks = range.start / BLOCK + 1..range.end.div_ceil(BLOCK);
-        let last = range.end.saturating_sub(1);
-        has_page(range.start) && blocks.map(|block| block * BLOCK).all(has_page) && has_page(last)
+        let (first, last) = (range.start, range.end.saturating_sub(1));
+        let cached_to = self.cached_to.load(Ordering::Relaxed);
+        let mut blocks = range.start.max(cached_to) / BLOCK + 1..range.end.div_ceil(BLOCK);
+        let is_cached = has_page(first) && blocks.all(|block| has_page(block * BLOCK)) && has_page(last);
+        if is_cached && range.start <= cached_to {
+            self.cached_to.fetch_max(range.end, Ordering::Relaxed);
+        }
+        is_cached
+    }
+
+    /// Notes that a lookup has found the file: the page cache may have lost parts of it meanwhile.
+    pub(crate) fn forget_cached(&self) {
+        self.cached_to.store(0, Ordering::Relaxed);
     }
 
     /// Asks the kernel to read the blocks of these bytes into the page cache. May block, but not until the disk has read
