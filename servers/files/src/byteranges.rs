@@ -27,8 +27,8 @@ const MAX_RANGES: usize = 200;
 /// [`MAX_RANGES`] ranges are allowed.
 ///
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
-/// header. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
-/// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7). `client` is the client's address.
+/// header. If it has one, the client already knows the document's headers: a 206 with one range then has those of a 304,
+/// but not Last-Modified and Accept-Ranges (RFC 9110 §15.3.7). `client` is the client's address.
 pub(super) fn respond(
     document: &OpenDocument,
     range: &[u8],
@@ -49,8 +49,8 @@ pub(super) fn respond(
     }
 }
 
-/// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), ETag
-/// is the only one of the document's headers in it. Otherwise it has all of them.
+/// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), it has
+/// only some of the document's headers ([`respond`]). Otherwise it has all of them.
 fn single_range_response(
     document: &OpenDocument,
     range: ByteRange,
@@ -61,7 +61,9 @@ fn single_range_response(
         .with_header("Content-Range", range.content_range(document.len()))
         .with_body(document.part(range.first..range.last + 1, client));
     if has_if_range {
-        response.with_header("ETag", &document.entity_tag)
+        let headers = document.not_modified_headers.iter();
+        let needed = headers.filter(|(name, _)| !["Last-Modified", "Accept-Ranges"].contains(name));
+        needed.fold(response, |response, (name, value)| response.append_header(name, value))
     } else {
         response.with_shared_headers(document.headers.clone())
     }
@@ -81,7 +83,7 @@ fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Opt
     }
     pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)
-        .with_shared_headers(document.validator_headers.clone())
+        .with_shared_headers(document.not_modified_headers.clone())
         .with_header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
         .with_body(document.parts(pieces, client))
 }

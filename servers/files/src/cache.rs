@@ -121,19 +121,19 @@ mod tests {
     use crate::{
         disk::{DiskFile, Medium},
         document::{MAX_IN_MEMORY, Settings},
-        entity_tag::EntityTags,
-        mime::file_type,
+        options::Options,
         version::FileVersion,
     };
-    use std::{fs::File, time::SystemTime};
+    use std::{fs::File, sync::LazyLock, time::SystemTime};
+
+    static OPTIONS: LazyLock<Options> = LazyLock::new(Options::default);
 
     /// Returns the version of a new file, last modified at `modified`, and the settings of its document.
-    fn version(modified: SystemTime) -> (File, FileVersion, Settings) {
+    fn version(modified: SystemTime) -> (File, FileVersion, Settings<'static>) {
         let file = tempfile::tempfile().expect("a file");
         file.set_modified(modified).expect("a time");
         let version = FileVersion::of(&file).expect("its version").1;
-        let (file_type, entity_tags) = (file_type(b"a.txt"), EntityTags::Strong);
-        let settings = Settings { file_type, entity_tags, date: SystemTime::now() };
+        let settings = Settings { path: b"a.txt", options: &OPTIONS, date: SystemTime::now() };
         (file, version, settings)
     }
 

@@ -5,9 +5,10 @@
 
 use crate::{
     disk::{DiskFile, Medium},
-    entity_tag::EntityTags,
     file_body::{FileBody, Piece, STRETCH},
-    mime::FileType,
+    mime,
+    options::Options,
+    rules::remove_content_headers,
     version::FileVersion,
 };
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
@@ -41,11 +42,14 @@ pub(super) struct Document {
     /// Whether the document is valid as long as the file has this version. If false, the file had changed just before
     /// ([`FileVersion::is_settled`]).
     pub(super) is_settled: bool,
-    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All
-    /// responses with this document share one copy.
+    /// The headers of a 200: Content-Type, Content-Encoding if there is one, all of `validator_headers`, and those that
+    /// the operator has set for the path. All responses with this document share one copy.
     pub(super) headers: SharedHeaders,
-    /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 304, 412 and 416 have
-    /// them too.
+    /// The headers of a 304: all of `validator_headers`, and those that the operator has set for the path and that do
+    /// not describe the content.
+    pub(super) not_modified_headers: SharedHeaders,
+    /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 412 and 416 have them
+    /// too.
     pub(super) validator_headers: SharedHeaders,
     content: Content,
 }
@@ -75,17 +79,18 @@ enum OpenContent {
 
 /// What a document depends on besides its file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) file_type: FileType,
-    pub(super) entity_tags: EntityTags,
+pub(super) struct Settings<'a> {
+    /// The path of the file, relative to the root.
+    pub(super) path: &'a [u8],
+    pub(super) options: &'a Options,
     /// The date of the response: Last-Modified is not later (RFC 9110 §8.8.2.1).
     pub(super) date: SystemTime,
 }
 
 impl Document {
     /// Makes a document of a file whose content is in memory. Of these, `version` is the version.
-    pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, settings: Settings) -> OpenDocument {
-        let entity_tag = settings.entity_tags.of_content(&bytes, &version);
+    pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, settings: Settings<'_>) -> OpenDocument {
+        let entity_tag = settings.options.entity_tags.of_content(&bytes, &version);
         let bytes = Arc::from(bytes);
         let content = Content::Memory(Arc::clone(&bytes));
         let document = Document::new(content, version, entity_tag, settings);
@@ -93,16 +98,17 @@ impl Document {
     }
 
     /// Makes a document of an open file.
-    pub(super) fn in_file(file: Arc<DiskFile>, version: FileVersion, settings: Settings) -> OpenDocument {
-        let entity_tag = settings.entity_tags.of_version(&version, version.is_settled(settings.date));
+    pub(super) fn in_file(file: Arc<DiskFile>, version: FileVersion, settings: Settings<'_>) -> OpenDocument {
+        let entity_tag = settings.options.entity_tags.of_version(&version, version.is_settled(settings.date));
         let content = Content::File(Arc::downgrade(&file));
         let document = Document::new(content, version, entity_tag, settings);
         OpenDocument { document: Arc::new(document), content: OpenContent::File(file) }
     }
 
     /// Formats the headers of a document.
-    fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings) -> Document {
-        let Settings { file_type, date, .. } = settings;
+    fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings<'_>) -> Document {
+        let Settings { path, options, date } = settings;
+        let file_type = mime::file_type(path);
         let modified = version.last_modified();
         let last_modified = modified.map(|modified| modified.min(date));
         let mut validator_headers = Headers::default();
@@ -117,6 +123,13 @@ impl Document {
             append(&mut headers, "Content-Encoding", coding);
         }
         headers.append_all(&validator_headers);
+        let mut added = options.headers_of_file(path, file_type.media_type);
+        headers.append_all(&added);
+        remove_content_headers(&mut added);
+        let mut not_modified_headers = validator_headers.clone();
+        not_modified_headers.append_all(&added);
+        let validator_headers = validator_headers.into_shared();
+        let is_same = added.as_bytes().is_empty();
         Document {
             version,
             media_type: file_type.media_type,
@@ -125,7 +138,12 @@ impl Document {
             is_dated: last_modified != modified,
             is_settled: version.is_settled(date),
             headers: headers.into_shared(),
-            validator_headers: validator_headers.into_shared(),
+            not_modified_headers: if is_same {
+                validator_headers.clone()
+            } else {
+                not_modified_headers.into_shared()
+            },
+            validator_headers,
             content,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     root::Root,
 };
 use http_core::{
-    Admit, Handler, Method, Reply, Request, Response, Status,
+    Admit, Handler, Method, Rejected, Reply, Request, Response, Status,
     conditional::{self, Precondition, Validators},
     path::{self, RelativePath},
 };
@@ -95,7 +95,7 @@ impl Files {
         let (key, now) = (request.path_bytes(), request.received_at());
         let path = match resolve(key, &self.prefix) {
             Ok(path) => path,
-            Err(outcome) => return respond(request, outcome).into(),
+            Err(outcome) => return respond(request, outcome, &self.options).into(),
         };
         // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
         let found = if path.is_hidden() {
@@ -109,7 +109,7 @@ impl Files {
             }
         };
         self.lookups.insert(key, &found, now);
-        respond(request, found.into()).into()
+        respond(request, found.into(), &self.options).into()
     }
 
     /// Looks up what the path of a request leads to on a thread of `pool`.
@@ -135,7 +135,8 @@ impl Handler for Files {
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         if !ALLOWED_METHODS.contains(&request.method()) {
-            return Response::method_not_allowed(request.method(), &ALLOWED_METHODS).into();
+            let response = Response::method_not_allowed(request.method(), &ALLOWED_METHODS);
+            return self.options.complete(Some(request), response).into();
         }
         let outcome = match self.lookups.cached(request.path_bytes(), request.received_at()) {
             Cached::Fresh(document) => Outcome::Document(document),
@@ -143,14 +144,18 @@ impl Handler for Files {
             Cached::Stale(document) => return self.look_up(request, Some(document)),
             Cached::Absent => return self.look_up(request, None),
         };
-        respond(request, outcome).into()
+        respond(request, outcome, &self.options).into()
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        self.options.complete(rejected.request.as_ref(), response)
     }
 }
 
 /// Returns the response to a request with this outcome.
 #[inline]
-pub(super) fn respond(request: &Request<'_>, outcome: Outcome) -> Response {
-    match outcome {
+pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options) -> Response {
+    let response = match outcome {
         Outcome::Document(document) if request.is_conditional() => conditional_response(request, document),
         Outcome::Document(document) => full_response(request, document),
         Outcome::Redirect => redirect_to_directory(request),
@@ -159,7 +164,8 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome) -> Response {
             Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1")
         }
         Outcome::Error(status) => Response::error(status),
-    }
+    };
+    options.complete(Some(request), response)
 }
 
 impl fmt::Debug for Files {
@@ -197,9 +203,12 @@ fn full_response(request: &Request<'_>, document: OpenDocument) -> Response {
 /// or 200 with the whole document. Evaluates the headers in the order of RFC 9110 §13.2.2.
 fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
-    let response = match conditional::evaluate(true, request.headers(), &validators, SystemTime::now) {
-        Precondition::NotModified => Response::new(Status::NOT_MODIFIED),
-        Precondition::Failed => Response::error(Status::PRECONDITION_FAILED),
+    match conditional::evaluate(true, request.headers(), &validators, SystemTime::now) {
+        Precondition::NotModified => {
+            Response::new(Status::NOT_MODIFIED).with_shared_headers(document.not_modified_headers.clone())
+        }
+        Precondition::Failed => Response::error(Status::PRECONDITION_FAILED)
+            .with_shared_headers(document.validator_headers.clone()),
         Precondition::Passed => {
             // RFC 9110 §14.2: Range is defined for GET only.
             let range = request.header("Range").filter(|_| request.method() == Method::Get);
@@ -209,15 +218,14 @@ fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Respon
                 if_range.is_none()
                     || conditional::range_applies(if_range, &validators, date_of_response(request))
             };
-            return range
+            range
                 .filter(|_| applies())
                 .and_then(|range| {
                     byteranges::respond(&document, range, if_range.is_some(), request.client_addr())
                 })
-                .unwrap_or_else(|| full_response(request, document));
+                .unwrap_or_else(|| full_response(request, document))
         }
-    };
-    response.with_shared_headers(document.validator_headers.clone())
+    }
 }
 
 /// Returns the time at which the response to a request that arrived just now originates: that of its Date header,

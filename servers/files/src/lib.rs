@@ -17,6 +17,7 @@
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `byteranges` | responses to Range requests |
 //! | `mime` | media types by file extension |
+//! | `rules`, `glob` | the headers that an operator adds, by path |
 //!
 //! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
 //! begins with the path of the root. A request for a link that leaves the root gets 403. Hidden files, whose names
@@ -34,6 +35,7 @@ mod document;
 mod entity_tag;
 mod file_body;
 mod files;
+mod glob;
 mod lookup;
 mod lookups;
 mod mime;
@@ -41,10 +43,13 @@ mod negative_cache;
 mod open_files;
 mod options;
 mod root;
+mod rules;
 mod version;
 
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
 pub use files::Files;
-pub use options::Options;
+pub use glob::Glob;
+pub use options::{InvalidOption, Options};
 pub use root::Root;
+pub use rules::{HeaderRule, HeaderRules, SecurityHeaders};

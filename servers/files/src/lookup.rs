@@ -6,7 +6,6 @@
 use crate::{
     disk::{DiskFile, Pool},
     document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
-    mime,
     options::Options,
     root::{Entry, EntryError, Root},
     version::FileVersion,
@@ -66,6 +65,11 @@ impl Wanted {
     ) -> Wanted {
         Wanted { file: file_name(path), is_index: path.is_directory(), stale, options, now, date }
     }
+
+    /// Returns how files are served.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
 }
 
 /// Looks a file up in the file system. `pool` is that of the calling thread; `None` if the thread must not wait for a
@@ -110,8 +114,7 @@ fn load(
     may_block: bool,
 ) -> Result<OpenDocument, LoadError> {
     let stale = wanted.stale.as_ref().filter(|stale| stale.is_settled && stale.version == version);
-    let file_type = mime::file_type(&wanted.file);
-    let settings = Settings { file_type, entity_tags: wanted.options.entity_tags, date: wanted.date };
+    let settings = Settings { path: &wanted.file, options: &wanted.options, date: wanted.date };
     if version.len <= MAX_IN_MEMORY
         && let Some(stale) = stale.and_then(Document::open)
     {

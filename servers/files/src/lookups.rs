@@ -91,7 +91,7 @@ impl LateLookup {
         if waiting.len >= MAX_WAITING {
             drop(waiting);
             let busy = Outcome::Error(Status::SERVICE_UNAVAILABLE);
-            return responder.respond(respond(&request.as_request(), busy));
+            return responder.respond(respond(&request.as_request(), busy, self.wanted.options()));
         }
         waiting.len += 1;
         let requests = waiting.requests.entry(self.path.clone()).or_default();
@@ -128,7 +128,8 @@ impl LateLookup {
     fn complete(&self, found: &Found) {
         let requests = self.lookups.waiting().take(&self.path);
         for WaitingRequest { request, responder } in requests {
-            responder.respond(respond(&request.as_request(), Outcome::from(found.clone())));
+            let outcome = Outcome::from(found.clone());
+            responder.respond(respond(&request.as_request(), outcome, self.wanted.options()));
         }
     }
 }

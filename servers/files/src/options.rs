@@ -1,6 +1,8 @@
 //! What an operator chooses for the files of a site.
 
-use crate::entity_tag::EntityTags;
+use crate::{entity_tag::EntityTags, rules::HeaderRules};
+use http_core::{Headers, Request, Response, Status};
+use std::{error::Error, fmt};
 
 /// How files are served. The default serves plain files, and nothing that shows more than they do.
 ///
@@ -16,4 +18,56 @@ use crate::entity_tag::EntityTags;
 pub struct Options {
     /// How the entity tags of the files are made. By default [`EntityTags::Strong`].
     pub entity_tags: EntityTags,
+    /// The headers that the responses get in addition. By default none.
+    pub headers: HeaderRules,
 }
+
+impl Options {
+    /// Returns the headers to add to the responses with the file at `path`, relative to the document root.
+    pub(super) fn headers_of_file(&self, path: &[u8], media_type: &str) -> Headers {
+        let mut headers = Headers::default();
+        self.headers.set_for_file(&mut headers, path, media_type);
+        headers
+    }
+
+    /// Adds headers to a response, except those of the file, which a document has already. `request` is `None` if the
+    /// request is too malformed.
+    #[inline]
+    pub(super) fn complete(&self, request: Option<&Request<'_>>, response: Response) -> Response {
+        if self.headers.is_empty() {
+            return response;
+        }
+        self.add_headers(request, response)
+    }
+
+    fn add_headers(&self, request: Option<&Request<'_>>, mut response: Response) -> Response {
+        let has_file =
+            [Status::OK, Status::PARTIAL_CONTENT, Status::NOT_MODIFIED].contains(&response.status());
+        if !has_file {
+            let mut headers = Headers::default();
+            let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
+            self.headers.set_for_error(&mut headers, path);
+            response =
+                headers.iter().fold(response, |response, (name, value)| response.append_header(name, value));
+        }
+        response
+    }
+}
+
+/// Why the value of an option cannot be used. The `Display` output says what is wrong, or what is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidOption(String);
+
+impl InvalidOption {
+    pub(super) fn new(message: impl Into<String>) -> InvalidOption {
+        InvalidOption(message.into())
+    }
+}
+
+impl fmt::Display for InvalidOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for InvalidOption {}
