@@ -1,6 +1,9 @@
 //! The options of `httpd` that the other servers do not have. Each is defined and documented here only: the texts are also
 //! those of `--help`.
 
+mod headers;
+
+use self::headers::HeaderOptions;
 use crate::site::Site;
 use clap::{Args, Parser, ValueEnum};
 use http_daemon::{
@@ -52,6 +55,9 @@ struct SiteOptions {
     /// How long calls to the file systems below the directory may take
     #[arg(long, value_enum, default_value_t = FileSystemOption::Auto)]
     file_system: FileSystemOption,
+
+    #[command(flatten)]
+    headers: HeaderOptions,
 }
 
 impl Arguments {
@@ -87,7 +93,7 @@ impl SiteOptions {
             FileSystemOption::Local => Some(FileSystem::Local),
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
-        let options = Options { entity_tags };
+        let options = Options { entity_tags, headers: self.headers.into_rules() };
         Site { root, file_timeout: self.file_timeout.0, file_system, options: options.into() }
     }
 }

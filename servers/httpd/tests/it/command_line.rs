@@ -113,6 +113,12 @@ fn wrong_usage_exits_with_2() {
         ("--idle-timeout 86401", ""),
         ("--log all", ""),
         ("--group web", ""),
+        ("--header ETag:1", "cannot set ETag: the server computes this header"),
+        ("--header connection:close", "cannot set \"connection\": only the library sets this header"),
+        ("--header a**:X:1", "malformed glob \"a**\": ** must stand between slashes"),
+        ("--cache-control no-store", "must be GLOB=VALUE, as in *.css=max-age=600"),
+        ("--cache all", ""),
+        ("--security-headers=all", ""),
         ("--upgrade", ""),
         ("one two", ""),
         ("one -r two", "error: the directory is given twice, as one and as --root two\n"),
@@ -132,7 +138,7 @@ fn prints_its_version_and_all_options() {
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
         let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
-            confine upgrade";
+            confine upgrade header cache-control cache security-headers";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }

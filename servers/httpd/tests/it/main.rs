@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`conformance`] | every case of our http-test-suite |
 //! | [`responses`] | what our server chooses where the cases allow several responses |
+//! | [`headers`] | headers that the operator adds |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
@@ -44,6 +45,7 @@ mod conformance;
 mod contents;
 mod faults;
 mod handoff;
+mod headers;
 mod logs;
 mod operations;
 mod program;

@@ -1,0 +1,62 @@
+//! The options for the headers of the responses.
+
+use clap::{Args, ValueEnum};
+use http_files::{HeaderRule, HeaderRules, SecurityHeaders};
+
+/// What responses tell clients and caches in addition.
+#[derive(Args)]
+#[command(next_help_heading = "Headers")]
+pub(super) struct HeaderOptions {
+    /// Header for all responses, or for those to paths that match GLOB, also errors and redirects; without a value,
+    /// none; can be repeated, and the last one that matches applies
+    #[arg(long = "header", value_name = "[GLOB:] NAME: VALUE")]
+    headers: Vec<HeaderRule>,
+
+    /// Cache-Control of the files that match GLOB, as in /assets/=no-cache; can be repeated, and the last one that
+    /// matches applies
+    #[arg(long, value_name = "GLOB=VALUE", value_parser = HeaderRule::cache_control)]
+    cache_control: Vec<HeaderRule>,
+
+    /// Cache-Control of the files that no --cache-control matches
+    #[arg(long, value_enum)]
+    cache: Option<CacheOption>,
+
+    /// Headers that make browsers stricter, in all responses
+    #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "basic")]
+    security_headers: Option<SecurityOption>,
+}
+
+impl HeaderOptions {
+    /// Returns the rules in their order: the most specific options come last, because later rules win.
+    pub(super) fn into_rules(self) -> HeaderRules {
+        let mut rules = match self.security_headers {
+            None => HeaderRules::default(),
+            Some(SecurityOption::Basic) => HeaderRules::security(SecurityHeaders::Basic),
+            Some(SecurityOption::Strict) => HeaderRules::security(SecurityHeaders::Strict),
+        };
+        rules.extend(self.cache.map(|CacheOption::Smart| HeaderRule::smart_cache()));
+        rules.extend(self.cache_control);
+        rules.extend(self.headers);
+        rules
+    }
+}
+
+/// The values of `--cache`.
+#[derive(Clone, Copy, ValueEnum)]
+enum CacheOption {
+    /// For a year if the name contains a hash of the content, as in app.3f9c2a1b.js; HTML must be checked each time,
+    /// and other files after an hour
+    Smart,
+}
+
+/// The values of `--security-headers`.
+#[derive(Clone, Copy, ValueEnum)]
+enum SecurityOption {
+    /// X-Content-Type-Options, X-Frame-Options, Content-Security-Policy: frame-ancestors, Referrer-Policy and
+    /// Cross-Origin-Opener-Policy: other sites cannot embed or control the pages
+    Basic,
+    /// Also Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy: other sites cannot embed any file, and pages
+    /// embed from other sites only what permits it
+    Strict,
+}

@@ -1,0 +1,83 @@
+//! The headers that the operator adds to the responses.
+
+use crate::{
+    client::{Client, get, request},
+    program,
+    site::Directory,
+};
+use http_testing::program::Program;
+
+/// A site with a file, a directory with a file, and an index.
+fn site() -> Directory {
+    let root = Directory::new();
+    std::fs::create_dir(root.path("docs")).expect("a directory");
+    for name in ["index.html", "app.3f9c2a1b.js", "docs/manual.txt"] {
+        root.write(name, "0123456789");
+    }
+    root
+}
+
+/// Sends these requests, one for each kind of response, on a connection. Checks the values of one header in the
+/// responses 200, HEAD, 206, two ranges, 304, 412, 416, 301, 404, 405 and 400.
+#[track_caller]
+fn check(server: &Program, name: &str, expected: [Option<&str>; 11]) {
+    let mut client = Client::connect(server.address());
+    let etag = client.fetch(get("/docs/manual.txt")).header("ETag").expect("a tag").to_owned();
+    let file = |method: &str, headers: &str| request(method, "/docs/manual.txt", headers);
+    let requests = [
+        (200, file("GET", "")),
+        (200, file("HEAD", "")),
+        (206, file("GET", "Range: bytes=1-2\r\n")),
+        (206, file("GET", "Range: bytes=1-2,5-6\r\n")),
+        (304, file("GET", &format!("If-None-Match: {etag}\r\n"))),
+        (412, file("GET", "If-Match: \"other\"\r\n")),
+        (416, file("GET", "Range: bytes=10-\r\n")),
+        (301, get("/docs")),
+        (404, get("/docs/none")),
+        (405, request("DELETE", "/docs/manual.txt", "")),
+        (400, "GET / HTTP/1.1\r\n\r\n".into()),
+    ];
+    for ((status, request), expected) in requests.into_iter().zip(expected) {
+        let response = Client::connect(server.address()).fetch(&request);
+        assert_eq!((response.status, response.header(name)), (status, expected), "{name} {request}");
+    }
+}
+
+two_kinds! {
+    fn headers_are_added_by_path(kind: ServerKind) {
+        let root = site();
+        let server = program::serve_root(kind, root.root(), &[
+            "--header", "X-All: 1",
+            "--header", "/docs/**: X-Docs: 2",
+            "--header", "*.txt: X-All:",
+            "--header", "Content-Language: de",
+            "--cache-control", "*.txt=max-age=60",
+            "--cache", "smart",
+        ]);
+        let all = Some("1");
+        check(&server, "X-All", [None, None, None, None, None, None, None, all, all, None, all]);
+        let docs = Some("2");
+        check(&server, "X-Docs", [docs, docs, docs, docs, docs, docs, docs, None, docs, docs, None]);
+        let (cache, de) = (Some("max-age=60"), Some("de"));
+        check(&server, "Cache-Control", [cache, cache, cache, cache, cache, None, None, None, None, None, None]);
+        check(&server, "Content-Language", [de, de, de, None, None, None, None, None, None, None, None]);
+        let mut client = Client::connect(server.address());
+        for (target, cache) in [("/", "no-cache"), ("/app.3f9c2a1b.js", "public, max-age=31536000, immutable")] {
+            assert_eq!(client.fetch(get(target)).header("Cache-Control"), Some(cache), "{target}");
+        }
+    }
+
+    fn security_headers_are_in_all_responses(kind: ServerKind) {
+        let root = site();
+        for (options, embedding) in [
+            (&["--security-headers", "--header", "X-Frame-Options:"][..], None),
+            (&["--security-headers=strict", "--header", "X-Frame-Options:"], Some("require-corp")),
+        ] {
+            let server = program::serve_root(kind, root.root(), options);
+            check(&server, "X-Content-Type-Options", [Some("nosniff"); 11]);
+            check(&server, "Content-Security-Policy", [Some("frame-ancestors 'self'"); 11]);
+            check(&server, "X-Frame-Options", [None; 11]);
+            check(&server, "Cross-Origin-Embedder-Policy", [embedding; 11]);
+        }
+    }
+}
