@@ -6,6 +6,7 @@
 use crate::{
     byteranges,
     cache::Cached,
+    cors,
     disk::Pool,
     document::{Document, OpenDocument},
     lookup::{Found, Wanted, lookup},
@@ -135,7 +136,11 @@ impl Handler for Files {
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         if !ALLOWED_METHODS.contains(&request.method()) {
-            let response = Response::method_not_allowed(request.method(), &ALLOWED_METHODS);
+            let response = if self.options.cors.is_some() && cors::is_preflight(request) {
+                cors::preflight_response()
+            } else {
+                Response::method_not_allowed(request.method(), &ALLOWED_METHODS)
+            };
             return self.options.complete(Some(request), response).into();
         }
         let outcome = match self.lookups.cached(request.path_bytes(), request.received_at()) {

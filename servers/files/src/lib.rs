@@ -18,6 +18,7 @@
 //! | `byteranges` | responses to Range requests |
 //! | `mime` | media types by file extension |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
+//! | `cors` | which other origins may read the files |
 //!
 //! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
 //! begins with the path of the root. A request for a link that leaves the root gets 403. Hidden files, whose names
@@ -30,6 +31,7 @@
 mod beneath;
 mod byteranges;
 mod cache;
+mod cors;
 mod disk;
 mod document;
 mod entity_tag;
@@ -46,6 +48,7 @@ mod root;
 mod rules;
 mod version;
 
+pub use cors::Cors;
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
 pub use files::Files;

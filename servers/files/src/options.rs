@@ -1,6 +1,6 @@
 //! What an operator chooses for the files of a site.
 
-use crate::{entity_tag::EntityTags, rules::HeaderRules};
+use crate::{cors::Cors, entity_tag::EntityTags, rules::HeaderRules};
 use http_core::{Headers, Request, Response, Status};
 use std::{error::Error, fmt};
 
@@ -20,6 +20,9 @@ pub struct Options {
     pub entity_tags: EntityTags,
     /// The headers that the responses get in addition. By default none.
     pub headers: HeaderRules,
+    /// Which other origins may read the files. Its headers take precedence over `headers`. By default `None`: responses
+    /// permit none.
+    pub cors: Option<Cors>,
 }
 
 impl Options {
@@ -27,6 +30,7 @@ impl Options {
     pub(super) fn headers_of_file(&self, path: &[u8], media_type: &str) -> Headers {
         let mut headers = Headers::default();
         self.headers.set_for_file(&mut headers, path, media_type);
+        self.cors.iter().for_each(|cors| cors.set(&mut headers));
         headers
     }
 
@@ -34,7 +38,7 @@ impl Options {
     /// request is too malformed.
     #[inline]
     pub(super) fn complete(&self, request: Option<&Request<'_>>, response: Response) -> Response {
-        if self.headers.is_empty() {
+        if self.headers.is_empty() && self.cors.is_none() {
             return response;
         }
         self.add_headers(request, response)
@@ -47,10 +51,14 @@ impl Options {
             let mut headers = Headers::default();
             let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
             self.headers.set_for_error(&mut headers, path);
+            self.cors.iter().for_each(|cors| cors.set(&mut headers));
             response =
                 headers.iter().fold(response, |response, (name, value)| response.append_header(name, value));
         }
-        response
+        match self.cors.as_ref().zip(request) {
+            Some((cors, request)) => cors.permit(request, response),
+            None => response,
+        }
     }
 }
 
