@@ -93,7 +93,8 @@ impl SiteOptions {
             FileSystemOption::Local => Some(FileSystem::Local),
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
-        let options = Options { entity_tags, headers: self.headers.into_rules() };
+        let options =
+            Options { entity_tags, cors: self.headers.cors.clone(), headers: self.headers.into_rules() };
         Site { root, file_timeout: self.file_timeout.0, file_system, options: options.into() }
     }
 }

@@ -1,7 +1,7 @@
 //! The options for the headers of the responses.
 
 use clap::{Args, ValueEnum};
-use http_files::{HeaderRule, HeaderRules, SecurityHeaders};
+use http_files::{Cors, HeaderRule, HeaderRules, SecurityHeaders};
 
 /// What responses tell clients and caches in addition.
 #[derive(Args)]
@@ -25,6 +25,11 @@ pub(super) struct HeaderOptions {
     #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
         default_missing_value = "basic")]
     security_headers: Option<SecurityOption>,
+
+    /// Origins whose scripts may read the files, as in --cors=https://example.org,http://localhost:3000; without a
+    /// value, all
+    #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    pub(super) cors: Option<Cors>,
 }
 
 impl HeaderOptions {

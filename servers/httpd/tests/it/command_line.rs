@@ -119,6 +119,7 @@ fn wrong_usage_exits_with_2() {
         ("--cache-control no-store", "must be GLOB=VALUE, as in *.css=max-age=600"),
         ("--cache all", ""),
         ("--security-headers=all", ""),
+        ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
         ("--upgrade", ""),
         ("one two", ""),
         ("one -r two", "error: the directory is given twice, as one and as --root two\n"),
@@ -138,7 +139,7 @@ fn prints_its_version_and_all_options() {
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
         let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
-            confine upgrade header cache-control cache security-headers";
+            confine upgrade header cache-control cache security-headers cors";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }

@@ -80,4 +80,52 @@ two_kinds! {
             check(&server, "Cross-Origin-Embedder-Policy", [embedding; 11]);
         }
     }
+
+    fn all_origins_may_read_the_files(kind: ServerKind) {
+        let root = site();
+        let server = program::serve_root(kind, root.root(), &["--cors"]);
+        check(&server, "Access-Control-Allow-Origin", [Some("*"); 11]);
+        check(&server, "Vary", [None; 11]);
+        let exposed = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
+        check(&server, "Access-Control-Expose-Headers", [Some(exposed); 11]);
+    }
+
+    fn listed_origins_may_read_the_files(kind: ServerKind) {
+        let root = site();
+        let server = program::serve_root(kind, root.root(), &["--cors=https://a,http://b:81"]);
+        check(&server, "Access-Control-Allow-Origin", [None; 11]);
+        check(&server, "Vary", [Some("Origin"); 11]);
+        let mut client = Client::connect(server.address());
+        for target in ["/", "/docs", "/none"] {
+            for (origin, permitted) in [("https://a", true), ("http://b:81", true), ("http://b", false), ("null", false)] {
+                let response = client.fetch(request("GET", target, &format!("Origin: {origin}\r\n")));
+                let expected = permitted.then_some(origin);
+                assert_eq!(response.header("Access-Control-Allow-Origin"), expected, "{target} {origin}");
+                assert_eq!(response.header("Vary"), Some("Origin"));
+            }
+        }
+    }
+
+    fn a_preflight_request_learns_the_methods(kind: ServerKind) {
+        let root = site();
+        let preflight = |method: &str| {
+            let headers = format!("Origin: https://a\r\nAccess-Control-Request-Method: {method}\r\n");
+            request("OPTIONS", "/docs/manual.txt", &headers)
+        };
+        for (options, origin) in [(&["--cors"][..], Some("*")), (&["--cors=https://a"], Some("https://a")), (&["--cors=https://b"], None)] {
+            let server = program::serve_root(kind, root.root(), options);
+            let mut client = Client::connect(server.address());
+            for method in ["GET", "POST"] {
+                let response = client.fetch(preflight(method));
+                assert_eq!((response.status, response.header("Access-Control-Allow-Origin")), (204, origin), "{options:?}");
+                assert_eq!(response.header("Access-Control-Allow-Methods"), Some("GET, HEAD"));
+                assert_eq!(response.header("Access-Control-Max-Age"), Some("7200"));
+            }
+            let response = client.fetch(request("OPTIONS", "/", "Origin: https://a\r\n"));
+            let actual = (response.status, response.header("Allow"), response.header("Access-Control-Allow-Origin"));
+            assert_eq!(actual, (405, Some("GET, HEAD"), origin), "{options:?}");
+        }
+        let server = program::serve_root(kind, root.root(), &[]);
+        assert_eq!(Client::connect(server.address()).fetch(preflight("GET")).status, 405);
+    }
 }
