@@ -74,7 +74,7 @@ fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Opt
     let boundary = boundary(document);
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
-        let (media_type, content_range) = (document.media_type, range.content_range(document.len()));
+        let (media_type, content_range) = (&document.media_type, range.content_range(document.len()));
         // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for one.
         pieces.push(Piece::Text(format!(
             "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"

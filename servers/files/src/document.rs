@@ -14,6 +14,7 @@ use crate::{
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, IoSliceMut},
     net::SocketAddr,
@@ -30,7 +31,7 @@ pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) version: FileVersion,
-    pub(super) media_type: &'static str,
+    pub(super) media_type: Cow<'static, str>,
     /// The value of the ETag header, with its quotes.
     pub(super) entity_tag: String,
     /// The time in the Last-Modified header, in whole seconds. `None` if the file was modified before 1970 or after
@@ -108,7 +109,7 @@ impl Document {
     /// Formats the headers of a document.
     fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings<'_>) -> Document {
         let Settings { path, options, date } = settings;
-        let file_type = mime::file_type(path);
+        let file_type = mime::file_type(path, &options.types);
         let modified = version.last_modified();
         let last_modified = modified.map(|modified| modified.min(date));
         let mut validator_headers = Headers::default();
@@ -118,12 +119,12 @@ impl Document {
         append(&mut validator_headers, "ETag", &entity_tag);
         append(&mut validator_headers, "Accept-Ranges", "bytes");
         let mut headers = Headers::default();
-        append(&mut headers, "Content-Type", file_type.media_type);
+        append(&mut headers, "Content-Type", &file_type.media_type);
         if let Some(coding) = file_type.coding {
             append(&mut headers, "Content-Encoding", coding);
         }
         headers.append_all(&validator_headers);
-        let mut added = options.headers_of_file(path, file_type.media_type);
+        let mut added = options.headers_of_file(path, &file_type.media_type);
         headers.append_all(&added);
         remove_content_headers(&mut added);
         let mut not_modified_headers = validator_headers.clone();

@@ -16,7 +16,7 @@
 //! | `version`, `entity_tag` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `byteranges` | responses to Range requests |
-//! | `mime` | media types by file extension |
+//! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
 //! | `cors` | which other origins may read the files |
 //!
@@ -46,6 +46,7 @@ mod open_files;
 mod options;
 mod root;
 mod rules;
+mod types;
 mod version;
 
 pub use cors::Cors;
@@ -56,3 +57,4 @@ pub use glob::Glob;
 pub use options::{InvalidOption, Options};
 pub use root::Root;
 pub use rules::{HeaderRule, HeaderRules, SecurityHeaders};
+pub use types::{Charset, ContentType, ExtensionType, Types};

@@ -2,11 +2,14 @@
 //!
 //! `mime_guess` knows most extensions. [`OVERRIDES`] has what it lacks, and what IANA registers differently.
 
+use crate::types::Types;
+use std::borrow::Cow;
+
 /// What the name of a file says about its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileType {
     /// The value of the Content-Type header.
-    pub(super) media_type: &'static str,
+    pub(super) media_type: Cow<'static, str>,
     /// The value of the Content-Encoding header, if the file is compressed as a whole.
     pub(super) coding: Option<&'static str>,
 }
@@ -185,30 +188,72 @@ const GZIPPED: &[&str] = &["svgz", "wrz", "x3dbz", "x3dvz", "x3dz"];
 /// The media type of a file that has no extension or an unknown one (RFC 9110 §8.3).
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Returns the type for the extension of `name`, which is the name or the path of a file.
+/// The charset in [`TEXT_TYPES`].
+const UTF_8: &str = "; charset=utf-8";
+
+/// Returns the type for the extension of `name`, which is the name or the path of a file. `types` are those that the
+/// operator has chosen, which take precedence.
 ///
 /// Upper and lower case make no difference: `a.JPG` is `image/jpeg`. If there is no extension, or an unknown one, the
 /// media type is `text/plain` for a name such as `README`, else `application/octet-stream`.
 ///
 /// Text types have the parameter `charset=utf-8`, except HTML, CSS, JavaScript and XML, which declare their encoding.
-pub(super) fn file_type(name: &[u8]) -> FileType {
+pub(super) fn file_type(name: &[u8], types: &Types) -> FileType {
     let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
     let name = std::str::from_utf8(name).unwrap_or_default();
-    let among = |known: &[&str], name: &str| known.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let Some((_, extension)) = name.rsplit_once('.') else {
-        let media_type = if among(PLAIN_NAMES, name) { PLAIN } else { UNKNOWN };
-        return FileType { media_type, coding: None };
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    let known = || match extension {
+        Some(extension) => known_type(extension),
+        None => among(PLAIN_NAMES, name).then_some(PLAIN),
     };
-    let coding = among(GZIPPED, extension).then_some("gzip");
+    let media_type = if let Some(chosen) = extension.and_then(|extension| types.of_extension(extension)) {
+        chosen_type(chosen, types)
+    } else if let Some(known) = known() {
+        with_charset(known, types)
+    } else {
+        types.of_unknown().map_or(Cow::Borrowed(UNKNOWN), |chosen| chosen_type(chosen, types))
+    };
+    let is_gzipped = extension.is_some_and(|extension| among(GZIPPED, extension));
+    FileType { media_type, coding: is_gzipped.then_some("gzip") }
+}
+
+/// Returns whether a name or an extension is one of `known`, without case.
+fn among(known: &[&str], name: &str) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Returns the Content-Type for an extension, with the charset of [`TEXT_TYPES`]; `None` if the extension is unknown.
+fn known_type(extension: &str) -> Option<&'static str> {
     let media_type = match OVERRIDES.iter().find(|(_, extensions)| among(extensions, extension)) {
         Some((media_type, _)) => media_type,
-        None => mime_guess::from_ext(extension).first_raw().unwrap_or(UNKNOWN),
+        None => mime_guess::from_ext(extension).first_raw()?,
     };
-    if !media_type.starts_with("text/") {
-        return FileType { media_type, coding };
+    Some(if media_type.starts_with("text/") { text_type(media_type).unwrap_or(PLAIN) } else { media_type })
+}
+
+/// Returns the Content-Type for a text type, if it is one of [`TEXT_TYPES`].
+fn text_type(media_type: &str) -> Option<&'static str> {
+    TEXT_TYPES.iter().copied().find(|sent| sent.split(';').next() == Some(media_type))
+}
+
+/// Replaces the charset of [`TEXT_TYPES`] by the one that the operator has chosen.
+fn with_charset(media_type: &'static str, types: &Types) -> Cow<'static, str> {
+    match (media_type.strip_suffix(UTF_8), types.charset.name()) {
+        (None, _) | (_, Some("utf-8")) => Cow::Borrowed(media_type),
+        (Some(essence), None) => Cow::Borrowed(essence),
+        (Some(essence), Some(charset)) => Cow::Owned(format!("{essence}; charset={charset}")),
     }
-    let is_sent_for = |sent: &&&str| sent.split(';').next() == Some(media_type);
-    FileType { media_type: TEXT_TYPES.iter().find(is_sent_for).unwrap_or(&PLAIN), coding }
+}
+
+/// Returns the Content-Type for a type that the operator has chosen: text without parameters gets a charset, unless it
+/// declares its encoding.
+fn chosen_type(media_type: &str, types: &Types) -> Cow<'static, str> {
+    let is_text = media_type.starts_with("text/") && !media_type.contains(';');
+    match (text_type(media_type), types.charset.name()) {
+        (Some(sent), _) => with_charset(sent, types),
+        (None, Some(charset)) if is_text => Cow::Owned(format!("{media_type}; charset={charset}")),
+        _ => Cow::Owned(media_type.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -290,11 +335,11 @@ mod tests {
             (UNKNOWN, "a.unheard-of html a. dir.txt/file .profile a.\u{fffd} "),
         ] {
             for name in names.split(' ') {
-                let is = file_type(name.as_bytes());
-                assert_eq!(is, FileType { media_type: expected, coding: None }, "{name}");
+                let is = file_type(name.as_bytes(), &Types::default());
+                assert_eq!(is, FileType { media_type: expected.into(), coding: None }, "{name}");
             }
         }
-        assert_eq!(file_type(b"a.\xff").media_type, UNKNOWN);
+        assert_eq!(file_type(b"a.\xff", &Types::default()).media_type, UNKNOWN);
     }
 
     #[test]
@@ -302,9 +347,61 @@ mod tests {
         for (name, media_type) in
             [("a.svgz", "image/svg+xml"), ("A.SVGZ", "image/svg+xml"), ("a.wrz", "model/vrml")]
         {
-            assert_eq!(file_type(name.as_bytes()), FileType { media_type, coding: Some("gzip") }, "{name}");
+            let expected = FileType { media_type: media_type.into(), coding: Some("gzip") };
+            assert_eq!(file_type(name.as_bytes(), &Types::default()), expected, "{name}");
         }
-        assert_eq!(file_type(b"a.svg").coding, None);
+        assert_eq!(file_type(b"a.svg", &Types::default()).coding, None);
+    }
+
+    #[test]
+    fn an_operator_may_choose_types_and_the_charset() {
+        let check = |charset: &str, expected: &[(&str, &str)]| {
+            let mut types = Types::default();
+            let list = "text/x-log LOG\ntext/html shtml\nimage/x-a svgz js";
+            types.add_list(list).expect("a list");
+            types.default = "text/plain".parse().ok();
+            types.charset = charset.parse().expect("a charset");
+            types.add("txt=text/plain; charset=iso-8859-1".parse().expect("a type"));
+            for (name, expected) in expected {
+                assert_eq!(file_type(name.as_bytes(), &types).media_type, *expected, "{charset} {name}");
+            }
+        };
+        check(
+            "utf-8",
+            &[
+                ("a.log", "text/x-log; charset=utf-8"),
+                ("a.LOG", "text/x-log; charset=utf-8"),
+                ("a.shtml", "text/html"),
+                ("a.svgz", "image/x-a"),
+                ("a.js", "image/x-a"),
+                ("a.txt", "text/plain; charset=iso-8859-1"),
+                ("a.md", "text/markdown; charset=utf-8"),
+                ("a.unheard-of", TEXT),
+                ("a", TEXT),
+                ("README", TEXT),
+            ],
+        );
+        check(
+            "Big5",
+            &[
+                ("a.log", "text/x-log; charset=Big5"),
+                ("a.html", "text/html"),
+                ("a.md", "text/markdown; charset=Big5"),
+                ("a.txt", "text/plain; charset=iso-8859-1"),
+                ("a", "text/plain; charset=Big5"),
+                ("a.png", "image/png"),
+            ],
+        );
+        check(
+            "off",
+            &[
+                ("a.log", "text/x-log"),
+                ("a.md", "text/markdown"),
+                ("a.txt", "text/plain; charset=iso-8859-1"),
+                ("README", "text/plain"),
+                ("a.html", "text/html"),
+            ],
+        );
     }
 
     #[test]

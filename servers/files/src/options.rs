@@ -1,6 +1,6 @@
 //! What an operator chooses for the files of a site.
 
-use crate::{cors::Cors, entity_tag::EntityTags, rules::HeaderRules};
+use crate::{cors::Cors, entity_tag::EntityTags, rules::HeaderRules, types::Types};
 use http_core::{Headers, Request, Response, Status};
 use std::{error::Error, fmt};
 
@@ -23,6 +23,8 @@ pub struct Options {
     /// Which other origins may read the files. Its headers take precedence over `headers`. By default `None`: responses
     /// permit none.
     pub cors: Option<Cors>,
+    /// The media types of files. By default those that the server knows.
+    pub types: Types,
 }
 
 impl Options {
@@ -52,8 +54,11 @@ impl Options {
             let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
             self.headers.set_for_error(&mut headers, path);
             self.cors.iter().for_each(|cors| cors.set(&mut headers));
-            response =
-                headers.iter().fold(response, |response, (name, value)| response.append_header(name, value));
+            response = headers.iter().fold(response, |response, (name, value)| match name {
+                // A list, which the response may have already.
+                "Vary" => response.append_header(name, value),
+                _ => response.with_header(name, value),
+            });
         }
         match self.cors.as_ref().zip(request) {
             Some((cors, request)) => cors.permit(request, response),
