@@ -2,8 +2,9 @@
 //! those of `--help`.
 
 mod headers;
+mod types;
 
-use self::headers::HeaderOptions;
+use self::{headers::HeaderOptions, types::TypeOptions};
 use crate::site::Site;
 use clap::{Args, Parser, ValueEnum};
 use http_daemon::{
@@ -58,6 +59,9 @@ struct SiteOptions {
 
     #[command(flatten)]
     headers: HeaderOptions,
+
+    #[command(flatten)]
+    types: TypeOptions,
 }
 
 impl Arguments {
@@ -93,8 +97,12 @@ impl SiteOptions {
             FileSystemOption::Local => Some(FileSystem::Local),
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
-        let options =
-            Options { entity_tags, cors: self.headers.cors.clone(), headers: self.headers.into_rules() };
+        let options = Options {
+            entity_tags,
+            cors: self.headers.cors.clone(),
+            headers: self.headers.into_rules(),
+            types: self.types.into_types(),
+        };
         Site { root, file_timeout: self.file_timeout.0, file_system, options: options.into() }
     }
 }

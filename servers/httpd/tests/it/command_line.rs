@@ -119,6 +119,11 @@ fn wrong_usage_exits_with_2() {
         ("--cache-control no-store", "must be GLOB=VALUE, as in *.css=max-age=600"),
         ("--cache all", ""),
         ("--security-headers=all", ""),
+        ("--mime log", "must be EXT=TYPE, as in log=text/plain"),
+        ("--mime log=text", "malformed media type \"text\": must be type/subtype"),
+        ("--mime-types /nowhere", "cannot read the file: No such file or directory"),
+        ("--default-type text", "malformed media type"),
+        ("--charset utf=8", "must be the name of a charset, as in utf-8, or off"),
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
         ("--upgrade", ""),
         ("one two", ""),
@@ -139,7 +144,8 @@ fn prints_its_version_and_all_options() {
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
         let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
-            confine upgrade header cache-control cache security-headers cors";
+            confine upgrade header cache-control cache security-headers cors mime \
+            mime-types default-type charset";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }

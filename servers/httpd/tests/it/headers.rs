@@ -128,4 +128,36 @@ two_kinds! {
         let server = program::serve_root(kind, root.root(), &[]);
         assert_eq!(Client::connect(server.address()).fetch(preflight("GET")).status, 405);
     }
+
+    fn the_operator_may_choose_media_types(kind: ServerKind) {
+        let root = site();
+        ["a.log", "a.txt", "a.x-y", "a.css"].iter().for_each(|name| root.write(name, "0123456789"));
+        let list = root.path("mime.types");
+        root.write("mime.types", "types {\n    text/x-log log;\n    text/x-css css; # comment\n}\n");
+        let server = program::serve_root(kind, root.root(), &[
+            "--mime-types",
+            program::text(&list),
+            "--mime",
+            "css=text/css",
+            "--default-type",
+            "application/x-unknown",
+            "--charset",
+            "iso-8859-1",
+        ]);
+        let mut client = Client::connect(server.address());
+        for (target, expected) in [
+            ("/a.log", "text/x-log; charset=iso-8859-1"),
+            ("/a.txt", "text/plain; charset=iso-8859-1"),
+            ("/a.x-y", "application/x-unknown"),
+            ("/a.css", "text/css"),
+            ("/", "text/html"),
+        ] {
+            for (method, headers, status) in [("GET", "", 200), ("HEAD", "", 200), ("GET", "Range: bytes=1-2\r\n", 206)] {
+                let response = client.fetch(request(method, target, headers));
+                assert_eq!((response.status, response.header("Content-Type")), (status, Some(expected)), "{target}");
+            }
+            let parts = client.fetch(request("GET", target, "Range: bytes=1-2,4-5\r\n")).text();
+            assert!(parts.contains(&format!("\r\nContent-Type: {expected}\r\n")), "{parts}");
+        }
+    }
 }
