@@ -7,7 +7,7 @@ use http_core::{
     Body, CancellationToken, Handler, Reply, Responder, Response, Status,
     testing::{ReceivedRequest, TestRequest},
 };
-use http_files::{FileSystem, Files, Root};
+use http_files::{FileSystem, Files, HeaderRules, Options, Root, SecurityHeaders};
 use rustix::fs::{Advice, fadvise};
 use std::{
     fs,
@@ -203,6 +203,46 @@ fn all_kinds_of_file_systems_send_the_same_bytes() {
             "bytes=9-9,1000000-2500000,-1",
             &[(9, 9), (1_000_000, 2_500_000), (2_999_999, 2_999_999)],
         );
+    }
+}
+
+/// Also if a thread responds.
+#[test]
+fn all_kinds_of_file_systems_send_the_headers_of_the_operator() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir(directory.path().join("directory")).expect("a directory");
+    fs::write(directory.path().join("file"), "content").expect("a file");
+    for kind in KINDS {
+        let mut headers = HeaderRules::security(SecurityHeaders::Basic);
+        headers.push("/file: Content-Disposition: attachment".parse().expect("a rule"));
+        headers.push("/{file,none}: X-Name: name".parse().expect("a rule"));
+        let cors = "https://a".parse().ok();
+        let files =
+            files(directory.path(), kind).with_options(Options { headers, cors, ..Options::default() });
+        let check = |target: &str, headers: &str, status: u16, expected: [Option<&str>; 3]| {
+            let headers = format!("Origin: https://a\r\n{headers}");
+            let response = get_with(&files, target, &headers, Instant::now());
+            let names = ["Content-Disposition", "X-Name", "Referrer-Policy"];
+            let actual =
+                names.map(|name| response.header(name).map(|value| str::from_utf8(value).expect("text")));
+            assert_eq!((response.status().code(), actual), (status, expected), "{kind:?} {target} {headers}");
+            assert_eq!(response.header("Access-Control-Allow-Origin"), Some(&b"https://a"[..]));
+            assert_eq!(response.headers().filter(|(name, _)| *name == "Vary").count(), 1);
+        };
+        let policy = Some("strict-origin-when-cross-origin");
+        let all = [Some("attachment"), Some("name"), policy];
+        let etag = get(&files, "/file").header("ETag").map(<[u8]>::to_vec).expect("a tag");
+        let etag = String::from_utf8(etag).expect("text");
+        check("/file", "", 200, all);
+        check("/file", "Range: bytes=1-2\r\n", 206, all);
+        // RFC 9110 §15.3.7 and §15.4.5: without the headers that the client knows.
+        let known = [None, Some("name"), policy];
+        check("/file", &format!("Range: bytes=1-2\r\nIf-Range: {etag}\r\n"), 206, known);
+        check("/file", &format!("If-None-Match: {etag}\r\n"), 304, known);
+        check("/file", "If-Match: \"other\"\r\n", 412, known);
+        check("/file", "Range: bytes=9-\r\n", 416, known);
+        check("/none", "", 404, known);
+        check("/directory", "", 301, [None, None, policy]);
     }
 }
 

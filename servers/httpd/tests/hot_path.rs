@@ -8,12 +8,13 @@
 #[path = "../benches/memory_server/mod.rs"]
 mod memory_server;
 
+use http_files::{HeaderRule, HeaderRules, Options, SecurityHeaders};
 use memory_server::MemoryServer;
 use std::hint::black_box;
 
-/// Checks that a hundred requests of the case `name` allocate nothing.
-fn check(name: &str) {
-    let mut server = MemoryServer::new();
+/// Checks that a hundred requests of the case `name` to a server with these options allocate nothing.
+fn check(name: &str, options: Options) {
+    let mut server = MemoryServer::with_options(options);
     let case = server.case(name);
     let counted = allocation_counter::measure(|| {
         black_box((0..100).map(|_| server.exchange(&case.request)).sum::<usize>());
@@ -24,6 +25,17 @@ fn check(name: &str) {
 #[test]
 fn a_cached_request_allocates_nothing() {
     for name in ["small", "large", "head", "not-modified", "missing"] {
-        check(name);
+        check(name, Options::default());
+    }
+}
+
+#[test]
+fn headers_of_a_cached_file_cost_nothing() {
+    for name in ["small", "large", "head", "not-modified"] {
+        let mut headers = HeaderRules::security(SecurityHeaders::Strict);
+        let rules =
+            ["/*.html: X-Page: 1", "X-All: 2", "*.txt: X-Text: 3"].map(|rule| rule.parse().expect("a rule"));
+        headers.extend([HeaderRule::smart_cache()].into_iter().chain(rules));
+        check(name, Options { headers, cors: "*".parse().ok(), ..Options::default() });
     }
 }

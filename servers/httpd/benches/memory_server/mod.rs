@@ -8,7 +8,7 @@ use http_engine::{
     drive::{Action, Driver, LateReply},
     http_core::{Buffers, Clock, Connection, Response, Status, Transmit},
 };
-use http_files::{FileSystem, Files, Root};
+use http_files::{FileSystem, Files, Options, Root};
 use std::{
     fs::{self, File},
     io::IoSlice,
@@ -53,10 +53,16 @@ pub struct Case {
 impl MemoryServer {
     /// Makes a document root with `small.html` and `large.html`, and a server of it.
     pub fn new() -> MemoryServer {
+        MemoryServer::with_options(Options::default())
+    }
+
+    /// Does the same as [`new`](MemoryServer::new), with these options of the file server.
+    pub fn with_options(options: Options) -> MemoryServer {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::open(directory.path()).expect("a document root");
         // Wherever the directory is, no lookup waits for a thread.
-        let files = Files::from_root(Arc::new(root.with_file_system(FileSystem::Memory)));
+        let files =
+            Files::from_root(Arc::new(root.with_file_system(FileSystem::Memory))).with_options(options);
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
         let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock, late: None };

@@ -26,8 +26,7 @@ pub(super) struct HeaderOptions {
         default_missing_value = "basic")]
     security_headers: Option<SecurityOption>,
 
-    /// Origins whose scripts may read the files, as in --cors=https://example.org,http://localhost:3000; without a
-    /// value, all
+    /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port; without a value, all
     #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
     pub(super) cors: Option<Cors>,
 }
