@@ -44,7 +44,7 @@ impl fmt::Display for Confinement {
 /// Restricts the file access of this process permanently, as far as the kernel supports it, and returns how far. What
 /// stays possible:
 ///
-/// * to read files and directories below `root`;
+/// * to read files and directories below `root`, and the files `reads` as long as they are not replaced by others;
 /// * to create and write files in the directories of the log files `logs`, and below: a log is created again after its
 ///   rotation, and Landlock has no rule for a file that does not exist yet;
 /// * to remove files in the directory of `pid_file`, and below: removing is a right to a directory;
@@ -57,7 +57,12 @@ impl fmt::Display for Confinement {
 ///
 /// Fails if `root` cannot be opened, if inherited rules forbid reading it, or if the process has a second thread, which
 /// would stay unconfined. A kernel without Landlock is not a failure: the result is [`Confinement::Unavailable`].
-pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> io::Result<Confinement> {
+pub fn confine(
+    root: Option<&Path>,
+    reads: &[&Path],
+    logs: &[&Path],
+    pid_file: Option<&Path>,
+) -> io::Result<Confinement> {
     let proc_maps = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings, unless its parent's rules forbid it.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return check_inherited(root),
@@ -65,7 +70,7 @@ pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> 
     };
     require_single_thread()?;
     let program = fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
-    restrict(root, logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
+    restrict(root, reads, logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
 }
 
 /// Returns [`Confinement::Inherited`] if `root` is `None`, or if the rules inherited from the parent process permit
@@ -84,13 +89,14 @@ fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
 }
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
-/// `root`, create and write files in the directories of `logs`, remove files in the directory of `pid_file`, and start
-/// `program` again. For that they may execute what is in the directories of its libraries, too. `proc_maps` lists these:
-/// it is the content of `/proc/self/maps`.
+/// `root` and the files `reads`, create and write files in the directories of `logs`, remove files in the directory of
+/// `pid_file`, and start `program` again. For that they may execute what is in the directories of its libraries, too.
+/// `proc_maps` lists these: it is the content of `/proc/self/maps`.
 ///
 /// Returns how far the kernel enforces the rules. Fails if `root` cannot be opened.
 fn restrict(
     root: Option<&Path>,
+    reads: &[&Path],
     logs: &[&Path],
     pid_file: Option<&Path>,
     program: &Path,
@@ -106,6 +112,7 @@ fn restrict(
     let mut programs: BTreeSet<_> = libraries.filter_map(directory_of_programs).collect();
     programs.insert(executable(program));
     let ruleset = ruleset
+        .add_rules(path_beneath_rules(reads, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
@@ -225,13 +232,13 @@ mod tests {
     #[test]
     fn refuses_to_confine_one_of_two_threads() {
         // A test runs in a thread of its own, beside the main thread of the test program.
-        let error = confine(None, &[], None).expect_err("the other thread would stay unconfined");
+        let error = confine(None, &[], &[], None).expect_err("the other thread would stay unconfined");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
     }
 
     #[test]
     fn a_missing_root_is_an_error() {
-        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], None, Path::new("/httpd"), "")
+        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], &[], None, Path::new("/httpd"), "")
             .expect_err("a missing root");
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
@@ -248,7 +255,7 @@ mod tests {
         let confined = || {
             let proc_maps = fs::read_to_string("/proc/self/maps").expect("its own mappings");
             let program = program.map_or_else(|| env::current_exe().expect("this program"), Path::to_owned);
-            match restrict(root, logs, pid_file, &program, &proc_maps).expect("rules") {
+            match restrict(root, &[], logs, pid_file, &program, &proc_maps).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
@@ -350,8 +357,8 @@ mod tests {
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
         run_confined(Some(&roots[0]), &[], None, None, || {
-            assert_eq!(confine(Some(&roots[0]), &[], None).ok(), Some(Confinement::Inherited));
-            let error = confine(Some(&roots[1]), &[], None).expect_err("the rules exclude the new root");
+            assert_eq!(confine(Some(&roots[0]), &[], &[], None).ok(), Some(Confinement::Inherited));
+            let error = confine(Some(&roots[1]), &[], &[], None).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");
         });
     }

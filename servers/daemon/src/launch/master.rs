@@ -322,6 +322,7 @@ fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs = logs.paths();
     let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
-    let confined = confinement::confine(settings.application.root(), &logs, pid_file.as_deref());
+    let application = &settings.application;
+    let confined = confinement::confine(application.root(), &application.reads(), &logs, pid_file.as_deref());
     confined.context("cannot confine the process")
 }

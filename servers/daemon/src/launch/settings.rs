@@ -19,6 +19,12 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     /// The directory whose files the application serves, if there is one.
     fn root(&self) -> Option<&Path>;
 
+    /// The files outside [`root`](Application::root) that [`open`](Application::open) reads. `--confine` permits to read
+    /// them. By default none.
+    fn reads(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
     /// Opens what all workers of a process share, such as the files in `root`. Returns the function that makes a
     /// handler for each worker. The server calls this when it starts and when it reopens its document root.
     ///
