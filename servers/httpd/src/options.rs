@@ -97,13 +97,14 @@ impl SiteOptions {
             FileSystemOption::Local => Some(FileSystem::Local),
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
+        let (types, mime_types) = self.types.into_types();
         let options = Options {
             entity_tags,
             cors: self.headers.cors.clone(),
             headers: self.headers.into_rules(),
-            types: self.types.into_types(),
+            types,
         };
-        Site { root, file_timeout: self.file_timeout.0, file_system, options: options.into() }
+        Site { root, file_timeout: self.file_timeout.0, file_system, mime_types, options: options.into() }
     }
 }
 

@@ -19,12 +19,18 @@ pub struct Site {
     pub file_timeout: Duration,
     /// The kind of all file systems below the directory; `None` if each tells its own.
     pub file_system: Option<FileSystem>,
+    /// The file with media types that was read for `options`. Each process of the server reads it again.
+    pub mime_types: Option<PathBuf>,
     pub options: Arc<Options>,
 }
 
 impl Application for Site {
     fn root(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        self.mime_types.iter().map(PathBuf::as_path).collect()
     }
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {

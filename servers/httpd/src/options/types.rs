@@ -2,7 +2,7 @@
 
 use clap::Args;
 use http_files::{Charset, ContentType, ExtensionType, Types};
-use std::fs;
+use std::{fs, path::PathBuf};
 
 /// Which type a file has.
 #[derive(Args)]
@@ -14,8 +14,8 @@ pub(super) struct TypeOptions {
 
     /// File with media types, in the format of /etc/mime.types or of the block types { } of nginx; --mime takes
     /// precedence. Worker processes and successors read it again
-    #[arg(long, value_name = "FILE", value_parser = read)]
-    mime_types: Option<Types>,
+    #[arg(long, value_name = "FILE", value_parser = TypesFile::read)]
+    mime_types: Option<TypesFile>,
 
     /// Media type of the files with an unknown extension or none [default: application/octet-stream]
     #[arg(long, value_name = "TYPE")]
@@ -27,19 +27,30 @@ pub(super) struct TypeOptions {
 }
 
 impl TypeOptions {
-    /// Returns the types that the operator has chosen.
-    pub(super) fn into_types(self) -> Types {
-        let mut types = self.mime_types.unwrap_or_default();
+    /// Returns the types that the operator has chosen, and the file from which they were read.
+    pub(super) fn into_types(self) -> (Types, Option<PathBuf>) {
+        let (mut types, file) = match self.mime_types {
+            Some(TypesFile { path, types }) => (types, Some(path)),
+            None => (Types::default(), None),
+        };
         self.mime.into_iter().for_each(|added| types.add(added));
         (types.default, types.charset) = (self.default_type, self.charset);
-        types
+        (types, file)
     }
 }
 
-/// Reads a file with types.
-fn read(path: &str) -> Result<Types, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
-    let mut types = Types::default();
-    types.add_list(&text).map_err(|error| error.to_string())?;
-    Ok(types)
+/// The value of `--mime-types`: a file, and the types in it.
+#[derive(Clone)]
+struct TypesFile {
+    path: PathBuf,
+    types: Types,
+}
+
+impl TypesFile {
+    fn read(path: &str) -> Result<TypesFile, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
+        let mut types = Types::default();
+        types.add_list(&text).map_err(|error| error.to_string())?;
+        Ok(TypesFile { path: path.into(), types })
+    }
 }

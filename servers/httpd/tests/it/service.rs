@@ -166,6 +166,17 @@ two_kinds! {
         assert!(!directory.path("run/pid").exists());
     }
 
+    fn a_confined_worker_reads_the_media_types_again(kind: ServerKind) {
+        let directory = make_directory();
+        directory.write("types", "text/x-notes txt\n");
+        let types = directory.path("types");
+        let program = serve(&directory, kind, &["--confine", "--mime-types", text(&types)]);
+        let workers = if kind.is_prefork() { await_workers(&program, &[]).to_vec() } else { Vec::new() };
+        workers.iter().for_each(|worker| kill_process(*worker, Signal::KILL).expect("a worker"));
+        let response = Client::connect(program.address()).fetch(get("/notes.txt"));
+        assert_eq!(response.header("Content-Type"), Some("text/x-notes; charset=utf-8"));
+    }
+
     fn warns_if_root_serves(kind: ServerKind) {
         for (user, warnings) in [(&[][..], 1), (&SWITCH, 0)].into_iter().filter(|_| is_root()) {
             let directory = make_directory();
