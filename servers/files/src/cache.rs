@@ -8,6 +8,7 @@ use crate::{
     document::{Document, OpenDocument},
     lookup::Found,
     negative_cache::NegativeCache,
+    pages::ErrorDocument,
 };
 use foldhash::fast::RandomState;
 use http_core::Status;
@@ -34,8 +35,8 @@ const MAX_PATH_LEN: usize = 1024;
 pub(super) enum Cached {
     /// The document that a lookup has found less than [`FRESH_FOR`] ago: use it.
     Fresh(OpenDocument),
-    /// The same for a lookup that has found no file: 404.
-    NotFound,
+    /// The same for a lookup that has found no file: 404, with this page unless it is the library's.
+    NotFound(Option<Arc<ErrorDocument>>),
     /// The document that an older lookup has found, or whose file was closed meanwhile: look the path up again. If the
     /// file has not changed since, this document is still valid, and a small file need not be read.
     Stale(Arc<Document>),
@@ -74,8 +75,7 @@ impl Cache {
                 let open = if now < entry.fresh_until { entry.document.open() } else { None };
                 open.map_or_else(|| Cached::Stale(Arc::clone(&entry.document)), Cached::Fresh)
             }
-            None if self.not_found.contains(path, now) => Cached::NotFound,
-            None => Cached::Absent,
+            None => self.not_found.get(path, now).map_or(Cached::Absent, Cached::NotFound),
         }
     }
 
@@ -95,7 +95,10 @@ impl Cache {
                 self.memory_bytes += document.memory_bytes();
                 self.entries.insert(path.into(), CacheEntry { document, fresh_until, used: true });
             }
-            Found::Error(Status::NOT_FOUND) => self.not_found.insert(path, fresh_until),
+            Found::Error(Status::NOT_FOUND) => self.not_found.insert(path, None, fresh_until),
+            Found::ErrorDocument(page) if page.status == Status::NOT_FOUND && !page.is_dated() => {
+                self.not_found.insert(path, Some(Arc::clone(page)), fresh_until);
+            }
             _ => {}
         }
     }
@@ -121,6 +124,7 @@ mod tests {
     use crate::{
         disk::{DiskFile, Medium},
         document::{MAX_IN_MEMORY, Settings},
+        lookup::Redirect,
         options::Options,
         version::FileVersion,
     };
@@ -158,7 +162,7 @@ mod tests {
             (&long, document(1), "Absent", "Absent"),
             ("/missing", Found::Error(Status::NOT_FOUND), "NotFound", "Absent"),
             ("/forbidden", Found::Error(Status::FORBIDDEN), "Absent", "Absent"),
-            ("/directory", Found::Directory, "Absent", "Absent"),
+            ("/directory", Found::Redirect(Redirect::Directory), "Absent", "Absent"),
         ] {
             cache.insert(path.as_bytes(), &found, start);
             check(&cache.get(path.as_bytes(), before), fresh);

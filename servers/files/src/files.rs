@@ -9,9 +9,10 @@ use crate::{
     cors,
     disk::Pool,
     document::{Document, OpenDocument},
-    lookup::{Found, Wanted, lookup},
+    lookup::{Found, Redirect, Wanted, lookup},
     lookups::{LateLookup, Lookups},
     options::Options,
+    pages::{self, ErrorDocument},
     root::Root,
 };
 use http_core::{
@@ -42,18 +43,21 @@ pub struct Files {
 pub(super) enum Outcome {
     /// A document to send.
     Document(OpenDocument),
-    /// A redirect to the requested path with a slash at its end: it names a directory.
-    Redirect,
-    /// An error page with this status.
+    /// A redirect to the URL of the file that the path names.
+    Redirect(Redirect),
+    /// An error page of the library with this status.
     Error(Status),
+    /// An error with a page of the site, or the page of a single-page application.
+    ErrorDocument(Arc<ErrorDocument>),
 }
 
 impl From<Found> for Outcome {
     fn from(found: Found) -> Outcome {
         match found {
             Found::Document(document) => Outcome::Document(document),
-            Found::Directory => Outcome::Redirect,
+            Found::Redirect(redirect) => Outcome::Redirect(redirect),
             Found::Error(status) => Outcome::Error(status),
+            Found::ErrorDocument(page) => Outcome::ErrorDocument(page),
         }
     }
 }
@@ -98,16 +102,10 @@ impl Files {
             Ok(path) => path,
             Err(outcome) => return respond(request, outcome, &self.options).into(),
         };
-        // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
-        let found = if path.is_hidden() {
-            Found::Error(Status::NOT_FOUND)
-        } else {
-            let wanted =
-                Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
-            match lookup(&self.root, &wanted, None) {
-                Ok(found) => found,
-                Err(pool) => return self.look_up_later(request, wanted, pool),
-            }
+        let wanted = Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
+        let found = match lookup(&self.root, &wanted, None) {
+            Ok(found) => found,
+            Err(pool) => return self.look_up_later(request, wanted, pool),
         };
         self.lookups.insert(key, &found, now);
         respond(request, found.into(), &self.options).into()
@@ -145,7 +143,8 @@ impl Handler for Files {
         }
         let outcome = match self.lookups.cached(request.path_bytes(), request.received_at()) {
             Cached::Fresh(document) => Outcome::Document(document),
-            Cached::NotFound => Outcome::Error(Status::NOT_FOUND),
+            Cached::NotFound(None) => Outcome::Error(Status::NOT_FOUND),
+            Cached::NotFound(Some(page)) => Outcome::ErrorDocument(page),
             Cached::Stale(document) => return self.look_up(request, Some(document)),
             Cached::Absent => return self.look_up(request, None),
         };
@@ -161,16 +160,34 @@ impl Handler for Files {
 #[inline]
 pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options) -> Response {
     let response = match outcome {
-        Outcome::Document(document) if request.is_conditional() => conditional_response(request, document),
-        Outcome::Document(document) => full_response(request, document),
-        Outcome::Redirect => redirect_to_directory(request),
-        // No descriptor or memory is left, or a file system is overloaded: other responses will release some.
-        Outcome::Error(Status::SERVICE_UNAVAILABLE) => {
-            Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1")
-        }
-        Outcome::Error(status) => Response::error(status),
+        Outcome::Document(document) => document_response(request, document),
+        Outcome::Redirect(redirect) => redirect_response(request, redirect),
+        Outcome::ErrorDocument(page) => match page.fallback_for(request) {
+            Some(document) => document_response(request, document).append_header("Vary", "Accept"),
+            None => with_retry_after(page.respond(request)),
+        },
+        Outcome::Error(status) => with_retry_after(Response::error(status)),
     };
     options.complete(Some(request), response)
+}
+
+/// Adds a Retry-After header to a 503. No descriptor or memory is left, or a file system is overloaded: other responses
+/// will release some.
+fn with_retry_after(response: Response) -> Response {
+    match response.status() {
+        Status::SERVICE_UNAVAILABLE => response.with_header("Retry-After", "1"),
+        _ => response,
+    }
+}
+
+/// Returns the response to a request for a document.
+#[inline]
+fn document_response(request: &Request<'_>, document: OpenDocument) -> Response {
+    if request.is_conditional() {
+        conditional_response(request, document)
+    } else {
+        full_response(request, document)
+    }
 }
 
 impl fmt::Debug for Files {
@@ -189,7 +206,9 @@ impl fmt::Debug for Files {
 fn resolve<'r>(path: &'r [u8], prefix: &[u8]) -> Result<RelativePath<'r>, Outcome> {
     let path = RelativePath::new(path).and_then(|path| path.strip_prefix(prefix));
     match path {
-        Some(path) if path.as_bytes().is_empty() && !path.is_directory() => Err(Outcome::Redirect),
+        Some(path) if path.as_bytes().is_empty() && !path.is_directory() => {
+            Err(Outcome::Redirect(Redirect::Directory))
+        }
         Some(path) => Ok(path),
         None => Err(Outcome::Error(Status::NOT_FOUND)),
     }
@@ -241,10 +260,15 @@ fn date_of_response(request: &Request<'_>) -> SystemTime {
     now.checked_sub(request.received_at().elapsed()).unwrap_or(now)
 }
 
-/// Returns a 301 to the requested path with a slash at its end, and the same query. The Location is a relative
+/// Returns a 301 to the URL of the file that the requested path names, with the same query. The Location is a relative
 /// reference.
-fn redirect_to_directory(request: &Request<'_>) -> Response {
-    let path = RelativePath::new(request.path_bytes()).map(RelativePath::as_directory);
+fn redirect_response(request: &Request<'_>, redirect: Redirect) -> Response {
+    let path = request.path_bytes();
+    let path = match redirect {
+        Redirect::Directory => RelativePath::new(path).map(RelativePath::as_directory),
+        Redirect::Page => RelativePath::new(path.strip_suffix(b"/").unwrap_or(path)),
+        Redirect::CleanUrl => RelativePath::new(pages::clean_path(path).unwrap_or(path)),
+    };
     let location = path.map(|path| request.reference_to(path)).unwrap_or_default();
     Response::error(Status::MOVED_PERMANENTLY).with_header("Location", location)
 }
@@ -263,7 +287,7 @@ mod tests {
         check("", "/a", Ok("/a"));
         check("a/b", "/a/b/", Ok("/"));
         check("a/b", "/a/b/c/", Ok("/c/"));
-        check("a/b", "/a/b", Err(Outcome::Redirect));
+        check("a/b", "/a/b", Err(Outcome::Redirect(Redirect::Directory)));
         for outside in ["/a/bc", "/a", "/", "/b/a/b", "*", ""] {
             check("a/b", outside, Err(Outcome::Error(Status::NOT_FOUND)));
         }

@@ -15,6 +15,7 @@
 //! | `disk` | the threads for calls to file systems that may block |
 //! | `version`, `entity_tag` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
+//! | `pages` | what is served for paths that name no file: clean URLs, single-page applications, error pages |
 //! | `byteranges` | responses to Range requests |
 //! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
@@ -22,7 +23,8 @@
 //!
 //! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
 //! begins with the path of the root. A request for a link that leaves the root gets 403. Hidden files, whose names
-//! begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`.
+//! begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`, and unless
+//! [`Options::hidden`] is set.
 //!
 //! A large file stays open for two to four seconds after the last request for it. Then a thread closes it, so that a
 //! deleted file does not occupy disk space and a file system can be unmounted. One thread serves all workers that share
@@ -44,6 +46,7 @@ mod mime;
 mod negative_cache;
 mod open_files;
 mod options;
+mod pages;
 mod root;
 mod rules;
 mod types;
@@ -55,6 +58,7 @@ pub use entity_tag::EntityTags;
 pub use files::Files;
 pub use glob::Glob;
 pub use options::{InvalidOption, Options};
+pub use pages::{ErrorPage, ErrorPages, PageError, PagePath};
 pub use root::Root;
 pub use rules::{HeaderRule, HeaderRules, SecurityHeaders};
 pub use types::{Charset, ContentType, ExtensionType, Types};

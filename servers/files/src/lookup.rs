@@ -7,6 +7,7 @@ use crate::{
     disk::{DiskFile, Pool},
     document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
     options::Options,
+    pages::{self, ErrorDocument},
     root::{Entry, EntryError, Root},
     version::FileVersion,
 };
@@ -27,10 +28,12 @@ const INDEX: &[u8] = b"index.html";
 /// What to look up.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// The path of the file to open, relative to the root: the requested path or, if that names a directory, its index.
-    file: Vec<u8>,
-    /// Whether `file` is the index of the requested directory.
-    is_index: bool,
+    /// The requested path, relative to the root, without a slash at its end.
+    path: Vec<u8>,
+    /// Whether the requested path ends in a slash.
+    is_directory: bool,
+    /// Whether the path is that of a hidden file, which does not exist for clients.
+    is_hidden: bool,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
     options: Arc<Options>,
@@ -45,10 +48,23 @@ pub(super) struct Wanted {
 pub(super) enum Found {
     /// A document to send.
     Document(OpenDocument),
-    /// A directory, although the requested path has no slash at its end.
-    Directory,
+    /// The file is there, but has another URL.
+    Redirect(Redirect),
     /// No document, but an error with this status.
     Error(Status),
+    /// The same, with what the site sends then.
+    ErrorDocument(Arc<ErrorDocument>),
+}
+
+/// How the URL of a file differs from the requested path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Redirect {
+    /// It has a slash at its end: the path names a directory.
+    Directory,
+    /// It has no slash at its end: the path names a page by a clean URL.
+    Page,
+    /// It is the clean URL of the page ([`pages::clean_path`]).
+    CleanUrl,
 }
 
 impl Wanted {
@@ -63,7 +79,19 @@ impl Wanted {
         options: Arc<Options>,
         (now, date): (Instant, SystemTime),
     ) -> Wanted {
-        Wanted { file: file_name(path), is_index: path.is_directory(), stale, options, now, date }
+        let is_hidden = !options.hidden && path.is_hidden();
+        let (path, is_directory) = (path.as_bytes().to_vec(), path.is_directory());
+        Wanted { path, is_directory, is_hidden, stale, options, now, date }
+    }
+
+    /// Returns the path of the file to open, relative to the root: the requested path or, if that names a directory,
+    /// its index.
+    fn file(&self) -> Vec<u8> {
+        match &*self.path {
+            file if !self.is_directory => file.to_vec(),
+            b"" => INDEX.to_vec(),
+            directory => [directory, b"/", INDEX].concat(),
+        }
     }
 
     /// Returns how files are served.
@@ -82,17 +110,115 @@ impl Wanted {
 ///
 /// The lookup may block: a thread of this pool must make it.
 pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
-    Ok(match root.open_entry(&wanted.file, wanted.now, pool) {
-        Ok(Entry::File(file, version)) => match load(root, wanted, file, version, pool.is_some()) {
-            Ok(document) => Found::Document(document),
-            Err(LoadError::Failed(status)) => Found::Error(status),
-            Err(LoadError::WouldBlock(pool)) => return Err(pool),
-        },
-        Ok(Entry::Directory) if !wanted.is_index => Found::Directory,
-        Ok(Entry::Directory | Entry::Special) => Found::Error(Status::NOT_FOUND),
-        Err(EntryError::Failed(errno)) => Found::Error(error_status(errno)),
-        Err(EntryError::Elsewhere(pool)) => return Err(pool),
-    })
+    let lookup = Lookup { root, wanted, pool };
+    // Decided before any system call for the path: neither a status nor a delay may tell whether a hidden file exists.
+    let found = if wanted.is_hidden { Found::Error(Status::NOT_FOUND) } else { lookup.find()? };
+    match found {
+        Found::Error(status) => lookup.error(status),
+        found => Ok(found),
+    }
+}
+
+/// A lookup in progress.
+struct Lookup<'l> {
+    root: &'l Root,
+    wanted: &'l Wanted,
+    /// The pool of the calling thread; `None` if it must not wait for a disk.
+    pool: Option<&'l Arc<Pool>>,
+}
+
+impl Lookup<'_> {
+    /// Finds what the path names.
+    fn find(&self) -> Result<Found, Arc<Pool>> {
+        let Wanted { path, is_directory, stale, options, .. } = self.wanted;
+        let name = self.wanted.file();
+        let clean = options.clean_urls;
+        let found = match self.open(&name)? {
+            Ok(Entry::File(..)) if clean && !is_directory && pages::is_page(path) => {
+                return Ok(Found::Redirect(Redirect::CleanUrl));
+            }
+            Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
+            Ok(Entry::Directory) if !is_directory => Found::Redirect(Redirect::Directory),
+            Ok(Entry::Directory | Entry::Special) => Found::Error(Status::NOT_FOUND),
+            Err(status) => Found::Error(status),
+        };
+        if clean && !path.is_empty() && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
+        {
+            let page = pages::page_name(path);
+            if let Ok(Entry::File(file, version)) = self.open(&page)? {
+                return if *is_directory {
+                    Ok(Found::Redirect(Redirect::Page))
+                } else if pages::clean_path(path).is_some() {
+                    Ok(Found::Redirect(Redirect::CleanUrl))
+                } else {
+                    self.load(&page, stale.as_ref(), file, version)
+                };
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns what is sent in place of a document.
+    fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
+        let Wanted { path, options, is_hidden, .. } = self.wanted;
+        let mut page = None;
+        for candidate in options.error_pages.candidates(status, &self.wanted.file()) {
+            page = self.page(&candidate)?;
+            if page.is_some() {
+                break;
+            }
+        }
+        let is_application = status == Status::NOT_FOUND && !is_hidden && pages::is_application_path(path);
+        let fallback = match &options.fallback {
+            Some(fallback) if is_application => self.page(fallback.as_bytes())?,
+            _ => None,
+        };
+        Ok(match (&page, &fallback) {
+            (None, None) => Found::Error(status),
+            _ => Found::ErrorDocument(Arc::new(ErrorDocument { status, page, fallback })),
+        })
+    }
+
+    /// Returns the document of a page that is served for other paths, if there is one.
+    fn page(&self, path: &[u8]) -> Result<Option<Arc<Document>>, Arc<Pool>> {
+        let Ok(Entry::File(file, version)) = self.open(path)? else { return Ok(None) };
+        let stale = self.root.pages.get(path);
+        let Found::Document(document) = self.load(path, stale.as_ref(), file, version)? else {
+            return Ok(None);
+        };
+        let document = document.document();
+        if !document.is_dated && !stale.is_some_and(|stale| Arc::ptr_eq(&stale, document)) {
+            self.root.pages.insert(path, Arc::clone(document));
+        }
+        Ok(Some(Arc::clone(document)))
+    }
+
+    /// Opens the file or directory at `path`, which is relative to the root. Returns the status of the error if that
+    /// fails.
+    fn open(&self, path: &[u8]) -> Result<Result<Entry, Status>, Arc<Pool>> {
+        match self.root.open_entry(path, self.wanted.now, self.pool) {
+            Ok(entry) => Ok(Ok(entry)),
+            Err(EntryError::Failed(errno)) => Ok(Err(error_status(errno))),
+            Err(EntryError::Elsewhere(pool)) => Err(pool),
+        }
+    }
+
+    /// Makes a document of the open file at `path`, or returns the stale one if the file has not changed.
+    fn load(
+        &self,
+        path: &[u8],
+        stale: Option<&Arc<Document>>,
+        file: DiskFile,
+        version: FileVersion,
+    ) -> Result<Found, Arc<Pool>> {
+        let Wanted { options, date, .. } = self.wanted;
+        let settings = Settings { path, options, date: *date };
+        match load(self.root, settings, stale, file, version, self.pool.is_some()) {
+            Ok(document) => Ok(Found::Document(document)),
+            Err(LoadError::Failed(status)) => Ok(Found::Error(status)),
+            Err(LoadError::WouldBlock(pool)) => Err(pool),
+        }
+    }
 }
 
 /// Why there is no document.
@@ -108,13 +234,13 @@ enum LoadError {
 /// `may_block`, only from the page cache.
 fn load(
     root: &Root,
-    wanted: &Wanted,
+    settings: Settings<'_>,
+    stale: Option<&Arc<Document>>,
     file: DiskFile,
     mut version: FileVersion,
     may_block: bool,
 ) -> Result<OpenDocument, LoadError> {
-    let stale = wanted.stale.as_ref().filter(|stale| stale.is_settled && stale.version == version);
-    let settings = Settings { path: &wanted.file, options: &wanted.options, date: wanted.date };
+    let stale = stale.filter(|stale| stale.is_settled && stale.version == version);
     if version.len <= MAX_IN_MEMORY
         && let Some(stale) = stale.and_then(Document::open)
     {
@@ -150,16 +276,6 @@ fn load(
     Err(LoadError::Failed(Status::INTERNAL_SERVER_ERROR))
 }
 
-/// Returns the path of the file to open for the requested `path`, relative to the root. Does not look at the file
-/// system.
-fn file_name(path: RelativePath<'_>) -> Vec<u8> {
-    match path.as_bytes() {
-        file if !path.is_directory() => file.to_vec(),
-        b"" => INDEX.to_vec(),
-        directory => [directory, b"/", INDEX].concat(),
-    }
-}
-
 /// Returns the status of the response if a file could not be opened for the reason `errno`:
 ///
 /// 404 if there is no such file, or if it is a socket or a device that cannot be opened. 403 if the server may not read
@@ -189,7 +305,8 @@ mod tests {
     fn opens_the_index_of_a_directory() {
         for (path, expected) in [("/", "index.html"), ("/a/", "a/index.html"), ("/a", "a"), ("/a/b", "a/b")] {
             let path = RelativePath::new(path.as_bytes()).expect("a path");
-            assert_eq!(file_name(path), expected.as_bytes(), "{path:?}");
+            let wanted = Wanted::new(path, None, Arc::default(), (Instant::now(), SystemTime::now()));
+            assert_eq!(wanted.file(), expected.as_bytes(), "{path:?}");
         }
     }
 
@@ -283,7 +400,9 @@ mod tests {
         });
         // A change within the same tick may leave the version as it is.
         let after = changes.take(1_000_000).find(|version| *version != before).expect("another version");
-        let document = load(&page.root, &Page::wanted(NOW, None), file, before, true).expect("a document");
+        let options = Options::default();
+        let settings = Settings { path: b"page", options: &options, date: SystemTime::now() };
+        let document = load(&page.root, settings, None, file, before, true).expect("a document");
         assert_eq!(document.version, after);
         assert_eq!(document.entity_tag, EntityTags::Strong.of_content(b"new", &after));
     }

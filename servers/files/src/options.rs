@@ -1,6 +1,12 @@
 //! What an operator chooses for the files of a site.
 
-use crate::{cors::Cors, entity_tag::EntityTags, rules::HeaderRules, types::Types};
+use crate::{
+    cors::Cors,
+    entity_tag::EntityTags,
+    pages::{ErrorPages, PagePath},
+    rules::HeaderRules,
+    types::Types,
+};
 use http_core::{Headers, Request, Response, Status};
 use std::{error::Error, fmt};
 
@@ -25,6 +31,17 @@ pub struct Options {
     pub cors: Option<Cors>,
     /// The media types of files. By default those that the server knows.
     pub types: Types,
+    /// The page of a single-page application. It is the response, with status 200, to a navigation that leads to no
+    /// file: a GET or HEAD request whose Accept header prefers `text/html`, for a path whose last segment has no
+    /// extension.
+    pub fallback: Option<PagePath>,
+    /// Whether `/about` names the file `about.html` if there is no file `about`. `/about.html` is then redirected to
+    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`.
+    pub clean_urls: bool,
+    /// The pages that clients get in place of the library's error pages.
+    pub error_pages: ErrorPages,
+    /// Whether hidden files are served: those with a path that contains a name that begins with a dot.
+    pub hidden: bool,
 }
 
 impl Options {

@@ -4,6 +4,7 @@ use crate::{
     beneath::{Directory, Reach},
     disk::{DiskFile, FileSystem, Medium, Mounts, Pool},
     open_files::OpenFiles,
+    pages::PageDocuments,
     version::{FileId, FileVersion},
 };
 use http_core::io_cause;
@@ -34,6 +35,7 @@ pub struct Root {
     name: PathBuf,
     current: Mutex<Current>,
     pub(super) open_files: OpenFiles,
+    pub(super) pages: PageDocuments,
     pub(super) mounts: Mounts,
 }
 
@@ -86,7 +88,7 @@ impl Root {
         let mounts = Mounts::new(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
         let next_check = Some(Instant::now());
         let current = Mutex::new(Current { directory, next_check, state: NameState::Served });
-        Ok(Root { name, current, open_files: OpenFiles::new(None), mounts })
+        Ok(Root { name, current, open_files: OpenFiles::new(None), pages: PageDocuments::default(), mounts })
     }
 
     /// Sets the kind of the file systems beneath the root. By default, statfs(2) tells it for each.
