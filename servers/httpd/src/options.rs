@@ -2,9 +2,10 @@
 //! those of `--help`.
 
 mod headers;
+mod pages;
 mod types;
 
-use self::{headers::HeaderOptions, types::TypeOptions};
+use self::{headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
 use crate::site::Site;
 use clap::{Args, Parser, ValueEnum};
 use http_daemon::{
@@ -62,6 +63,9 @@ struct SiteOptions {
 
     #[command(flatten)]
     types: TypeOptions,
+
+    #[command(flatten)]
+    pages: PageOptions,
 }
 
 impl Arguments {
@@ -98,12 +102,14 @@ impl SiteOptions {
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
         let (types, mime_types) = self.types.into_types();
-        let options = Options {
+        let mut options = Options {
             entity_tags,
             cors: self.headers.cors.clone(),
             headers: self.headers.into_rules(),
             types,
+            ..Options::default()
         };
+        self.pages.apply(&mut options);
         Site { root, file_timeout: self.file_timeout.0, file_system, mime_types, options: options.into() }
     }
 }

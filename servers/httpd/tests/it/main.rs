@@ -5,6 +5,7 @@
 //! | [`conformance`] | every case of our http-test-suite |
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`headers`] | headers that the operator adds |
+//! | [`pages`] | paths that name no plain file: `--spa`, `--clean-urls`, `--error-page`, `--hidden` |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
@@ -48,6 +49,7 @@ mod handoff;
 mod headers;
 mod logs;
 mod operations;
+mod pages;
 mod program;
 mod responses;
 mod roots;

@@ -1,0 +1,73 @@
+//! What is served for paths that name no plain file.
+
+use crate::{
+    client::{Client, get, request},
+    program,
+    site::Directory,
+};
+
+/// Makes a document root with these files. The content of a file is its name.
+fn root(files: &[&str]) -> Directory {
+    let root = Directory::new();
+    files.iter().for_each(|name| root.write(name, name));
+    root
+}
+
+two_kinds! {
+    fn a_browser_gets_the_page_of_the_application(kind: ServerKind) {
+        let root = root(&["app.html", "index.html", "404.html"]);
+        for (option, page) in [("--spa", "index.html"), ("--spa=/app.html", "app.html")] {
+            let server = program::serve_root(kind, root.root(), &[option]);
+            let mut client = Client::connect(server.address());
+            for (accept, status, expected) in [("text/html,*/*;q=0.8", 200, page), ("*/*", 404, "404.html")] {
+                let response = client.fetch(request("GET", "/users/7", &format!("Accept: {accept}\r\n")));
+                assert_eq!((response.status, &*response.text()), (status, expected), "{option} {accept}");
+                assert_eq!(response.header("Vary"), Some("Accept"), "{option} {accept}");
+            }
+        }
+    }
+
+    fn pages_have_clean_urls(kind: ServerKind) {
+        let root = root(&["about.html"]);
+        let server = program::serve_root(kind, root.root(), &["--clean-urls"]);
+        let mut client = Client::connect(server.address());
+        assert_eq!(client.fetch(get("/about")).text(), "about.html");
+        let redirect = client.fetch(get("/about.html?q"));
+        assert_eq!((redirect.status, redirect.header("Location")), (301, Some("about?q")));
+    }
+
+    fn errors_have_the_pages_of_the_operator(kind: ServerKind) {
+        let root = root(&["404.html", "errors/failed.txt"]);
+        for (arguments, expected, media_type) in [
+            (&[][..], "404.html", "text/html"),
+            (&["--error-page", "4xx=/errors/failed.txt"], "errors/failed.txt", "text/plain; charset=utf-8"),
+        ] {
+            let server = program::serve_root(kind, root.root(), arguments);
+            let mut client = Client::connect(server.address());
+            for target in ["/nothing", "/a/b/", "/.hidden"] {
+                let response = client.fetch(get(target));
+                assert_eq!((response.status, &*response.text()), (404, expected), "{target}");
+                assert_eq!(response.header("Content-Type"), Some(media_type), "{target}");
+            }
+        }
+    }
+
+    fn hidden_files_may_be_served(kind: ServerKind) {
+        let root = root(&[".config/file"]);
+        for (arguments, status) in [(&[][..], 404), (&["--hidden"], 200)] {
+            let server = program::serve_root(kind, root.root(), arguments);
+            assert_eq!(Client::connect(server.address()).fetch(get("/.config/file")).status, status);
+        }
+    }
+}
+
+#[test]
+fn wrong_pages_are_refused() {
+    for (option, message) in [
+        ("--error-page=404", "expected STATUS=PAGE"),
+        ("--error-page=200=/a", "expected STATUS=PAGE"),
+        ("--spa=dir/", "not the path of a file"),
+    ] {
+        program::check_failure(&[option], 2, message);
+    }
+}
