@@ -9,6 +9,7 @@ use crate::{
     cors,
     disk::Pool,
     document::{Document, OpenDocument},
+    listing::Listing,
     lookup::{Found, Redirect, Wanted, lookup},
     lookups::{LateLookup, Lookups},
     options::Options,
@@ -43,6 +44,8 @@ pub struct Files {
 pub(super) enum Outcome {
     /// A document to send.
     Document(OpenDocument),
+    /// A directory to list.
+    Listing(Arc<Listing>),
     /// A redirect to the URL of the file that the path names.
     Redirect(Redirect),
     /// An error page of the library with this status.
@@ -55,6 +58,7 @@ impl From<Found> for Outcome {
     fn from(found: Found) -> Outcome {
         match found {
             Found::Document(document) => Outcome::Document(document),
+            Found::Listing(listing) => Outcome::Listing(listing),
             Found::Redirect(redirect) => Outcome::Redirect(redirect),
             Found::Error(status) => Outcome::Error(status),
             Found::ErrorDocument(page) => Outcome::ErrorDocument(page),
@@ -161,6 +165,9 @@ impl Handler for Files {
 pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options) -> Response {
     let response = match outcome {
         Outcome::Document(document) => document_response(request, document),
+        // Relative references in the listing need the path as it is written here.
+        Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
+        Outcome::Listing(listing) => listing.respond(request),
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
         Outcome::ErrorDocument(page) => match page.fallback_for(request) {
             Some(document) => document_response(request, document).append_header("Vary", "Accept"),
@@ -258,6 +265,13 @@ fn date_of_response(request: &Request<'_>) -> SystemTime {
     // The engine formats the date when it receives, so that the present time can be a second later.
     let now = SystemTime::now();
     now.checked_sub(request.received_at().elapsed()).unwrap_or(now)
+}
+
+/// Returns whether the path as sent has the same segments as the normalised one, and a slash at its end.
+fn is_plain(request: &Request<'_>) -> bool {
+    let slashes = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
+    let raw = request.raw_path().as_bytes();
+    raw.ends_with(b"/") && slashes(raw) == slashes(request.path_bytes())
 }
 
 /// Returns a 301 to the URL of the file that the requested path names, with the same query. The Location is a relative

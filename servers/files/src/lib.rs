@@ -16,6 +16,7 @@
 //! | `version`, `entity_tag` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `pages` | what is served for paths that name no file: clean URLs, single-page applications, error pages |
+//! | `listing` | directory listings |
 //! | `byteranges` | responses to Range requests |
 //! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
@@ -40,6 +41,7 @@ mod entity_tag;
 mod file_body;
 mod files;
 mod glob;
+mod listing;
 mod lookup;
 mod lookups;
 mod mime;

@@ -6,6 +6,7 @@
 use crate::{
     disk::{DiskFile, Pool},
     document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
+    listing::{ListError, Listing},
     options::Options,
     pages::{self, ErrorDocument},
     root::{Entry, EntryError, Root},
@@ -15,6 +16,7 @@ use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
 use std::{
     io,
+    os::fd::AsFd,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -48,6 +50,8 @@ pub(super) struct Wanted {
 pub(super) enum Found {
     /// A document to send.
     Document(OpenDocument),
+    /// A directory without an index. Only a thread that may wait for a disk finds it.
+    Listing(Arc<Listing>),
     /// The file is there, but has another URL.
     Redirect(Redirect),
     /// No document, but an error with this status.
@@ -138,10 +142,18 @@ impl Lookup<'_> {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
             Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
-            Ok(Entry::Directory) if !is_directory => Found::Redirect(Redirect::Directory),
-            Ok(Entry::Directory | Entry::Special) => Found::Error(Status::NOT_FOUND),
+            Ok(Entry::Directory(..)) if !is_directory => Found::Redirect(Redirect::Directory),
+            Ok(Entry::Directory(..) | Entry::Special) => Found::Error(Status::NOT_FOUND),
             Err(status) => Found::Error(status),
         };
+        if options.listing
+            && *is_directory
+            && matches!(found, Found::Error(Status::NOT_FOUND))
+            && let Ok(Entry::Directory(directory, _)) =
+                self.open(if path.is_empty() { b"." } else { path })?
+        {
+            return self.list(&directory);
+        }
         if clean && !path.is_empty() && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
         {
             let page = pages::page_name(path);
@@ -156,6 +168,19 @@ impl Lookup<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Reads the directory that the path names.
+    fn list(&self, directory: &DiskFile) -> Result<Found, Arc<Pool>> {
+        let Wanted { path, options, now, .. } = self.wanted;
+        // Reading all entries takes long even if no disk is involved.
+        let pool = self.pool.ok_or_else(|| Arc::clone(&self.root.mounts.root))?;
+        match Listing::read(self.root, (path, directory.file().as_fd()), options.hidden, *now, pool) {
+            Ok(listing) => Ok(Found::Listing(Arc::new(listing))),
+            Err(ListError::Failed(errno)) => Ok(Found::Error(error_status(errno))),
+            Err(ListError::TooLarge) => Ok(Found::Error(Status::SERVICE_UNAVAILABLE)),
+            Err(ListError::Elsewhere(pool)) => Err(pool),
+        }
     }
 
     /// Returns what is sent in place of a document.

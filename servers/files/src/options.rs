@@ -40,6 +40,9 @@ pub struct Options {
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
+    /// Whether a directory without an index is listed: in HTML, JSON or plain text, as the Accept header prefers. What
+    /// would not be served is not listed.
+    pub listing: bool,
     /// Whether hidden files are served: those with a path that contains a name that begins with a dot.
     pub hidden: bool,
 }

@@ -16,7 +16,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,8 @@ pub struct Root {
     current: Mutex<Current>,
     pub(super) open_files: OpenFiles,
     pub(super) pages: PageDocuments,
+    /// The memory that directory listings take, in bytes.
+    pub(super) listing_bytes: Arc<AtomicUsize>,
     pub(super) mounts: Mounts,
 }
 
@@ -88,7 +90,14 @@ impl Root {
         let mounts = Mounts::new(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
         let next_check = Some(Instant::now());
         let current = Mutex::new(Current { directory, next_check, state: NameState::Served });
-        Ok(Root { name, current, open_files: OpenFiles::new(None), pages: PageDocuments::default(), mounts })
+        Ok(Root {
+            name,
+            current,
+            open_files: OpenFiles::new(None),
+            pages: PageDocuments::default(),
+            listing_bytes: Arc::default(),
+            mounts,
+        })
     }
 
     /// Sets the kind of the file systems beneath the root. By default, statfs(2) tells it for each.
@@ -134,7 +143,7 @@ impl Root {
     }
 
     /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
-    /// directory or a special file. Only a regular file stays open. `now` is the present time. `pool` is that of the
+    /// directory or a special file, which does not stay open. `now` is the present time. `pool` is that of the
     /// calling thread; `None` if the thread must not wait for a disk.
     ///
     /// # Errors
@@ -173,7 +182,7 @@ impl Root {
         let file = DiskFile::new(Arc::new(file), Medium::new(kind, pool.unwrap_or(&mounts.root)));
         Ok(match file_type {
             FileType::RegularFile => Entry::File(file, version),
-            FileType::Directory => Entry::Directory,
+            FileType::Directory => Entry::Directory(file, version),
             _ => Entry::Special,
         })
     }
@@ -261,8 +270,8 @@ impl Root {
 pub(super) enum Entry {
     /// A regular file, open for reading, and its version when it was opened.
     File(DiskFile, FileVersion),
-    /// A directory.
-    Directory,
+    /// A directory, open for reading.
+    Directory(DiskFile, FileVersion),
     /// A FIFO, a socket or a device.
     Special,
 }

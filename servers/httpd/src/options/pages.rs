@@ -21,6 +21,10 @@ pub struct PageOptions {
     #[arg(long, value_name = "STATUS=PAGE")]
     error_page: Vec<ErrorPage>,
 
+    /// List directories that have no index.html, in HTML, JSON or plain text, as the Accept header prefers
+    #[arg(long)]
+    listing: bool,
+
     /// Serve hidden files, whose names begin with a dot
     #[arg(long)]
     hidden: bool,
@@ -32,6 +36,7 @@ impl PageOptions {
         options.fallback = self.spa;
         options.clean_urls = self.clean_urls;
         options.error_pages = ErrorPages { by_status: self.error_page, automatic: true };
+        options.listing = self.listing;
         options.hidden = self.hidden;
     }
 }

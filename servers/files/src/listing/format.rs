@@ -1,0 +1,234 @@
+//! The text of a directory listing. Names are hostile: each is escaped for where it appears.
+
+use super::{Format, ListEntry, Sort, View};
+use http_core::path::RelativePath;
+use std::fmt::Write;
+
+/// About how many bytes an entry takes besides its name, which an HTML page contains twice.
+pub(super) const ENTRY_LEN: usize = 80;
+
+/// About how many bytes a page takes besides its entries.
+pub(super) const PAGE_LEN: usize = 4096;
+
+/// Forbids a page everything but its own style and script, also if a name should get through as markup.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-/w4OXt+EOoruokvYd2RZ3KsEW+b7QFvkm/Qaktz+0Co='; \
+     script-src 'sha256-/L5wi39LBMXJsIrJsoyVaIPn9phizpdjdOneRrdWwM0='; form-action 'self'; base-uri 'none'";
+
+/// The style of a page. A change needs another hash in [`CONTENT_SECURITY_POLICY`].
+const STYLE: &str = include_str!("style.css");
+
+/// Shows a field that filters the entries by name. A change needs another hash in [`CONTENT_SECURITY_POLICY`].
+const SCRIPT: &str = include_str!("filter.js");
+
+/// Formats the sorted entries of the directory at `path`.
+pub(super) fn format(path: &[u8], entries: &[&ListEntry], view: View) -> Vec<u8> {
+    let text = match view.format {
+        Format::Html => html(path, entries, view),
+        Format::Json => json(entries),
+        Format::Text => text(entries),
+    };
+    text.into_bytes()
+}
+
+/// One name in a line; a slash follows the name of a directory.
+fn text(entries: &[&ListEntry]) -> String {
+    entries.iter().fold(String::new(), |mut text, entry| {
+        let name = String::from_utf8_lossy(&entry.name);
+        text.extend(name.chars().map(|char| if char.is_control() { '?' } else { char }));
+        text.push_str(if entry.len.is_some() { "\n" } else { "/\n" });
+        text
+    })
+}
+
+/// An array of objects with `name`, `type`, `size` (of files) and `mtime` (if it is known).
+fn json(entries: &[&ListEntry]) -> String {
+    let mut json = "[".to_owned();
+    for (index, entry) in entries.iter().enumerate() {
+        json.push_str(if index == 0 { "\n{\"name\":\"" } else { ",\n{\"name\":\"" });
+        for char in String::from_utf8_lossy(&entry.name).chars() {
+            match char {
+                '"' | '\\' => json.extend(['\\', char]),
+                // Also those that end a line in JavaScript.
+                '\0'..='\x1f' | '\x7f' | '\u{2028}' | '\u{2029}' => {
+                    let _ = write!(json, "\\u{:04x}", u32::from(char));
+                }
+                _ => json.push(char),
+            }
+        }
+        json.push_str("\",\"type\":\"");
+        let _ = match entry.len {
+            Some(len) => write!(json, "file\",\"size\":{len}"),
+            None => write!(json, "directory\""),
+        };
+        if let Some(modified) = entry.modified {
+            let _ = write!(json, ",\"mtime\":\"{}\"", timestamp(modified, 'T', "Z"));
+        }
+        json.push('}');
+    }
+    json.push_str("\n]\n");
+    json
+}
+
+fn html(path: &[u8], entries: &[&ListEntry], view: View) -> String {
+    let mut page = String::with_capacity(entries.len() * ENTRY_LEN + PAGE_LEN);
+    let segments: Vec<_> = path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).collect();
+    page.push_str(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>Index of /",
+    );
+    escape(&mut page, path);
+    let _ = write!(page, "</title>\n<style>{STYLE}</style>\n<main>\n<nav aria-label=\"Path\">\n<h1>");
+    for (index, segment) in [&b"/"[..]].iter().chain(&segments).enumerate() {
+        let above = segments.len() - index;
+        let href = if above == 0 { "./".to_owned() } else { "../".repeat(above) };
+        let current = if above == 0 { " aria-current=\"page\"" } else { "" };
+        let _ = write!(page, "<a href=\"{href}\"{current}>");
+        escape(&mut page, segment);
+        page.push_str(if index == 0 { "</a> " } else { "</a>/ " });
+    }
+    page.push_str(
+        "</h1>\n</nav>\n<input id=\"filter\" type=\"search\" placeholder=\"Filter\" aria-label=\"Filter by name\" hidden>\n\
+         <table>\n<thead>\n<tr>",
+    );
+    for (sort, name, label) in
+        [(Sort::Name, "name", "Name"), (Sort::Size, "size", "Size"), (Sort::Time, "time", "Modified")]
+    {
+        let is_current = sort == view.sort;
+        let state = match (is_current, view.is_descending) {
+            (false, _) => "",
+            (true, false) => " aria-sort=\"ascending\"",
+            (true, true) => " aria-sort=\"descending\"",
+        };
+        let order = if is_current && !view.is_descending { "desc" } else { "asc" };
+        // A form and no link: programs that follow all links would fetch each order of each directory.
+        let _ = write!(
+            page,
+            "<th{state}><form><input type=\"hidden\" name=\"order\" value=\"{order}\">\
+             <button name=\"sort\" value=\"{name}\">{label}</button></form>"
+        );
+    }
+    page.push_str("\n</thead>\n<tbody>\n");
+    if !segments.is_empty() {
+        page.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
+    }
+    for entry in entries {
+        let slash = if entry.len.is_some() { "" } else { "/" };
+        // The reference begins with `./`: a name may contain a colon.
+        let name = [b"/", &*entry.name].concat();
+        let encoded = RelativePath::new(&name).map(|path| path.encode()).unwrap_or_default();
+        let _ = write!(page, "<tr><td><a href=\".{encoded}{slash}\">");
+        escape(&mut page, &entry.name);
+        let _ = write!(page, "{slash}</a><td>");
+        if let Some(len) = entry.len {
+            write_size(&mut page, len);
+        }
+        page.push_str("<td>");
+        if let Some(modified) = entry.modified {
+            page.push_str(&timestamp(modified, ' ', ""));
+        }
+        page.push('\n');
+    }
+    let _ = writeln!(page, "</table>\n</main>\n<script>{SCRIPT}</script>");
+    page
+}
+
+/// Appends bytes as text to an HTML page. Shows what is not UTF-8, and control characters, as U+FFFD.
+fn escape(page: &mut String, bytes: &[u8]) {
+    for char in String::from_utf8_lossy(bytes).chars() {
+        match char {
+            '&' => page.push_str("&amp;"),
+            '<' => page.push_str("&lt;"),
+            '>' => page.push_str("&gt;"),
+            '"' => page.push_str("&quot;"),
+            '\'' => page.push_str("&#39;"),
+            // Those that turn the direction of the text can disguise a name.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => page.push('\u{fffd}'),
+            _ if char.is_control() => page.push('\u{fffd}'),
+            _ => page.push(char),
+        }
+    }
+}
+
+/// Appends a number of bytes with a unit: `512 B`, `1.5 KiB`.
+fn write_size(page: &mut String, len: u64) {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let Some(exponent) = len.checked_ilog2().map(|bits| bits / 10).filter(|exponent| *exponent > 0) else {
+        let _ = write!(page, "{len} B");
+        return;
+    };
+    let tenths = (u128::from(len) * 10) >> (10 * exponent);
+    let _ = write!(page, "{}.{} {}", tenths / 10, tenths % 10, UNITS[exponent as usize - 1]);
+}
+
+/// Returns a time in UTC, such as `1994-11-06T08:49:37Z` with the separator `T` and the end `Z`.
+fn timestamp(seconds: i64, separator: char, end: &str) -> String {
+    // The years 0 to 9999.
+    let seconds = seconds.clamp(-62_167_219_200, 253_402_300_799);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Counts from 0000-03-01, so that a leap day is the last day of a year.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write as _, process::Command};
+
+    /// A browser applies no style or script whose hash differs.
+    #[test]
+    fn the_policy_names_the_hashes_of_style_and_script() {
+        for (kind, content) in [("style", STYLE), ("script", SCRIPT)] {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            file.write_all(content.as_bytes()).expect("a file");
+            let output = Command::new("sha256sum").arg(file.path()).output().expect("sha256sum").stdout;
+            let bits = output[..64].iter().flat_map(|digit| {
+                let digit = char::from(*digit).to_digit(16).expect("a digit");
+                (0..4).rev().map(move |bit| digit >> bit & 1)
+            });
+            let bits: Vec<_> = bits.collect();
+            let base64 = bits.chunks(6).map(|bits| {
+                let index = bits.iter().chain([0; 6].iter()).take(6).fold(0, |index, bit| index << 1 | bit);
+                char::from(
+                    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[index as usize],
+                )
+            });
+            let source = format!("{kind}-src 'sha256-{}='", base64.collect::<String>());
+            assert!(CONTENT_SECURITY_POLICY.contains(&source), "{source}");
+        }
+    }
+
+    #[test]
+    fn times_are_dates_of_the_gregorian_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (784_111_777, "1994-11-06T08:49:37Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(seconds, 'T', "Z"), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (len, expected) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (u64::MAX, "15.9 EiB")]
+        {
+            let mut text = String::new();
+            write_size(&mut text, len);
+            assert_eq!(text, expected);
+        }
+    }
+}
