@@ -1,4 +1,4 @@
-//! Opens files beneath a directory, never a file outside it.
+//! Opens files beneath a directory, never a file outside it, unless the operator permits links that lead outside.
 //!
 //! Two guards keep a path inside. A [`RelativePath`](http_core::path::RelativePath) contains no `..`. The kernel then
 //! resolves every component beneath the directory (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link
@@ -44,6 +44,16 @@ pub(super) enum Reach {
     /// To files of the directory's own mount.
     Mount,
     /// To every file beneath the directory, also on other mounts.
+    Anywhere,
+}
+
+/// Where symbolic links may lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Links {
+    /// To a path beneath the directory.
+    #[default]
+    Beneath,
+    /// To any file, except through the links of `/proc` to open files.
     Anywhere,
 }
 
@@ -96,19 +106,28 @@ impl Directory {
     }
 
     /// Opens the file or directory at `path`, relative to this directory, for reading, as far as `reach` allows.
-    /// Follows symbolic links that lead to a path beneath this directory. `name` is a path of this directory: absolute
-    /// links may begin with it.
+    /// Follows symbolic links as far as `links` allows. `name` is a path of this directory: absolute links that must lead
+    /// to a path beneath it may begin with it.
     ///
     /// # Errors
     ///
     /// All errors of openat2(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link leads out of
     /// this directory. If the path leads beyond `reach`, EXDEV or (with [`Reach::Cached`]) EAGAIN.
-    pub(super) fn open_beneath(&self, path: &[u8], name: &Path, reach: Reach) -> Result<OwnedFd, Errno> {
+    pub(super) fn open_beneath(
+        &self,
+        path: &[u8],
+        name: &Path,
+        reach: Reach,
+        links: Links,
+    ) -> Result<OwnedFd, Errno> {
         // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
         // one.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match (self.openat2(path, flags, reach.resolve_flags()), reach) {
-            (Err(Errno::XDEV), Reach::Anywhere) => {
+        let mut resolve = reach.resolve_flags();
+        // A request cannot name `..`: only a link can lead outside.
+        resolve.set(ResolveFlags::BENEATH, links == Links::Beneath);
+        match (self.openat2(path, flags, resolve), reach) {
+            (Err(Errno::XDEV), Reach::Anywhere) if links == Links::Beneath => {
                 self.openat2(&self.resolve(path, name)?, flags, reach.resolve_flags())
             }
             // Kernels before Linux 5.12 do not know RESOLVE_CACHED.
@@ -272,11 +291,11 @@ mod tests {
     }
 
     /// A site at `releases/1` with the name `current`, and files outside it.
-    struct LinkedSite(tempfile::TempDir);
+    struct LinkedSite(tempfile::TempDir, Links);
 
     impl LinkedSite {
         fn new() -> LinkedSite {
-            let site = LinkedSite(tempfile::tempdir().expect("a directory"));
+            let site = LinkedSite(tempfile::tempdir().expect("a directory"), Links::Beneath);
             for name in ["releases/1/page", "releases/1/dir/inner/page", "releases/2/page", "secret"] {
                 let path = site.0.path().join(name);
                 fs::create_dir_all(path.parent().expect("one")).expect("a directory");
@@ -300,11 +319,12 @@ mod tests {
             let name = self.0.path().join("current");
             let directory = Directory::open(&name).expect("a directory");
             for path in paths {
-                let opened = directory.open_beneath(path.as_bytes(), &name, Reach::Anywhere).map(|file| {
-                    let mut content = String::new();
-                    File::from(file).read_to_string(&mut content).expect("a file");
-                    content
-                });
+                let opened =
+                    directory.open_beneath(path.as_bytes(), &name, Reach::Anywhere, self.1).map(|file| {
+                        let mut content = String::new();
+                        File::from(file).read_to_string(&mut content).expect("a file");
+                        content
+                    });
                 assert_eq!(opened.as_deref().map_err(|errno| *errno), expected, "{path}");
             }
         }
@@ -380,5 +400,20 @@ mod tests {
         let long = "dir/../".repeat(MAX_COMPONENTS as usize);
         site.link(&[("long", &format!("ROOT/current/{long}page"))]);
         site.check(&["long"], Err(Errno::LOOP));
+    }
+
+    #[test]
+    fn follows_links_outside_if_the_operator_wants() {
+        let mut site = LinkedSite::new();
+        site.link(&[
+            ("out", "ROOT/secret"),
+            ("relative", "../../secret"),
+            ("dir-out", "ROOT"),
+            ("magic", "/proc/self/fd/0"),
+        ]);
+        site.1 = Links::Anywhere;
+        site.check(&["out", "relative", "dir-out/secret"], Ok("secret"));
+        site.check(&["page"], Ok("releases/1/page"));
+        site.check(&["magic"], Err(Errno::LOOP));
     }
 }

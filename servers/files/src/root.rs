@@ -1,7 +1,7 @@
 //! The document root: a directory that is found by its name, and opened again if the name leads to another one.
 
 use crate::{
-    beneath::{Directory, Reach},
+    beneath::{Directory, Links, Reach},
     disk::{DiskFile, FileSystem, Medium, Mounts, Pool},
     open_files::OpenFiles,
     pages::PageDocuments,
@@ -34,6 +34,7 @@ pub struct Root {
     /// The absolute path of the root.
     name: PathBuf,
     current: Mutex<Current>,
+    links: Links,
     pub(super) open_files: OpenFiles,
     pub(super) pages: PageDocuments,
     /// The memory that directory listings take, in bytes.
@@ -93,6 +94,7 @@ impl Root {
         Ok(Root {
             name,
             current,
+            links: Links::Beneath,
             open_files: OpenFiles::new(None),
             pages: PageDocuments::default(),
             listing_bytes: Arc::default(),
@@ -125,6 +127,17 @@ impl Root {
     /// Returns the kind of the file system that a directory is on, unless the operator has named another.
     fn file_system_of(&self, directory: &Directory) -> FileSystem {
         self.mounts.kind.unwrap_or(directory.file_system)
+    }
+
+    /// Follows symbolic links that leave the root too; by default, a request for one gets 403.
+    ///
+    /// Then the site shows what its links lead to: everything beneath a linked directory, except hidden files, with the
+    /// permissions of the server. Whoever can make a link in the root, such as a user who may upload an archive, can
+    /// publish any file that the server may read. A request itself still cannot leave the root, because its path
+    /// contains no `..`, and the links of `/proc` to open files are never followed.
+    #[must_use]
+    pub fn with_links_outside(self) -> Root {
+        Root { links: Links::Anywhere, ..self }
     }
 
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
@@ -167,7 +180,7 @@ impl Root {
             None if file_system == FileSystem::Local => Reach::Cached,
             _ => Reach::Mount,
         };
-        let file = match (directory.open_beneath(path, &self.name, reach), pool) {
+        let file = match (directory.open_beneath(path, &self.name, reach, self.links), pool) {
             (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(in_root_pool()),
             (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount => {
                 return Err(EntryError::Elsewhere(mounts.outside(directory.mount_point(path))));

@@ -101,6 +101,7 @@ impl SiteOptions {
             FileSystemOption::Local => Some(FileSystem::Local),
             FileSystemOption::Slow => Some(FileSystem::Slow),
         };
+        let follow_symlinks = self.pages.follow_symlinks;
         let (types, mime_types) = self.types.into_types();
         let mut options = Options {
             entity_tags,
@@ -110,7 +111,14 @@ impl SiteOptions {
             ..Options::default()
         };
         self.pages.apply(&mut options);
-        Site { root, file_timeout: self.file_timeout.0, file_system, mime_types, options: options.into() }
+        Site {
+            root,
+            file_timeout: self.file_timeout.0,
+            file_system,
+            mime_types,
+            follow_symlinks,
+            options: options.into(),
+        }
     }
 }
 

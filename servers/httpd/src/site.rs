@@ -21,6 +21,8 @@ pub struct Site {
     pub file_system: Option<FileSystem>,
     /// The file with media types that was read for `options`. Each process of the server reads it again.
     pub mime_types: Option<PathBuf>,
+    /// Whether symbolic links may leave the directory.
+    pub follow_symlinks: bool,
     pub options: Arc<Options>,
 }
 
@@ -36,10 +38,11 @@ impl Application for Site {
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
         let root =
             Root::open_as(root.unwrap_or(&self.root), &self.root)?.with_file_timeout(self.file_timeout);
-        let root = Arc::new(match self.file_system {
+        let root = match self.file_system {
             Some(kind) => root.with_file_system(kind),
             None => root,
-        });
+        };
+        let root = Arc::new(if self.follow_symlinks { root.with_links_outside() } else { root });
         let options = Arc::clone(&self.options);
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
             Arc::new(Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options)))

@@ -28,6 +28,10 @@ pub struct PageOptions {
     /// Serve hidden files, whose names begin with a dot
     #[arg(long)]
     hidden: bool,
+
+    /// Follow symbolic links that leave the directory: they publish what they lead to, with the permissions of the server
+    #[arg(long)]
+    pub follow_symlinks: bool,
 }
 
 impl PageOptions {

@@ -5,7 +5,7 @@
 //! | [`conformance`] | every case of our http-test-suite |
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`headers`] | headers that the operator adds |
-//! | [`pages`] | paths that name no plain file: `--spa`, `--clean-urls`, `--error-page`, `--hidden` |
+//! | [`pages`] | paths that name no plain file: `--spa`, `--clean-urls`, `--error-page`, `--listing`, `--hidden`, `--follow-symlinks` |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |

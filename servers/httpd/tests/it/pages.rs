@@ -5,6 +5,7 @@ use crate::{
     program,
     site::Directory,
 };
+use std::os::unix::fs::symlink;
 
 /// Makes a document root with these files. The content of a file is its name.
 fn root(files: &[&str]) -> Directory {
@@ -52,11 +53,37 @@ two_kinds! {
         }
     }
 
+    fn a_directory_without_an_index_may_be_listed(kind: ServerKind) {
+        let root = root(&["a/file", "b/index.html"]);
+        for (arguments, status) in [(&[][..], 404), (&["--listing"], 200)] {
+            let server = program::serve_root(kind, root.root(), arguments);
+            let mut client = Client::connect(server.address());
+            let json = client.fetch(request("GET", "/a/", "Accept: application/json\r\n"));
+            assert_eq!(json.status, status);
+            if status == 200 {
+                assert!(json.text().contains("{\"name\":\"file\",\"type\":\"file\",\"size\":6,"), "{}", json.text());
+                let page = client.fetch(get("/a/?sort=size&order=desc"));
+                assert!(page.text().contains("<a href=\"./file\">file</a>"), "{}", page.text());
+            }
+            assert_eq!(client.fetch(get("/b/")).text(), "b/index.html");
+        }
+    }
+
     fn hidden_files_may_be_served(kind: ServerKind) {
         let root = root(&[".config/file"]);
         for (arguments, status) in [(&[][..], 404), (&["--hidden"], 200)] {
             let server = program::serve_root(kind, root.root(), arguments);
             assert_eq!(Client::connect(server.address()).fetch(get("/.config/file")).status, status);
+        }
+    }
+
+    fn links_that_leave_the_root_may_be_followed(kind: ServerKind) {
+        let outside = root(&["file"]);
+        let inside = root(&["index.html"]);
+        symlink(outside.path("file"), inside.path("link")).expect("a link");
+        for (arguments, status) in [(&[][..], 403), (&["--follow-symlinks"], 200)] {
+            let server = program::serve_root(kind, inside.root(), arguments);
+            assert_eq!(Client::connect(server.address()).fetch(get("/link")).status, status);
         }
     }
 }
