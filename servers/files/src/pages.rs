@@ -188,9 +188,13 @@ impl ErrorDocument {
         let page = self.page.as_ref().and_then(Document::open);
         let response = match page {
             Some(page) => {
-                let response =
-                    Response::new(self.status).with_header("Content-Type", page.media_type.as_bytes());
-                response.with_body(page.into_body(request.client_addr()))
+                let headers = ["Content-Type", "Content-Encoding"].iter();
+                let headers = headers.filter_map(|name| Some((name, page.headers.get(name)?)));
+                headers
+                    .fold(Response::new(self.status), |response, (name, value)| {
+                        response.with_header(name, value)
+                    })
+                    .with_body(page.clone().into_body(request.client_addr()))
             }
             None => Response::error(self.status),
         };

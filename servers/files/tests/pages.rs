@@ -145,6 +145,25 @@ fn error_pages_have_the_status_of_the_error() {
     check(site.path(), &Options::default(), &[("/nothing", "", 404, "")]);
 }
 
+/// Besides the headers that describe its content, an error page has none of those of its file.
+#[test]
+fn an_error_page_has_the_headers_of_its_content() {
+    let site = directory(&["missing.svgz"]);
+    let by_status = vec!["404=missing.svgz".parse().expect("a page")];
+    let options = Options { error_pages: ErrorPages { by_status, automatic: false }, ..Options::default() };
+    let files = Files::new(site.path()).expect("a root").with_options(options);
+    let response = TestRequest::get("/nothing").header("Range", "bytes=0-0").run(&files);
+    assert_eq!((response.status().code(), response.text()), (404, "missing.svgz"));
+    for (name, expected) in [
+        ("Content-Type", Some("image/svg+xml")),
+        ("Content-Encoding", Some("gzip")),
+        ("Last-Modified", None),
+        ("Accept-Ranges", None),
+    ] {
+        assert_eq!(response.header(name), expected.map(str::as_bytes), "{name}");
+    }
+}
+
 #[test]
 fn an_application_may_have_error_pages_too() {
     let site = directory(&["app.html", "404.html"]);
