@@ -72,8 +72,7 @@ pub(super) enum Redirect {
 }
 
 impl Wanted {
-    /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that
-    /// directory.
+    /// What the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
     ///
     /// `stale` is the document that an earlier lookup of `path` has found, if there was one. `now` is the present time,
     /// and `date` the date of the response.

@@ -193,13 +193,13 @@ fn breadcrumbs_lead_to_the_directories_above() {
 #[test]
 fn large_directories_are_listed() {
     let site = tempfile::tempdir().expect("a directory");
-    for number in 0..20_000 {
+    for number in 0..3000 {
         fs::File::create(site.path().join(format!("file-{number:05}"))).expect("a file");
     }
     for kind in [FileSystem::Memory, FileSystem::Slow] {
         let files = files(site.path(), kind, false);
         let response = get(&files, "/", "text/plain");
-        assert_eq!(response.text().lines().count(), 20_000);
-        assert!(response.text().ends_with("file-19998\nfile-19999\n"));
+        assert_eq!(response.text().lines().count(), 3000);
+        assert!(response.text().ends_with("file-02998\nfile-02999\n"));
     }
 }
