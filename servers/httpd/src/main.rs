@@ -2,9 +2,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `access` | which requests reach the files |
 //! | `options` | the options of the command line that the other servers do not have |
 //! | `site` | what the options mean: the handler of each worker |
 
+mod access;
 mod options;
 mod site;
 

@@ -1,11 +1,12 @@
 //! The options of `httpd` that the other servers do not have. Each is defined and documented here only: the texts are also
 //! those of `--help`.
 
+mod access;
 mod headers;
 mod pages;
 mod types;
 
-use self::{headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
+use self::{access::AccessGroup, headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
 use crate::site::Site;
 use clap::{Args, Parser, ValueEnum};
 use http_daemon::{
@@ -66,6 +67,9 @@ struct SiteOptions {
 
     #[command(flatten)]
     pages: PageOptions,
+
+    #[command(flatten)]
+    access: AccessGroup,
 }
 
 impl Arguments {
@@ -118,6 +122,7 @@ impl SiteOptions {
             mime_types,
             follow_symlinks,
             options: options.into(),
+            access: self.access.into_options(),
         }
     }
 }

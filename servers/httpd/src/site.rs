@@ -1,5 +1,6 @@
 //! The application that `httpd` runs: it serves the files of a directory.
 
+use crate::access::{AccessOptions, Guarded};
 use http_daemon::{Application, MakeHandler};
 use http_engine::Handler;
 use http_files::{FileSystem, Files, Options, Root};
@@ -24,6 +25,8 @@ pub struct Site {
     /// Whether symbolic links may leave the directory.
     pub follow_symlinks: bool,
     pub options: Arc<Options>,
+    /// Which requests are permitted.
+    pub access: AccessOptions,
 }
 
 impl Application for Site {
@@ -32,12 +35,13 @@ impl Application for Site {
     }
 
     fn reads(&self) -> Vec<&Path> {
-        self.mime_types.iter().map(PathBuf::as_path).collect()
+        self.mime_types.iter().map(PathBuf::as_path).chain(self.access.file()).collect()
     }
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
-        let root =
-            Root::open_as(root.unwrap_or(&self.root), &self.root)?.with_file_timeout(self.file_timeout);
+        let directory = root.unwrap_or(&self.root);
+        let rules = self.access.open(directory)?;
+        let root = Root::open_as(directory, &self.root)?.with_file_timeout(self.file_timeout);
         let root = match self.file_system {
             Some(kind) => root.with_file_system(kind),
             None => root,
@@ -45,7 +49,11 @@ impl Application for Site {
         let root = Arc::new(if self.follow_symlinks { root.with_links_outside() } else { root });
         let options = Arc::clone(&self.options);
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
-            Arc::new(Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options)))
+            let files = Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options));
+            match &rules {
+                Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
+                None => Arc::new(files),
+            }
         }))
     }
 }

@@ -112,6 +112,12 @@ fn wrong_usage_exits_with_2() {
         ("--head-timeout 0", ""),
         ("--idle-timeout 86401", ""),
         ("--log all", ""),
+        ("--allow all", "must be an address or a network, as in 192.0.2.1, 10.0.0.0/8, 2001:db8::/32"),
+        ("--deny 10.0.0.1/8", "10.0.0.1 is not the first address of its network: write 10.0.0.0/8"),
+        ("--rate 0", "with a period if it is not a second: 10, 10/s, 300/m, 1000/h"),
+        ("--rate-burst 10", "--rate"),
+        ("--auth-path /a", "--auth-file"),
+        ("--auth-file users --auth-path a", "must begin with a slash, as in /private"),
         ("--group web", ""),
         ("--header ETag:1", "cannot set ETag: the server computes this header"),
         ("--header connection:close", "cannot set \"connection\": only the library sets this header"),
@@ -145,7 +151,8 @@ fn prints_its_version_and_all_options() {
         let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
             confine upgrade header cache-control cache security-headers cors mime \
-            mime-types default-type charset";
+            mime-types default-type charset \
+            allow deny rate rate-burst auth-file auth-path auth-realm";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }

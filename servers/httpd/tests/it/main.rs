@@ -10,6 +10,7 @@
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
+//! | [`access`] | clients that are denied, too fast, or need a password |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`logs`] | the access log |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
@@ -41,6 +42,7 @@ macro_rules! two_kinds {
     };
 }
 
+mod access;
 mod command_line;
 mod conformance;
 mod contents;

@@ -1,0 +1,367 @@
+//! Basic authentication (RFC 7617): who may request the protected paths.
+//!
+//! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are accepted
+//! for a minute without another look.
+
+use super::{passwords::Users, rate::RateLimit, times::Times};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http_engine::{
+    Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic,
+};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io,
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, available_parallelism},
+    time::{Duration, Instant},
+};
+
+/// How long credentials are accepted after they were verified.
+const VERIFIED_FOR: Duration = Duration::from_secs(60);
+
+/// The number of credentials that a process remembers as verified.
+const MAX_VERIFIED: usize = 4096;
+
+/// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
+const MAX_LEN: usize = 256;
+
+/// How many verifications wait for a thread. A further request gets 503.
+const MAX_WAITING: usize = 128;
+
+/// How many passwords a client may try without one that was verified lately: so many at once, and so many per second.
+/// A further request gets 429. Clients behind one address share this.
+const ATTEMPTS: (&str, u32) = ("10/s", 40);
+
+/// What an operator chooses about authentication.
+#[derive(Clone, Debug)]
+pub struct LoginOptions {
+    /// The password file.
+    pub file: PathBuf,
+    /// The protected paths, or none to protect all.
+    pub paths: Vec<ProtectedPath>,
+    pub realm: Realm,
+}
+
+/// A path that is protected, and all below it. Has no slash at its end.
+#[derive(Clone, Debug)]
+pub struct ProtectedPath(Box<[u8]>);
+
+impl ProtectedPath {
+    /// Returns whether this is `path`, or `path` is below this.
+    fn contains(&self, path: &[u8]) -> bool {
+        path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl FromStr for ProtectedPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<ProtectedPath, &'static str> {
+        if !text.starts_with('/') {
+            return Err("must begin with a slash, as in /private");
+        }
+        let path = http_engine::path::from_decoded(text);
+        Ok(ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into()))
+    }
+}
+
+/// The name of what is protected. Browsers show it when they ask for a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(String);
+
+impl FromStr for Realm {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Realm, &'static str> {
+        if text.contains(char::is_control) {
+            return Err("must not contain control characters");
+        }
+        Ok(Realm(text.to_owned()))
+    }
+}
+
+impl Realm {
+    /// Returns the value of WWW-Authenticate.
+    fn challenge(&self) -> String {
+        let realm = self.0.replace('\\', r"\\").replace('"', r#"\""#);
+        format!(r#"Basic realm="{realm}", charset="UTF-8""#)
+    }
+}
+
+impl fmt::Display for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a request gets.
+pub enum Access {
+    /// It needs no credentials, or has some that were verified lately.
+    Granted,
+    /// This response.
+    Denied(Response),
+    /// Its credentials must be verified: see [`Login::verify_later`].
+    Unverified(Arc<Login>, Credentials),
+}
+
+/// A name and a password that a client has sent.
+pub struct Credentials {
+    name: String,
+    password: String,
+}
+
+impl Credentials {
+    /// Decodes the value of Authorization. Returns `None` if it is malformed, or so long that no user can have it.
+    fn decode(value: &[u8]) -> Option<Credentials> {
+        let (scheme, encoded) = value.split_at_checked(b"Basic ".len())?;
+        if !scheme.eq_ignore_ascii_case(b"Basic ") {
+            return None;
+        }
+        let decoded = BASE64_STANDARD.decode(encoded.trim_ascii_start()).ok()?;
+        let decoded = String::from_utf8(decoded).ok()?;
+        let (name, password) = decoded.split_once(':')?;
+        // RFC 7617 §2: no control characters. bcrypt would read NUL as the end of the password.
+        let is_valid = |text: &str| text.len() <= MAX_LEN && !text.contains(char::is_control);
+        (is_valid(name) && is_valid(password))
+            .then(|| Credentials { name: name.to_owned(), password: password.to_owned() })
+    }
+}
+
+/// Says who may request the protected paths. All workers of a process share one.
+pub struct Login {
+    paths: Box<[ProtectedPath]>,
+    challenge: String,
+    users: Users,
+    attempt_limit: RateLimit,
+    /// Until when the credentials with this fingerprint are accepted.
+    verified: Times<u128>,
+    /// The key of the fingerprints.
+    key: RandomState,
+    /// The moment at which `verified` begins to count.
+    start: Instant,
+    /// Passes attempts to the threads. They start with the first one, because a process must have a single thread until
+    /// it has dropped its privileges, and end with the sender.
+    attempts: OnceLock<SyncSender<Attempt>>,
+}
+
+impl Login {
+    /// Reads the password file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is no password file.
+    pub fn open(options: &LoginOptions) -> io::Result<Login> {
+        let users = Users::read(&options.file).map_err(|error| {
+            let file = options.file.display();
+            io::Error::new(
+                error.kind(),
+                format!("cannot use the password file {file}: {}", http_engine::io_cause(&error)),
+            )
+        })?;
+        let (rate, burst) = ATTEMPTS;
+        Ok(Login {
+            paths: options.paths.clone().into(),
+            challenge: options.realm.challenge(),
+            users,
+            attempt_limit: RateLimit::new(rate.parse().map_err(io::Error::other)?, Some(burst)),
+            verified: Times::new(MAX_VERIFIED),
+            key: RandomState::new(),
+            start: Instant::now(),
+            attempts: OnceLock::new(),
+        })
+    }
+
+    /// Returns what a request gets. Does not verify a password.
+    pub fn check(self: &Arc<Login>, request: &Request<'_>) -> Access {
+        let path = request.path_bytes();
+        if !self.paths.is_empty() && !self.paths.iter().any(|protected| protected.contains(path)) {
+            return Access::Granted;
+        }
+        let mut values = request.header_values("Authorization");
+        let credentials = match (values.next(), values.next()) {
+            (Some(value), None) => Credentials::decode(value),
+            _ => None,
+        };
+        let Some(credentials) = credentials else { return Access::Denied(self.unauthorized()) };
+        let now = request.received_at();
+        if self.verified.update(self.fingerprint(&credentials), |until| self.time(now) < *until) {
+            return Access::Granted;
+        }
+        match self.attempt_limit.take(request.client_addr().map(|address| address.ip()), now) {
+            Ok(()) => Access::Unverified(Arc::clone(self), credentials),
+            Err(wait) => Access::Denied(super::too_many_requests(wait)),
+        }
+    }
+
+    /// Verifies credentials on another thread. If they are right, `handler` makes the reply there: at once or deferred.
+    pub fn verify_later(
+        self: Arc<Login>,
+        credentials: Credentials,
+        request: OwnedRequest,
+        handler: Arc<dyn Handler>,
+    ) -> Reply {
+        Reply::deferred(move |responder| {
+            let attempt = Attempt { login: Arc::clone(&self), credentials, request, handler, responder };
+            let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
+            if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
+                let response = Response::error(Status::SERVICE_UNAVAILABLE);
+                attempt.responder.respond(response.with_header("Retry-After", "1"));
+            }
+        })
+    }
+
+    /// Verifies credentials, and accepts them from now on if they are right. Takes long.
+    fn verify(&self, credentials: &Credentials) -> bool {
+        let is_right = self.users.verify(&credentials.name, credentials.password.as_bytes());
+        if is_right {
+            let until = self.time(Instant::now()) + VERIFIED_FOR;
+            self.verified.update(self.fingerprint(credentials), |time| *time = until);
+        }
+        is_right
+    }
+
+    /// The response to a request without right credentials.
+    fn unauthorized(&self) -> Response {
+        Response::error(Status::UNAUTHORIZED).with_header("WWW-Authenticate", &self.challenge)
+    }
+
+    /// Returns a moment as [`Login::verified`] counts it.
+    fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
+    /// Returns a keyed hash of the credentials, 128 bits of SipHash: no client can find others with the same, and the
+    /// process does not keep the password.
+    fn fingerprint(&self, credentials: &Credentials) -> u128 {
+        let half =
+            |number: u8| u128::from(self.key.hash_one((number, &*credentials.name, &*credentials.password)));
+        half(0) << 64 | half(1)
+    }
+}
+
+/// A request whose credentials a thread verifies.
+struct Attempt {
+    login: Arc<Login>,
+    credentials: Credentials,
+    request: OwnedRequest,
+    handler: Arc<dyn Handler>,
+    responder: Responder,
+}
+
+impl Attempt {
+    /// Verifies the credentials and replies, unless the client has left.
+    fn run(self) {
+        let Attempt { login, credentials, request, handler, responder } = self;
+        if responder.is_closed() {
+            return;
+        }
+        if !login.verify(&credentials) {
+            return responder.respond(login.unauthorized());
+        }
+        match handler.handle(&request.as_request()) {
+            Reply::Now(response) => responder.respond(response),
+            Reply::Deferred(start) => start(responder),
+            // Dropping the responder responds with 500.
+            reply => log::error!("cannot reply to an authenticated request: no support for {reply:?}"),
+        }
+    }
+}
+
+/// Starts the threads that verify: half as many as there are CPUs, so that the workers get the others.
+fn start_threads() -> SyncSender<Attempt> {
+    let (sender, receiver) = sync_channel(MAX_WAITING);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let threads = available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2));
+    for _ in 0..threads {
+        let receiver = Arc::clone(&receiver);
+        let thread = thread::Builder::new().name("verify".to_owned()).spawn(move || run_attempts(&receiver));
+        if let Err(error) = thread {
+            // If there is none at all, the receiver is dropped, and each attempt gets 503.
+            log::error!("cannot start a thread to verify passwords: {error}");
+        }
+    }
+    sender
+}
+
+/// Runs attempts until the sender is dropped.
+fn run_attempts(receiver: &Mutex<Receiver<Attempt>>) {
+    loop {
+        let attempt = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(attempt) = attempt else { break };
+        // A panic drops the responder, and the request gets 500.
+        let _ = catch_panic(|| attempt.run());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_credentials() {
+        let check = |value: &str, expected: Option<(&str, &str)>| {
+            let credentials = Credentials::decode(value.as_bytes());
+            let decoded =
+                credentials.as_ref().map(|credentials| (&*credentials.name, &*credentials.password));
+            assert_eq!(decoded, expected, "{value}");
+        };
+        let encode = |text: &[u8]| format!("Basic {}", BASE64_STANDARD.encode(text));
+        check("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", Some(("Aladdin", "open sesame")));
+        check("bAsIc   QWxhZGRpbjpvcGVuIHNlc2FtZQ==", Some(("Aladdin", "open sesame")));
+        check(&encode("test:123£:".as_bytes()), Some(("test", "123£:")));
+        check(&encode(b":"), Some(("", "")));
+        let long = |len| format!("a:{}", "x".repeat(len));
+        check(&encode(long(MAX_LEN).as_bytes()), Some(("a", &"x".repeat(MAX_LEN))));
+        check(&encode(long(MAX_LEN + 1).as_bytes()), None);
+        check(&encode(long(24_000).as_bytes()), None);
+        for text in [&b"no colon"[..], b"a:secret\0", b"a\n:secret", b"a:\xff", b""] {
+            check(&encode(text), None);
+        }
+        for value in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic QQ",
+            "Basic !!!!",
+            "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ",
+            "BasicQWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            "Basic QTpC QTpC",
+        ] {
+            check(value, None);
+        }
+    }
+
+    #[test]
+    fn protects_a_path_and_what_is_below_it() {
+        let check = |protected: &str, path: &str, expected: bool| {
+            let protected: ProtectedPath = protected.parse().expect("a path");
+            assert_eq!(protected.contains(path.as_bytes()), expected, "{protected:?} {path}");
+        };
+        for protected in ["/private", "/private/", "//a/..//private"] {
+            check(protected, "/private", true);
+            check(protected, "/private/", true);
+            check(protected, "/private/a/b", true);
+            check(protected, "/privateer", false);
+            check(protected, "/Private", false);
+            check(protected, "/a/private", false);
+            check(protected, "/", false);
+        }
+        check("/", "/", true);
+        check("/", "/a", true);
+        assert!("private".parse::<ProtectedPath>().is_err() && "".parse::<ProtectedPath>().is_err());
+    }
+
+    #[test]
+    fn quotes_the_realm() {
+        let realm: Realm = r#"The "back\slash""#.parse().expect("a realm");
+        assert_eq!(realm.challenge(), r#"Basic realm="The \"back\\slash\"", charset="UTF-8""#);
+        assert!("a\r\nSet-Cookie: b".parse::<Realm>().is_err());
+    }
+}
