@@ -102,8 +102,10 @@ impl fmt::Display for Realm {
 
 /// What a request gets.
 pub enum Access {
-    /// It needs no credentials, or has some that were verified lately.
-    Granted,
+    /// It needs no credentials.
+    Public,
+    /// Its credentials were verified lately. The response must pass [`keep_private`].
+    Verified,
     /// This response.
     Denied(Response),
     /// Its credentials must be verified: see [`Login::verify_later`].
@@ -181,7 +183,7 @@ impl Login {
     pub fn check(self: &Arc<Login>, request: &Request<'_>) -> Access {
         let path = request.path_bytes();
         if !self.paths.is_empty() && !self.paths.iter().any(|protected| protected.contains(path)) {
-            return Access::Granted;
+            return Access::Public;
         }
         let mut values = request.header_values("Authorization");
         let credentials = match (values.next(), values.next()) {
@@ -191,7 +193,7 @@ impl Login {
         let Some(credentials) = credentials else { return Access::Denied(self.unauthorized()) };
         let now = request.received_at();
         if self.verified.update(self.fingerprint(&credentials), |until| self.time(now) < *until) {
-            return Access::Granted;
+            return Access::Verified;
         }
         match self.attempt_limit.take(request.client_addr().map(|address| address.ip()), now) {
             Ok(()) => Access::Unverified(Arc::clone(self), credentials),
@@ -264,13 +266,27 @@ impl Attempt {
         if !login.verify(&credentials) {
             return responder.respond(login.unauthorized());
         }
-        match handler.handle(&request.as_request()) {
+        match handler.handle(&request.as_request()).map(keep_private) {
             Reply::Now(response) => responder.respond(response),
             Reply::Deferred(start) => start(responder),
             // Dropping the responder responds with 500.
             reply => log::error!("cannot reply to an authenticated request: no support for {reply:?}"),
         }
     }
+}
+
+/// Keeps shared caches from storing the response to a request with credentials, which they may do if Cache-Control permits it
+/// (RFC 9111 §3.5): they would serve it to clients without any.
+pub fn keep_private(response: Response) -> Response {
+    let Some(value) = response.header("Cache-Control") else { return response };
+    let value = String::from_utf8_lossy(value);
+    let is_kept = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default();
+        !["", "public", "private", "s-maxage"].iter().any(|dropped| name.eq_ignore_ascii_case(dropped))
+    };
+    let kept = value.split(',').map(str::trim).filter(is_kept);
+    let private = ["private"].into_iter().chain(kept).collect::<Vec<_>>().join(", ");
+    response.with_header("Cache-Control", private)
 }
 
 /// Starts the threads that verify: half as many as there are CPUs, so that the workers get the others.

@@ -17,7 +17,7 @@ pub mod rate;
 mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
-use login::{Access, Login, LoginOptions};
+use login::{Access, Login, LoginOptions, keep_private};
 use networks::Networks;
 use rate::{Rate, RateLimit};
 use std::{io, path::Path, sync::Arc, time::Duration};
@@ -78,7 +78,7 @@ impl Rules {
         if let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.take(client, request.received_at())) {
             return Access::Denied(too_many_requests(wait));
         }
-        self.login.as_ref().map_or(Access::Granted, |login| login.check(request))
+        self.login.as_ref().map_or(Access::Public, |login| login.check(request))
     }
 }
 
@@ -108,7 +108,8 @@ impl Handler for Guarded {
 
     fn handle(&self, request: &Request<'_>) -> Reply {
         match self.rules.check(request) {
-            Access::Granted => self.handler.handle(request),
+            Access::Public => self.handler.handle(request),
+            Access::Verified => self.handler.handle(request).map(keep_private),
             Access::Denied(response) => response.into(),
             Access::Unverified(login, credentials) => {
                 login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
@@ -118,5 +119,50 @@ impl Handler for Guarded {
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         self.handler.rejected(rejected, response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_engine::testing::TestRequest;
+    use std::fs;
+
+    /// Passes requests for `/private` with a right password to a handler that sends this Cache-Control. Expects another,
+    /// when the password is verified and when it is known.
+    fn check(cache_control: Option<&'static str>, expected: Option<&str>) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("users");
+        let user = "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m";
+        fs::write(&file, user).expect("a file");
+        let paths = vec!["/private".parse().expect("a path")];
+        let login = LoginOptions { file, paths, realm: "Test".parse().expect("a realm") };
+        let options = AccessOptions { login: Some(login), ..AccessOptions::default() };
+        let rules = options.open(Path::new("/nowhere")).expect("a password file").expect("rules");
+        let handler = Guarded::new(rules, move |_: &Request<'_>| {
+            let response = Response::text("text");
+            match cache_control {
+                Some(value) => response.with_header("Cache-Control", value),
+                None => response,
+            }
+        });
+        for (target, expected) in [("/private", expected), ("/private/a", expected), ("/a", cache_control)] {
+            let request = TestRequest::get(target).header("Authorization", "Basic YWxpY2U6c2VjcmV0");
+            let response = request.run(&handler);
+            assert_eq!(response.header("Cache-Control"), expected.map(str::as_bytes), "{target}");
+            assert_eq!((response.status(), response.text()), (Status::OK, "text"));
+        }
+        assert_eq!(TestRequest::get("/private").run(&handler).status(), Status::UNAUTHORIZED);
+        assert_eq!(TestRequest::get("/a").run(&handler).status(), Status::OK);
+    }
+
+    #[test]
+    fn no_shared_cache_may_store_a_protected_response() {
+        check(None, None);
+        check(Some("public, max-age=3600, must-revalidate"), Some("private, max-age=3600, must-revalidate"));
+        check(Some("max-age=1,S-MaxAge=2 , PUBLIC"), Some("private, max-age=1"));
+        check(Some("no-cache"), Some("private, no-cache"));
+        check(Some("private"), Some("private"));
+        check(Some(""), Some("private"));
     }
 }
