@@ -275,8 +275,8 @@ impl Attempt {
     }
 }
 
-/// Keeps shared caches from storing the response to a request with credentials, which they may do if Cache-Control permits it
-/// (RFC 9111 §3.5): they would serve it to clients without any.
+/// Keeps shared caches from storing the response to a request with credentials, which they may do if Cache-Control
+/// permits it (RFC 9111 §3.5): they would serve it to clients without any.
 pub fn keep_private(response: Response) -> Response {
     let Some(value) = response.header("Cache-Control") else { return response };
     let value = String::from_utf8_lossy(value);
