@@ -234,6 +234,52 @@ mod tests {
         }
     }
 
+    /// Tries every length of each `*` and `**`.
+    fn matches_somehow(tokens: &[Token], path: &[u8]) -> bool {
+        let Some((token, others)) = tokens.split_first() else { return path.is_empty() };
+        let Some((byte, rest)) = path.split_first() else {
+            return !matches!(token, Token::Byte(_) | Token::Any) && matches_somehow(others, path);
+        };
+        match token {
+            Token::Byte(expected) => byte == expected && matches_somehow(others, rest),
+            Token::Any => *byte != b'/' && matches_somehow(others, rest),
+            Token::Star => matches_somehow(others, path) || *byte != b'/' && matches_somehow(tokens, rest),
+            Token::Directories => {
+                let slash = path.iter().position(|&byte| byte == b'/');
+                let deeper = || slash.is_some_and(|slash| matches_somehow(tokens, &path[slash + 1..]));
+                matches_somehow(others, path) || deeper()
+            }
+            Token::Rest => true,
+        }
+    }
+
+    /// Returns all texts of at most `len` pieces.
+    fn texts(pieces: &[&str], len: u32) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut last = texts.clone();
+        for _ in 0..len {
+            last = last
+                .iter()
+                .flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}")))
+                .collect();
+            texts.extend_from_slice(&last);
+        }
+        texts
+    }
+
+    #[test]
+    fn finds_every_match() {
+        let paths = texts(&["a", "b", "/"], 6);
+        let patterns = texts(&["a", "/", "*", "**/"], 5);
+        let compiled = patterns.iter().filter_map(|pattern| Some((pattern, compile(pattern).ok()?)));
+        for (pattern, tokens) in compiled {
+            for path in &paths {
+                let expected = matches_somehow(&tokens, path.as_bytes());
+                assert_eq!(matches(&tokens, path.as_bytes()), expected, "{pattern} {path}");
+            }
+        }
+    }
+
     /// A matcher that tries all divisions between the stars would need longer than the universe exists.
     #[test]
     fn a_long_path_takes_no_exponential_time() {
