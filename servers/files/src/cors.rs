@@ -1,4 +1,5 @@
-//! Cross-origin resource sharing: which sites' scripts may read the files (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! Cross-origin resource sharing: which sites' scripts may read the files
+//! (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
 use crate::options::InvalidOption;
 use http_core::{Headers, Method, Request, Response, Status};

@@ -127,10 +127,13 @@ impl Document {
         let mut added = options.headers_of_file(path, &file_type.media_type);
         headers.append_all(&added);
         remove_content_headers(&mut added);
-        let mut not_modified_headers = validator_headers.clone();
-        not_modified_headers.append_all(&added);
-        let validator_headers = validator_headers.into_shared();
-        let is_same = added.as_bytes().is_empty();
+        let shared_validator_headers = validator_headers.clone().into_shared();
+        let not_modified_headers = if added.as_bytes().is_empty() {
+            shared_validator_headers.clone()
+        } else {
+            validator_headers.append_all(&added);
+            validator_headers.into_shared()
+        };
         Document {
             version,
             media_type: file_type.media_type,
@@ -139,12 +142,8 @@ impl Document {
             is_dated: last_modified != modified,
             is_settled: version.is_settled(date),
             headers: headers.into_shared(),
-            not_modified_headers: if is_same {
-                validator_headers.clone()
-            } else {
-                not_modified_headers.into_shared()
-            },
-            validator_headers,
+            not_modified_headers,
+            validator_headers: shared_validator_headers,
             content,
         }
     }

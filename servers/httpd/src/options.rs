@@ -39,7 +39,8 @@ pub struct Arguments {
     #[command(flatten)]
     site: SiteOptions,
 
-    #[command(flatten)]
+    // Otherwise the last heading of the options before would apply.
+    #[command(flatten, next_help_heading = None::<&'static str>)]
     common: Common,
 }
 
