@@ -5,9 +5,9 @@ use crate::{
     logs::LogSettings,
     units::{Size, Time, count, size, time},
 };
-use clap::{Args, Command, Parser, error::ErrorKind};
+use clap::{Args, Command, CommandFactory, Parser};
 use http_engine::{Config, Limits, Settings, Timeouts};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// The heading in the help of the options that determine the workers.
 pub const WORKERS: &str = "Workers";
@@ -169,22 +169,18 @@ impl LimitOptions {
 ///
 /// Wrong arguments end the process with a message and exit code 2. `--help` and `--version` end it with exit code 0.
 pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
-    let command = command::<P>(name).mut_arg("port", |argument| argument.default_value(default_port));
-    P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
-}
-
-/// Ends the process as [`parse`] does for wrong arguments: prints `message` and the usage of the program `name`, and
-/// exits with code 2.
-pub fn exit_with_usage_error<P: Parser>(name: &'static str, message: impl fmt::Display) -> ! {
-    command::<P>(name).error(ErrorKind::ArgumentConflict, message).exit()
+    let matches = command::<P>(name, default_port).get_matches();
+    P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Explains the values of options at the end of the help.
 const VALUES: &str = "A SIZE is a number of bytes or has a unit: 512, 64K, 10M, 1G (powers of 1024).\n\
     A TIME is a number of seconds or has a unit: 500ms, 30s, 1m, 2h.";
 
-/// The command line of the program `name`. The option `--port` has no default yet.
-fn command<P: Parser>(name: &'static str) -> Command {
+/// Returns the command line of the program `name`, for a program that does more than [`parse`] with it. `P` is a struct
+/// that flattens [`Common`], and `default_port` the default of `--port`.
+pub fn command<P: CommandFactory>(name: &'static str, default_port: &'static str) -> Command {
     let command = P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"));
-    command.max_term_width(100).after_help(VALUES).mut_arg("port", |argument| argument.required(false))
+    let port = |argument: clap::Arg| argument.required(false).default_value(default_port);
+    command.max_term_width(100).after_help(VALUES).mut_arg("port", port)
 }

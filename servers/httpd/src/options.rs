@@ -29,8 +29,11 @@ pub struct Arguments {
     positional_root: Option<PathBuf>,
 
     /// The directory to serve; the same as ROOT
-    #[arg(short, long, value_name = "ROOT")]
+    #[arg(short, long, value_name = "ROOT", conflicts_with = "positional_root")]
     root: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub file: FileOptions,
 
     /// How to wait for clients
     #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
@@ -43,6 +46,27 @@ pub struct Arguments {
     #[command(flatten, next_help_heading = None::<&'static str>)]
     common: Common,
 }
+
+/// The options that say where options come from.
+#[derive(Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct FileOptions {
+    /// Take options from this TOML file, whose keys are the long names of options, as in port = 8080. The command line comes
+    /// first, then the environment (HTTPD_PORT=8080), then the file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Do not serve: check all options and open the directory, and exit with 0, or with 2 if one of them is wrong
+    #[arg(long, conflicts_with = "upgrade")]
+    pub check: bool,
+
+    /// Do not serve: print all options with their values as a configuration file, which says where each value comes from
+    #[arg(long, conflicts_with_all = ["check", "upgrade"])]
+    pub print_config: bool,
+}
+
+/// The options that a file cannot have: they say what this start of the program does.
+pub const OF_COMMAND_LINE: &[&str] = &["config", "check", "print-config", "upgrade", "help", "version"];
 
 /// The options of one site.
 #[derive(Args)]
@@ -74,17 +98,9 @@ struct SiteOptions {
 }
 
 impl Arguments {
-    /// Returns what the options mean: the site, the engine that serves it, and the options of every server. Wrong
-    /// combinations end the process with a message and exit code 2.
+    /// Returns what the options mean: the site, the engine that serves it, and the options of every server.
     pub fn into_site(self) -> (Site, Engine, Common) {
-        let root = match (self.positional_root, self.root) {
-            (Some(positional), Some(root)) => {
-                let (positional, root) = (positional.display(), root.display());
-                let message = format!("the directory is given twice, as {positional} and as --root {root}");
-                options::exit_with_usage_error::<Arguments>("httpd", message);
-            }
-            (positional, root) => root.or(positional).unwrap_or_else(|| ".".into()),
-        };
+        let root = self.root.or(self.positional_root).unwrap_or_else(|| ".".into());
         let engine = match self.engine {
             EngineOption::EventLoop => Engine::EventLoop,
             EngineOption::Blocking => Engine::Blocking,

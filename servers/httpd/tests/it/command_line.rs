@@ -133,8 +133,8 @@ fn wrong_usage_exits_with_2() {
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
         ("--upgrade", ""),
         ("one two", ""),
-        ("one -r two", "error: the directory is given twice, as one and as --root two\n"),
-        ("one -r two", "\nUsage: httpd [OPTIONS] [ROOT]\n"),
+        ("one -r two", "error: the argument '[ROOT]' cannot be used with '--root <ROOT>'\n"),
+        ("one -r two", "\nUsage: httpd <ROOT"),
     ] {
         check_failure(&arguments.split(' ').collect::<Vec<_>>(), 2, message);
     }

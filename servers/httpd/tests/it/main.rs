@@ -11,6 +11,7 @@
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`access`] | clients that are denied, too fast, or need a password |
+//! | [`configuration`] | the configuration file, the environment, sites |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`logs`] | the access log |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
@@ -44,6 +45,7 @@ macro_rules! two_kinds {
 
 mod access;
 mod command_line;
+mod configuration;
 mod conformance;
 mod contents;
 mod faults;

@@ -1,0 +1,155 @@
+//! Reads a configuration file: TOML, whose keys are the long names of options.
+
+use super::layers::{self, Origin, Place, Setting, Value};
+use clap::{Arg, Command};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The largest configuration file that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Which keys a table may have.
+pub struct Schema {
+    /// The options, which have been built.
+    pub command: Command,
+    /// The options that only the command line may have.
+    pub excluded: &'static [&'static str],
+    /// The arrays of tables.
+    pub tables: Vec<(&'static str, Schema)>,
+}
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Table {
+    pub place: Place,
+    pub settings: Vec<Setting>,
+    tables: BTreeMap<&'static str, Vec<Table>>,
+}
+
+impl Table {
+    /// The tables of the array `name`.
+    pub fn tables(&self, name: &str) -> &[Table] {
+        self.tables.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Returns the text of the file at `path`.
+///
+/// # Errors
+///
+/// If the file cannot be read, is not UTF-8, or has more than 4 MiB.
+pub fn read(path: &Path) -> Result<String, String> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let name = path.display();
+    let text = read().map_err(|error| format!("cannot read {name}: {}", http_engine::io_cause(&error)))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("cannot read {name}: longer than 4 MiB"));
+    }
+    Ok(text)
+}
+
+/// Parses the `text` of the file called `file`.
+///
+/// # Errors
+///
+/// If it is not TOML, or has a key or a value that `schema` does not permit. The message begins with file, line and
+/// column.
+pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
+    let source = Source { text, file };
+    let document = DeTable::parse(text).map_err(|error| {
+        let place = source.place(error.span().map_or(0, |span| span.start));
+        format!("{place}: {}", error.message().replace('\n', ", "))
+    })?;
+    source.table(document.get_ref(), 0, schema)
+}
+
+/// The text of a file, and its name.
+struct Source<'s> {
+    text: &'s str,
+    file: &'s str,
+}
+
+impl Source<'_> {
+    /// Returns the place of the byte `offset`.
+    fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let (line, column) = before.split('\n').enumerate().last().unwrap_or_default();
+        Place { file: self.file.to_owned(), line: line + 1, column: column.chars().count() + 1 }
+    }
+
+    /// Converts a table that begins at the byte `offset`.
+    fn table(&self, table: &DeTable<'_>, offset: usize, schema: &Schema) -> Result<Table, String> {
+        let mut result = Table { place: self.place(offset), settings: Vec::new(), tables: BTreeMap::new() };
+        // In the order of the file, not of the alphabet: the first error is then the first in the file.
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            let (name, place) = (key.get_ref().as_ref(), self.place(key.span().start));
+            if let Some((name, schema)) = schema.tables.iter().find(|(table, _)| *table == name) {
+                result.tables.insert(name, self.array(name, value, schema)?);
+                continue;
+            }
+            let argument = layers::find(&schema.command, name).filter(|_| !schema.excluded.contains(&name));
+            let Some(argument) = argument else {
+                let of_command_line = if schema.excluded.contains(&name) { " in a file" } else { "" };
+                return Err(format!("{place}: no such option{of_command_line}: {name}"));
+            };
+            result.settings.push(self.setting(argument, value)?);
+        }
+        Ok(result)
+    }
+
+    /// Converts the array of tables `name`.
+    fn array(&self, name: &str, value: &Spanned<DeValue<'_>>, schema: &Schema) -> Result<Vec<Table>, String> {
+        let wrong = || format!("{}: must be tables: [[{name}]]", self.place(value.span().start));
+        let convert = |element: &Spanned<DeValue<'_>>| {
+            let table = element.get_ref().as_table().ok_or_else(wrong)?;
+            self.table(table, element.span().start, schema)
+        };
+        value.get_ref().as_array().ok_or_else(wrong)?.iter().map(convert).collect()
+    }
+
+    /// Converts the value of an option.
+    fn setting(&self, argument: &Arg, value: &Spanned<DeValue<'_>>) -> Result<Setting, String> {
+        let place = self.place(value.span().start);
+        let is_list = layers::is_list(argument);
+        let converted = match value.get_ref() {
+            DeValue::Boolean(is_on) if layers::is_switch(argument) => Some(Value::Switch(*is_on)),
+            _ if layers::is_switch(argument) => None,
+            DeValue::Array(elements) if is_list => {
+                let texts = elements.iter().map(|element| text(element.get_ref()).map(Into::into));
+                texts.collect::<Option<_>>().map(Value::Texts)
+            }
+            other => text(other).map(|text| Value::Texts(vec![text.into()])),
+        };
+        let name = layers::name(argument);
+        let Some(value) = converted else {
+            let expected = match (layers::is_switch(argument), is_list) {
+                (true, _) => "true or false",
+                (_, true) => "a list of strings",
+                _ => "a string or a number",
+            };
+            return Err(format!("{place}: {name} must be {expected}"));
+        };
+        layers::check(argument, &value).map_err(|error| format!("{place}: {error}"))?;
+        Ok(Setting { name, value, origin: Origin::File(place) })
+    }
+}
+
+/// Returns a string or an integer as text.
+fn text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.as_ref().to_owned()),
+        DeValue::Integer(number) => {
+            u64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! Merges the layers of the configuration: command line, environment, file.
+//!
+//! clap's [`Command`] defines each option once. A value from the environment or a file becomes an argument in front of
+//! those of the command line, unless a higher layer sets the same option or one that excludes it. So all layers have the
+//! same names, values and messages, and clap checks which options need or exclude each other.
+
+use clap::{Arg, ArgAction, ArgMatches, Command, Id, builder::Resettable, parser::ValueSource};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fmt,
+};
+
+/// The beginning of the environment variables: `HTTPD_MAX_BODY` is the option `--max-body`.
+const PREFIX: &str = "HTTPD_";
+
+/// The value of an option, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The long name of the option, without its dashes.
+    pub name: String,
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// The value of an option.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// An option without a value is given, or not.
+    Switch(bool),
+    /// One value, or those of an option that can be repeated.
+    Texts(Vec<OsString>),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    CommandLine,
+    /// The environment variable with this name.
+    Environment(String),
+    /// A place in a file.
+    File(Place),
+}
+
+/// A place in a file.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub file: String,
+    /// The first line is 1.
+    pub line: usize,
+    /// The first character of a line is 1.
+    pub column: usize,
+}
+
+/// The options of a program or of a table, after all layers.
+#[derive(Debug)]
+pub struct Merged {
+    pub command: Command,
+    pub matches: ArgMatches,
+    /// The options that a layer sets. All others have their defaults.
+    pub settings: Vec<Setting>,
+}
+
+/// Parses `arguments`, which begin with the name of the program, and takes the options that they do not set from the
+/// `layers`, highest first. The names and values in the layers have been [checked](check).
+///
+/// # Errors
+///
+/// If clap rejects the command line, or a combination of options from any layer.
+pub fn merge(
+    mut command: Command,
+    arguments: &[OsString],
+    layers: &[&[Setting]],
+) -> Result<Merged, clap::Error> {
+    let mut settings = given(&mut command, arguments)?;
+    for layer in layers {
+        let higher = settings.len();
+        for setting in *layer {
+            let excluded =
+                settings[..higher].iter().any(|other| excludes(&command, &other.name, &setting.name));
+            if !excluded && find(&command, &setting.name).is_some() {
+                settings.push(setting.clone());
+            }
+        }
+    }
+    let lower = settings.iter().filter(|setting| !matches!(setting.origin, Origin::CommandLine));
+    let lower = lower.flat_map(|setting| setting.value.arguments(&setting.name));
+    let (name, rest) = arguments.split_at(1.min(arguments.len()));
+    let all = name.iter().cloned().chain(lower).chain(rest.iter().cloned());
+    let matches = command.try_get_matches_from_mut(all)?;
+    Ok(Merged { command, matches, settings })
+}
+
+/// Returns the options that `arguments` set. Wrong arguments are left to the parser of all layers: an option may need
+/// another one that a lower layer sets.
+fn given(command: &mut Command, arguments: &[OsString]) -> Result<Vec<Setting>, clap::Error> {
+    let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments)?;
+    command.build();
+    let setting = |argument: &Arg| {
+        let id = argument.get_id().as_str();
+        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+        let texts = || matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
+        let value = if is_switch(argument) { Value::Switch(true) } else { Value::Texts(texts()) };
+        is_given.then(|| Setting { name: name(argument), value, origin: Origin::CommandLine })
+    };
+    Ok(command.get_arguments().filter_map(setting).collect())
+}
+
+/// Returns the options that environment variables set.
+///
+/// # Errors
+///
+/// If the value of a variable is not one of its option.
+pub fn environment(command: &Command) -> Result<Vec<Setting>, String> {
+    let setting = |argument: &Arg| {
+        let name = argument.get_long()?.to_owned();
+        let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
+        let text = env::var_os(&variable)?;
+        let value = match (is_switch(argument), text.to_str()) {
+            (true, Some("true")) => Value::Switch(true),
+            (true, Some("false")) => Value::Switch(false),
+            (true, _) => return Some(Err(format!("{variable}: must be true or false"))),
+            (false, Some(lines)) if is_list(argument) => {
+                Value::Texts(lines.lines().map(Into::into).collect())
+            }
+            (false, _) => Value::Texts(vec![text]),
+        };
+        let checked = check(argument, &value).map_err(|error| format!("{variable}: {error}"));
+        Some(checked.map(|()| Setting { name, value, origin: Origin::Environment(variable) }))
+    };
+    command.get_arguments().filter_map(setting).collect()
+}
+
+/// Fails if `value` is not one of this option: as clap says.
+pub fn check(argument: &Arg, value: &Value) -> Result<(), String> {
+    let alone = argument.clone().requires(Resettable::<Id>::Reset).conflicts_with(Resettable::<Id>::Reset);
+    let command = Command::new("").no_binary_name(true).arg(alone);
+    let Err(error) = command.try_get_matches_from(value.arguments(&name(argument))) else { return Ok(()) };
+    let message = error.to_string();
+    // The usage follows behind an empty line.
+    let lines = message.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let message = lines.collect::<Vec<_>>().join(" ");
+    Err(message.trim_start_matches("error: ").to_owned())
+}
+
+/// Returns the option `name` of a command that has been built.
+pub fn find<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
+    command.get_arguments().find(|argument| argument.get_long() == Some(name))
+}
+
+/// The name of an option: a positional argument has that of the option which means the same.
+pub fn name(argument: &Arg) -> String {
+    let positional = || argument.get_id().as_str().trim_start_matches("positional_");
+    argument.get_long().unwrap_or_else(positional).to_owned()
+}
+
+/// Whether an option has no value: it is given or not.
+pub fn is_switch(argument: &Arg) -> bool {
+    matches!(argument.get_action(), ArgAction::SetTrue)
+}
+
+/// Whether an option can be repeated.
+pub fn is_list(argument: &Arg) -> bool {
+    matches!(argument.get_action(), ArgAction::Append)
+}
+
+/// Whether one of these options cannot be used together with the other, or is the same.
+fn excludes(command: &Command, one: &str, other: &str) -> bool {
+    let conflicts = |one: &str, other: &str| {
+        let conflicts = find(command, one).map(|argument| command.get_arg_conflicts_with(argument));
+        conflicts.into_iter().flatten().any(|argument| name(argument) == other)
+    };
+    one == other || conflicts(one, other) || conflicts(other, one)
+}
+
+impl Value {
+    /// The arguments that set the option `name` to this value.
+    fn arguments(&self, name: &str) -> Vec<OsString> {
+        match self {
+            Value::Switch(true) => vec![format!("--{name}").into()],
+            Value::Switch(false) => Vec::new(),
+            Value::Texts(texts) => {
+                let argument = |text: &OsString| {
+                    let mut argument = OsString::from(format!("--{name}="));
+                    argument.push(text);
+                    argument
+                };
+                texts.iter().map(argument).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::CommandLine => f.write_str("command line"),
+            Origin::Environment(variable) => f.write_str(variable),
+            Origin::File(place) => place.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
