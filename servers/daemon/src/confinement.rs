@@ -44,7 +44,8 @@ impl fmt::Display for Confinement {
 /// Restricts the file access of this process permanently, as far as the kernel supports it, and returns how far. What
 /// stays possible:
 ///
-/// * to read files and directories below `root`, and the files `reads` as long as they are not replaced by others;
+/// * to read files and directories below the `roots`, and files in the directories of the files `reads`, which may be replaced by new
+///   ones;
 /// * to create and write files in the directories of the log files `logs`, and below: a log is created again after its
 ///   rotation, and Landlock has no rule for a file that does not exist yet;
 /// * to remove files in the directory of `pid_file`, and below: removing is a right to a directory;
@@ -53,50 +54,48 @@ impl fmt::Display for Confinement {
 ///   open `/etc/ld.so.cache` and `/dev/null`.
 ///
 /// If this process has inherited such rules from its parent, sets no rules. Then it only checks that the inherited
-/// rules permit reading `root`, and returns [`Confinement::Inherited`].
+/// rules permit reading the `roots`, and returns [`Confinement::Inherited`].
 ///
-/// Fails if `root` cannot be opened, if inherited rules forbid reading it, or if the process has a second thread, which
+/// Fails if a root cannot be opened, if inherited rules forbid reading it, or if the process has a second thread, which
 /// would stay unconfined. A kernel without Landlock is not a failure: the result is [`Confinement::Unavailable`].
 pub fn confine(
-    root: Option<&Path>,
+    roots: &[&Path],
     reads: &[&Path],
     logs: &[&Path],
     pid_file: Option<&Path>,
 ) -> io::Result<Confinement> {
     let proc_maps = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings, unless its parent's rules forbid it.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return check_inherited(root),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return check_inherited(roots),
         result => result.context("cannot read /proc/self/maps")?,
     };
     require_single_thread()?;
     let program = fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
-    restrict(root, reads, logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
+    restrict((roots, reads), logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
 }
 
-/// Returns [`Confinement::Inherited`] if `root` is `None`, or if the rules inherited from the parent process permit
-/// reading `root`. Fails if they forbid reading it: then the path `root` leads to another directory than it did when
-/// the parent set the rules.
-fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
-    match root {
-        // access(2) ignores Landlock, so a directory that it permits to read and open(2) does not is excluded by
-        // Landlock.
-        Some(root) if access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err() => {
+/// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading each of the `roots`.
+/// Fails if they forbid reading one: then its path leads to another directory than it did when the parent set the rules.
+fn check_inherited(roots: &[&Path]) -> io::Result<Confinement> {
+    // access(2) ignores Landlock, so a directory that it permits to read and open(2) does not is excluded by Landlock.
+    let is_outside = |root: &&&Path| access(**root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err();
+    match roots.iter().find(is_outside) {
+        Some(root) => {
             let root = root.display();
             Err(io::Error::other(format!("{root} is outside the files that its parent is confined to")))
         }
-        _ => Ok(Confinement::Inherited),
+        None => Ok(Confinement::Inherited),
     }
 }
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
-/// `root` and the files `reads`, create and write files in the directories of `logs`, remove files in the directory of
-/// `pid_file`, and start `program` again. For that they may execute what is in the directories of its libraries, too.
-/// `proc_maps` lists these: it is the content of `/proc/self/maps`.
+/// the `roots` and in the directories of the files `reads`, create and write files in the directories of `logs`, remove files in the directory of `pid_file`, and start
+/// `program` again. For that they may execute what is in the directories of its libraries, too. `proc_maps` lists these:
+/// it is the content of `/proc/self/maps`.
 ///
-/// Returns how far the kernel enforces the rules. Fails if `root` cannot be opened.
+/// Returns how far the kernel enforces the rules. Fails if a root cannot be opened.
 fn restrict(
-    root: Option<&Path>,
-    reads: &[&Path],
+    (roots, reads): (&[&Path], &[&Path]),
     logs: &[&Path],
     pid_file: Option<&Path>,
     program: &Path,
@@ -104,7 +103,7 @@ fn restrict(
 ) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
     // A missing root is an error. All other missing files are ignored.
-    if let Some(root) = root {
+    for root in roots {
         let serve = AccessFs::ReadFile | AccessFs::ReadDir;
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
@@ -112,7 +111,7 @@ fn restrict(
     let mut programs: BTreeSet<_> = libraries.filter_map(directory_of_programs).collect();
     programs.insert(executable(program));
     let ruleset = ruleset
-        .add_rules(path_beneath_rules(reads, AccessFs::ReadFile))?
+        .add_rules(path_beneath_rules(parent_directories(reads), AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
@@ -232,13 +231,13 @@ mod tests {
     #[test]
     fn refuses_to_confine_one_of_two_threads() {
         // A test runs in a thread of its own, beside the main thread of the test program.
-        let error = confine(None, &[], &[], None).expect_err("the other thread would stay unconfined");
+        let error = confine(&[], &[], &[], None).expect_err("the other thread would stay unconfined");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
     }
 
     #[test]
     fn a_missing_root_is_an_error() {
-        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], &[], None, Path::new("/httpd"), "")
+        let error = restrict((&[Path::new("/nowhere/at/all")], &[]), &[], None, Path::new("/httpd"), "")
             .expect_err("a missing root");
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
@@ -246,7 +245,7 @@ mod tests {
     /// Runs `act` in a thread that [`restrict`] has restricted, so that the other tests stay unconfined. It may start
     /// `program`, or without one this program. Does nothing if the kernel has no Landlock.
     fn run_confined(
-        root: Option<&Path>,
+        readable: (&[&Path], &[&Path]),
         logs: &[&Path],
         pid_file: Option<&Path>,
         program: Option<&Path>,
@@ -255,7 +254,7 @@ mod tests {
         let confined = || {
             let proc_maps = fs::read_to_string("/proc/self/maps").expect("its own mappings");
             let program = program.map_or_else(|| env::current_exe().expect("this program"), Path::to_owned);
-            match restrict(root, &[], logs, pid_file, &program, &proc_maps).expect("rules") {
+            match restrict(readable, logs, pid_file, &program, &proc_maps).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
@@ -273,36 +272,46 @@ mod tests {
     fn allows_only_what_is_needed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
-        for name in ["www/below/page", "log/access", "run/pid", "other/secret"] {
+        for name in ["www/below/page", "log/access", "run/pid", "other/secret", "more/page", "etc/httpd.toml"]
+        {
             fs::create_dir_all(path(name).parent().expect("one")).expect("a directory");
             fs::write(path(name), name).expect("a file");
         }
         symlink("../other/secret", path("www/link")).expect("a link");
         let (root, log, pid_file) = (path("www"), path("log/access"), path("run/pid"));
-        run_confined(Some(&root), &[&log], Some(&pid_file), None, || {
-            let append = |name| File::options().append(true).create(true).open(path(name));
-            assert_eq!(fs::read(path("www/below/page")).expect("served"), b"www/below/page");
-            assert_eq!(fs::read_dir(path("www")).expect("served").count(), 2);
-            append("log/access").expect("a log");
-            append("log/access.new").expect("a log");
-            fs::remove_file(path("run/pid")).expect("a pid file");
-            check_denied(append("www/below/page"), "writing a served file");
-            check_denied(append("www/new"), "creating a file in a root");
-            check_denied(fs::remove_file(path("www/below/page")), "removing a served file");
-            check_denied(fs::read(path("log/access")), "reading a log");
-            check_denied(fs::remove_file(path("log/access")), "removing a log");
-            check_denied(append("run/pid"), "creating a file in the PID file's directory");
-            check_denied(fs::read(path("other/secret")), "reading another file");
-            check_denied(fs::read(path("www/link")), "reading another file through a link");
-            check_denied(fs::read_dir(path("other")), "reading another directory");
-            check_denied(fs::read("/etc/passwd"), "reading /etc/passwd");
-            check_denied(fs::read_to_string("/proc/self/maps"), "reading its mappings");
-        });
+        run_confined(
+            (&[&root, &path("more")], &[&path("etc/httpd.toml")]),
+            &[&log],
+            Some(&pid_file),
+            None,
+            || {
+                let append = |name| File::options().append(true).create(true).open(path(name));
+                assert_eq!(fs::read(path("www/below/page")).expect("served"), b"www/below/page");
+                assert_eq!(fs::read_dir(path("www")).expect("served").count(), 2);
+                assert_eq!(fs::read(path("more/page")).expect("served"), b"more/page");
+                assert_eq!(fs::read(path("etc/httpd.toml")).expect("a file"), b"etc/httpd.toml");
+                check_denied(append("etc/httpd.toml"), "writing a file that may be read");
+                append("log/access").expect("a log");
+                append("log/access.new").expect("a log");
+                fs::remove_file(path("run/pid")).expect("a pid file");
+                check_denied(append("www/below/page"), "writing a served file");
+                check_denied(append("www/new"), "creating a file in a root");
+                check_denied(fs::remove_file(path("www/below/page")), "removing a served file");
+                check_denied(fs::read(path("log/access")), "reading a log");
+                check_denied(fs::remove_file(path("log/access")), "removing a log");
+                check_denied(append("run/pid"), "creating a file in the PID file's directory");
+                check_denied(fs::read(path("other/secret")), "reading another file");
+                check_denied(fs::read(path("www/link")), "reading another file through a link");
+                check_denied(fs::read_dir(path("other")), "reading another directory");
+                check_denied(fs::read("/etc/passwd"), "reading /etc/passwd");
+                check_denied(fs::read_to_string("/proc/self/maps"), "reading its mappings");
+            },
+        );
     }
 
     #[test]
     fn can_start_its_own_program_and_no_other() {
-        run_confined(None, &[], None, None, || {
+        run_confined((&[], &[]), &[], None, None, || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
             check_denied(Command::new("/bin/true").status(), "starting another program");
@@ -346,7 +355,7 @@ mod tests {
             let program = path("httpd");
             thread::scope(|scope| {
                 scope.spawn(install);
-                run_confined(None, &[], None, Some(&program), act);
+                run_confined((&[], &[]), &[], None, Some(&program), act);
             });
         }
     }
@@ -356,9 +365,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
-        run_confined(Some(&roots[0]), &[], None, None, || {
-            assert_eq!(confine(Some(&roots[0]), &[], &[], None).ok(), Some(Confinement::Inherited));
-            let error = confine(Some(&roots[1]), &[], &[], None).expect_err("the rules exclude the new root");
+        run_confined((&[&roots[0]], &[]), &[], None, None, || {
+            assert_eq!(confine(&[&roots[0]], &[], &[], None).ok(), Some(Confinement::Inherited));
+            let error =
+                confine(&[&roots[0], &roots[1]], &[], &[], None).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");
         });
     }

@@ -12,7 +12,7 @@
 //! | [`logs`] | access log and error log |
 //! | `signals` | the queue of signals to a process |
 //! | `prefork` | supervises worker processes |
-//! | `handoff` | passes sockets from one process to another |
+//! | `handoff` | passes sockets and files from one process to another: [`Inherited`] |
 //! | `privileges`, `confinement` | drop root privileges, and forbid access to files that the server does not need |
 //! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
 //! | `system` | threads and error messages |
@@ -31,4 +31,5 @@ mod signals;
 mod system;
 pub mod units;
 
+pub use handoff::Inherited;
 pub use launch::{Application, MakeHandler, ServerSettings, run};

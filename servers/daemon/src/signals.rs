@@ -25,7 +25,7 @@ pub enum Signal {
     Stop,
     /// Reopen the log files by their names, after log rotation.
     ReopenLogs,
-    /// Reopen the log files and the document root by their names.
+    /// Reopen the log files and the document roots by their names, and read the configuration again.
     Reload,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
@@ -36,8 +36,8 @@ pub enum Signal {
     SuccessorReady,
     /// The successor could not start to accept connections, for this reason.
     SuccessorFailed(io::Error),
-    /// To a worker process: serve this directory from now on.
-    ServeRoot(OwnedFd),
+    /// To a worker process: serve the application with this configuration and these document roots from now on.
+    ServeApplication(Vec<OwnedFd>),
     /// To a worker process: the master process has ended.
     MasterEnded,
     /// All threads of the engine in this process have ended, after a shutdown or a failure.

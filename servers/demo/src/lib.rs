@@ -50,15 +50,15 @@ pub struct App {
 }
 
 impl Application for App {
-    fn root(&self) -> Option<&Path> {
-        self.root.as_deref()
+    fn roots(&self) -> Vec<&Path> {
+        self.root.as_deref().into_iter().collect()
     }
 
     /// Opens the document root, and creates the routes and the weather cache, which all workers share. The returned function
     /// gives each worker files and middleware of its own.
-    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
+    fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler> {
         let name = self.name;
-        let opened = root.zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
+        let opened = roots.first().zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
         let root = opened.transpose()?.map(Arc::new);
         let router = Arc::new(router(Arc::new(Weather::new(&self.weather)))?);
         Ok(Arc::new(move |worker| {

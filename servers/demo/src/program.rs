@@ -35,5 +35,5 @@ struct DemoOptions {
 pub fn run(name: &'static str, served_by: &'static str, port: &'static str, engine: Engine) -> ExitCode {
     let DemoOptions { common, root, weather_url } = options::parse(name, port);
     let weather = WeatherSettings { url: weather_url, ..WeatherSettings::default() };
-    common.run(name, Arc::new(App { name: served_by, root, weather }), engine)
+    common.run(name, Arc::new(App { name: served_by, root, weather }), engine, None)
 }

@@ -37,12 +37,12 @@ fn main() -> ExitCode {
     let is_check = configuration.arguments.file.check;
     let (site, engine, common) = configuration.arguments.into_site();
     if is_check {
-        return match site.open(None) {
+        return match site.open(&[site.root.clone()]) {
             Ok(_) => print("httpd: the configuration is valid\n"),
             Err(error) => wrong_usage(&format!("cannot serve {site}: {}", http_engine::io_cause(&error))),
         };
     }
-    common.run(PROGRAM, Arc::new(site), engine)
+    common.run(PROGRAM, Arc::new(site), engine, None)
 }
 
 /// Prints `text` to standard output. Returns the exit code.

@@ -30,16 +30,16 @@ pub struct Site {
 }
 
 impl Application for Site {
-    fn root(&self) -> Option<&Path> {
-        Some(&self.root)
+    fn roots(&self) -> Vec<&Path> {
+        vec![&self.root]
     }
 
     fn reads(&self) -> Vec<&Path> {
         self.mime_types.iter().map(PathBuf::as_path).chain(self.access.file()).collect()
     }
 
-    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
-        let directory = root.unwrap_or(&self.root);
+    fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler> {
+        let directory = &roots[0];
         let rules = self.access.open(directory)?;
         let root = Root::open_as(directory, &self.root)?.with_file_timeout(self.file_timeout);
         let root = match self.file_system {

@@ -19,13 +19,13 @@ use std::{
     time::Duration,
 };
 
-/// The maximum number of sockets in one [`Message::Listeners`]. The kernel permits 253 descriptors in a message.
-pub const MAX_LISTENERS: usize = 64;
+/// The maximum number of descriptors in a message, which is that of the kernel.
+pub const MAX_DESCRIPTORS: usize = 253;
 
 /// The byte that stands for [`Message::Listeners`] on the socket.
 const LISTENERS: u8 = b'L';
-/// The byte that stands for [`Message::Root`] on the socket.
-const ROOT: u8 = b'R';
+/// The byte that stands for [`Message::Application`] on the socket.
+const APPLICATION: u8 = b'C';
 /// The byte that stands for [`Message::PidFile`] on the socket.
 const PID_FILE: u8 = b'P';
 /// The byte that stands for [`Message::AccessLog`] on the socket.
@@ -43,10 +43,10 @@ const READY: u8 = b'+';
 /// descriptors in the message: the parent borrows them, the child owns them.
 #[derive(Debug)]
 pub enum Message<D> {
-    /// Accept connections from these sockets, at most [`MAX_LISTENERS`].
+    /// Accept connections from these sockets, at most [`MAX_DESCRIPTORS`].
     Listeners(Vec<D>),
-    /// Serve the files of this directory.
-    Root(D),
+    /// Serve the application with the configuration in the first file, and with the document roots that follow.
+    Application(Vec<D>),
     /// Take over this PID file when you accept connections.
     PidFile(D),
     /// Write the access log to this file if you cannot open it by its name.
@@ -64,7 +64,7 @@ impl<D> Message<D> {
     fn encode(&self) -> (u8, &[D]) {
         match self {
             Message::Listeners(listeners) => (LISTENERS, listeners),
-            Message::Root(root) => (ROOT, slice::from_ref(root)),
+            Message::Application(files) => (APPLICATION, files),
             Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
             Message::AccessLog(file) => (ACCESS_LOG, slice::from_ref(file)),
             Message::ErrorLog(file) => (ERROR_LOG, slice::from_ref(file)),
@@ -88,7 +88,7 @@ impl ControlSocket {
     /// In the child: waits for the next message from the parent. Returns `None` if the parent has ended. Fails if the
     /// parent sent something that is not a message.
     pub fn receive(&self) -> io::Result<Option<Message<OwnedFd>>> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut kind = [0];
         let received = retry_on_intr(|| {
@@ -104,7 +104,7 @@ impl ControlSocket {
         let mut descriptors: Vec<OwnedFd> = control.drain().filter_map(rights).flatten().collect();
         let message = match (kind[0], descriptors.len()) {
             (LISTENERS, 1..) => Message::Listeners(descriptors),
-            (ROOT, 1) => Message::Root(descriptors.remove(0)),
+            (APPLICATION, 1..) => Message::Application(descriptors),
             (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
             (ACCESS_LOG, 1) => Message::AccessLog(descriptors.remove(0)),
             (ERROR_LOG, 1) => Message::ErrorLog(descriptors.remove(0)),
@@ -119,7 +119,7 @@ impl ControlSocket {
     /// if the child has ended, or if the queue of the socket is full.
     pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
         let (kind, descriptors) = message.encode();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(io::Error::other("too many descriptors for one control message"));
@@ -188,18 +188,18 @@ mod tests {
             |socket, descriptor| {
                 socket.send(&Message::Listeners(vec![descriptor; 2]))?;
                 socket.send(&Message::Listeners(vec![descriptor]))?;
-                socket.send(&Message::Root(descriptor))?;
+                socket.send(&Message::Application(vec![descriptor; 3]))?;
                 socket.send(&Message::PidFile(descriptor))?;
                 socket.send(&Message::AccessLog(descriptor))?;
                 socket.send(&Message::ErrorLog(descriptor))?;
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "L2 L1 R1 P1 A1 E1 S0 O0 end",
+            "L2 L1 C3 P1 A1 E1 S0 O0 end",
         );
         check(
-            |socket, root| socket.send(&Message::Root(root)).and_then(|()| socket.send_ready()),
-            "R1 unknown control message",
+            |socket, file| socket.send(&Message::Application(vec![file])).and_then(|()| socket.send_ready()),
+            "C1 unknown control message",
         );
     }
 

@@ -1,4 +1,4 @@
-//! Passes listening sockets, the document root, log files and the PID file from one process to another.
+//! Passes listening sockets, the application's files, log files and the PID file from one process to another.
 //!
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
 //! new process has one end of a socket pair as its standard input. It receives descriptors through the socket, and
@@ -6,22 +6,23 @@
 
 mod control_socket;
 
-pub use control_socket::{ControlSocket, Message};
+pub(crate) use control_socket::{ControlSocket, MAX_DESCRIPTORS, Message};
 
 use crate::{
     logs::LogFiles,
     system::{Context, spawn},
 };
-use control_socket::MAX_LISTENERS;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
     ffi::OsStr,
-    fmt, io, mem,
+    fmt,
+    fs::File,
+    io, mem,
     net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{net::UnixStream, process::CommandExt},
+        unix::{fs::FileExt, net::UnixStream, process::CommandExt},
     },
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
@@ -82,9 +83,9 @@ impl fmt::Display for Role {
 pub struct Handoff<'a> {
     /// The sockets to accept connections from.
     pub listeners: &'a [TcpListener],
-    /// The open document root, so that all worker processes serve the same directory. `None` if the child opens the
-    /// document root itself, or if the server has none.
-    pub root: Option<BorrowedFd<'a>>,
+    /// The application's configuration and its open document roots, so that all worker processes serve the same. Empty if
+    /// the child reads and opens them itself.
+    pub application: &'a [OwnedFd],
     /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
     /// The log files that the child may be unable to open.
@@ -132,12 +133,14 @@ impl Child {
             .context(format_args!("cannot start {}", file.display()))?;
         let socket = ControlSocket(socket);
         let child = Child { process, role, socket, started_at: Instant::now() };
-        let listeners = handoff.listeners.chunks(MAX_LISTENERS);
+        let listeners = handoff.listeners.chunks(MAX_DESCRIPTORS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
-        let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
+        let application = handoff.application.iter().map(AsFd::as_fd).collect::<Vec<_>>();
+        let application = (!application.is_empty()).then_some(Message::Application(application));
+        let pid_file = handoff.pid_file.map(Message::PidFile);
         let LogFiles { access, errors } = handoff.logs;
         let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
-        let rest = [root, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
+        let rest = [application, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
         match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -199,20 +202,29 @@ impl Drop for Child {
 #[derive(Debug)]
 pub struct Inherited {
     /// The task of this process.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The sockets to accept connections from; at least one.
-    pub listeners: Vec<TcpListener>,
-    /// The open document root. `None` if this process opens the document root itself, or if the server has none.
-    pub root: Option<OwnedFd>,
+    pub(crate) listeners: Vec<TcpListener>,
+    /// The application's configuration and its open document roots. Empty if this process reads and opens them itself.
+    pub(crate) application: Vec<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
-    pub pid_file: Option<OwnedFd>,
+    pub(crate) pid_file: Option<OwnedFd>,
     /// The log files that this process may be unable to open.
-    pub logs: LogFiles<OwnedFd>,
+    pub(crate) logs: LogFiles<OwnedFd>,
     /// This process's end of the socket pair, whose other end the parent has.
-    pub socket: ControlSocket,
+    pub(crate) socket: ControlSocket,
 }
 
 impl Inherited {
+    /// The configuration that the master process has given to this worker process. `None` if this is no worker process.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn configuration(&self) -> io::Result<Option<String>> {
+        self.application.first().map(read_configuration).transpose()
+    }
+
     /// Receives what the parent hands over, through the socket on standard input. Returns `None` in a process that the
     /// operator or the service manager has started.
     ///
@@ -224,13 +236,14 @@ impl Inherited {
         let role = role.to_str().and_then(Role::parse).ok_or_else(invalid)?;
         let socket = ControlSocket(io::stdin().as_fd().try_clone_to_owned()?.into());
         let (listeners, logs) = (Vec::new(), LogFiles::default());
-        let mut inherited = Inherited { role, listeners, root: None, pid_file: None, logs, socket };
+        let mut inherited =
+            Inherited { role, listeners, application: Vec::new(), pid_file: None, logs, socket };
         loop {
             match inherited.socket.receive()? {
                 Some(Message::Listeners(sockets)) => {
                     inherited.listeners.extend(sockets.into_iter().map(TcpListener::from));
                 }
-                Some(Message::Root(root)) => inherited.root = Some(root),
+                Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
                 Some(Message::AccessLog(file)) => inherited.logs.access = Some(file),
                 Some(Message::ErrorLog(file)) => inherited.logs.errors = Some(file),
@@ -239,4 +252,13 @@ impl Inherited {
             }
         }
     }
+}
+
+/// Reads a configuration from the file in memory that the master process has written.
+pub(crate) fn read_configuration(file: &OwnedFd) -> io::Result<String> {
+    let file = File::from(file.try_clone()?);
+    let mut text = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    // All worker processes share the position in the file.
+    file.read_exact_at(&mut text, 0)?;
+    String::from_utf8(text).map_err(io::Error::other)
 }

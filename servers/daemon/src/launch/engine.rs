@@ -13,10 +13,12 @@ use std::{
     sync::{Arc, mpsc::Sender},
 };
 
-/// How many descriptors are reserved in each process for standard streams, logs, the thread pool, signals and the document
-/// root: an estimate that is high enough.
+/// How many descriptors are reserved in each process for standard streams, logs, the thread pool, signals and the first
+/// document root: an estimate that is high enough.
 const FDS_PER_PROCESS: usize = 32;
-/// The part of the descriptors of each process that is reserved for files if the application serves a directory: one in
+/// How many descriptors each further document root needs: to hand it over, and to serve it.
+const FDS_PER_ROOT: usize = 2;
+/// The part of the descriptors of each process that is reserved for files if the application serves directories: one in
 /// four. `http-files` opens no more by default.
 const SHARE_FOR_FILES: u64 = 4;
 
@@ -59,7 +61,8 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
     let workers = settings.workers_per_process();
     let processes = settings.workers() / workers;
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let files = settings.application.root().map_or(0, |_| open_files / SHARE_FOR_FILES);
+    let roots = settings.application.roots().len();
+    let files = if roots == 0 { 0 } else { open_files / SHARE_FOR_FILES };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     Settings {
         workers,
@@ -68,7 +71,8 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
         max_connections: limits.max_connections.map(|total| total.div_ceil(processes)),
         max_connections_per_address: limits.max_connections_per_ip,
         // A master process has each listener twice: for its engine, and to hand it over.
-        reserved_descriptors: (FDS_PER_PROCESS + listeners).saturating_add(files),
+        reserved_descriptors: (FDS_PER_PROCESS + FDS_PER_ROOT * roots.saturating_sub(1) + listeners)
+            .saturating_add(files),
         max_buffered_bytes: limits.max_buffered.bytes(),
         server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
         protocol: limits.protocol_config(),

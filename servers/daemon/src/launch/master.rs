@@ -2,7 +2,7 @@
 
 use super::{
     engine, listeners,
-    settings::{ServerSettings, descriptor_path},
+    settings::{OpenApplication, ServerSettings},
 };
 use crate::{
     confinement::{self, Confinement},
@@ -43,8 +43,9 @@ pub(super) struct Master<'a> {
     logs: Logs,
     /// The listening sockets, kept open to hand them over to worker processes and successors.
     listeners: Vec<TcpListener>,
-    /// The open document root, to hand it over to worker processes. `None` if the application serves no directory.
-    root: Option<OwnedFd>,
+    application: OpenApplication,
+    /// What is handed over to worker processes for the application. Empty without `--prefork`.
+    application_files: Vec<OwnedFd>,
     workers: Workers,
     /// A successor that was started and does not accept connections yet.
     successor: Option<Child>,
@@ -61,7 +62,7 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server: claims the PID file, opens the document root and the listeners, drops privileges, then starts
+    /// Starts the server: claims the PID file, opens the document roots and the listeners, drops privileges, then starts
     /// logs and workers. Returns when it accepts connections. `inherited` is what the predecessor has handed over;
     /// `None` if this process is not a successor. Fails if any of these steps fails.
     pub(super) fn start(
@@ -75,8 +76,8 @@ impl Master<'_> {
             Some(path) if !is_successor => Some(PidFile::claim(path).context(failure(path))?),
             _ => None,
         };
-        let root = settings.open_root()?;
-        let make = settings.open_application(root.as_ref())?;
+        let application = OpenApplication::open(Arc::clone(&settings.application))?;
+        let make = application.make_handler()?;
         let (listeners, mut log_files, predecessor) = match inherited {
             Some(Inherited { listeners, pid_file, logs, socket, .. }) => {
                 (listeners, logs, Some((socket, pid_file)))
@@ -101,9 +102,10 @@ impl Master<'_> {
         if budget.falls_short() {
             log::warn!("{budget}");
         }
+        let application_files = files_of(settings, &application)?;
         let workers = if settings.options.prefork {
             let files = files_to_hand_over(settings, &logs);
-            let handoff = worker_handoff(&listeners, root.as_ref(), files.borrow());
+            let handoff = worker_handoff(&listeners, &application_files, files.borrow());
             let pool = WorkerPool::start(settings.workers(), handoff);
             Workers::Processes(pool.context("cannot start worker processes")?)
         } else {
@@ -111,8 +113,17 @@ impl Master<'_> {
             let own = own.context("cannot duplicate the listeners")?;
             Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
         };
-        let mut master =
-            Master { settings, signals, logs, listeners, root, workers, successor: None, pid_file: claimed };
+        let mut master = Master {
+            settings,
+            signals,
+            logs,
+            listeners,
+            application,
+            application_files,
+            workers,
+            successor: None,
+            pid_file: claimed,
+        };
         master.announce(confinement);
         notify(ServiceState::Ready);
         if let Some((socket, pid_file)) = predecessor {
@@ -138,7 +149,8 @@ impl Master<'_> {
     /// access is restricted. `confinement` is `None` without `--confine`. Does not wait until the line is written: a full
     /// pipe must not keep this process from handling signals. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
-        let ServerSettings { name, application, engine, options } = self.settings;
+        let ServerSettings { name, engine, options, .. } = self.settings;
+        let application = &self.application.application;
         let workers = self.settings.workers();
         let mut seen = BTreeSet::new();
         let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
@@ -168,7 +180,7 @@ impl Master<'_> {
                 Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
                 Signal::SuccessorReady => break self.retire(),
                 Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
-                Signal::CheckWorkers | Signal::ServeRoot(_) | Signal::MasterEnded => {}
+                Signal::CheckWorkers | Signal::ServeApplication(_) | Signal::MasterEnded => {}
             }
         }
         Ok(())
@@ -179,7 +191,7 @@ impl Master<'_> {
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         let files = files_to_hand_over(self.settings, &self.logs);
-        pool.maintain(worker_handoff(&self.listeners, self.root.as_ref(), files.borrow()))
+        pool.maintain(worker_handoff(&self.listeners, &self.application_files, files.borrow()))
     }
 
     /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
@@ -190,33 +202,39 @@ impl Master<'_> {
         }
     }
 
-    /// Reopens the log files and the document root by their names. A failure is logged, and the file or directory that
-    /// was open before stays in use.
+    /// Reopens the log files and the document roots by their names, and reads the configuration again. A failure is logged,
+    /// and what was open before stays in use.
     fn reload(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
-        if let Err(error) = self.reopen_root() {
-            log::error!("{error} (still serving the previous document root)");
+        if let Err(error) = self.reload_application() {
+            log::error!("{} (still serving as before)", io_cause(&error));
         }
         notify(ServiceState::Ready);
     }
 
-    /// Opens the document root by its name, which may refer to another directory now, and makes all workers serve that
-    /// directory. If this fails, the workers serve the previous directory. Does nothing if the application serves no
-    /// directory.
-    fn reopen_root(&mut self) -> io::Result<()> {
-        let Some(root) = self.settings.open_root()? else { return Ok(()) };
+    /// Reads the configuration of the application again, opens its document roots by their names, which may refer to other
+    /// directories now, and makes all workers serve them. If this fails, the workers serve as before.
+    fn reload_application(&mut self) -> io::Result<()> {
+        let changed = self.application.application.reload()?;
+        let next = changed.unwrap_or_else(|| Arc::clone(&self.application.application));
+        let application = OpenApplication::open(next)?;
         if self.settings.options.service.confine {
             // Landlock does not restrict opening a directory as a path, only reading it.
-            let operation = format!("cannot serve {} under --confine", self.settings.application);
-            fs::read_dir(descriptor_path(&root)).context(operation)?;
+            for (root, path) in application.application.roots().iter().zip(application.paths()) {
+                fs::read_dir(path)
+                    .context(format_args!("cannot serve {} under --confine", root.display()))?;
+            }
         }
-        let make = self.logs.wrap(self.settings.open_application(Some(&root))?);
+        let make = self.logs.wrap(application.make_handler()?);
+        let files = files_of(self.settings, &application)?;
         match &self.workers {
             Workers::Threads(threads) => threads.replace_handlers(&*make),
-            Workers::Processes(pool) => pool.broadcast(&Message::Root(root.as_fd())),
+            Workers::Processes(pool) => {
+                pool.broadcast(&Message::Application(files.iter().map(AsFd::as_fd).collect()));
+            }
         }
-        self.root = Some(root);
+        (self.application, self.application_files) = (application, files);
         Ok(())
     }
 
@@ -228,10 +246,11 @@ impl Master<'_> {
             log::warn!("ignoring SIGUSR2: a successor is already starting");
             return;
         }
-        // It opens the document root itself, because the root's name may refer to another directory now.
+        // It reads the configuration and opens the document roots itself, because both may have changed.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let files = files_to_hand_over(self.settings, &self.logs);
-        let handoff = Handoff { listeners: &self.listeners, root: None, pid_file, logs: files.borrow() };
+        let handoff =
+            Handoff { listeners: &self.listeners, application: &[], pid_file, logs: files.borrow() };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
@@ -300,14 +319,22 @@ impl Master<'_> {
     }
 }
 
-/// Returns what the master hands over to a worker process: the listening sockets, the document root and `logs`. It keeps
-/// the PID file.
+/// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
+/// `logs`. It keeps the PID file.
 fn worker_handoff<'a>(
     listeners: &'a [TcpListener],
-    root: Option<&'a OwnedFd>,
+    application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
-    Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None, logs }
+    Handoff { listeners, application, pid_file: None, logs }
+}
+
+/// Returns what the master hands over to worker processes for the application, if there are any.
+fn files_of(settings: &ServerSettings, application: &OpenApplication) -> io::Result<Vec<OwnedFd>> {
+    if !settings.options.prefork {
+        return Ok(Vec::new());
+    }
+    application.to_hand_over().context("cannot prepare what worker processes need")
 }
 
 /// Returns the open log files if only root may be able to open them: with `--user`.
@@ -315,14 +342,14 @@ fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<Fi
     settings.options.service.user.as_ref().map_or_else(LogFiles::default, |_| logs.files())
 }
 
-/// Restricts the file access of this process with Landlock to the document root, the log files, the PID file and what
-/// it needs to start this program again. Returns how far the kernel enforces that. Fails if the document root cannot be
-/// opened, or if the process has a second thread.
+/// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the PID
+/// file and what it needs to start this program again. Returns how far the kernel enforces that. Fails if a document root
+/// cannot be opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs = logs.paths();
     let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
-    let application = &settings.application;
-    let confined = confinement::confine(application.root(), &application.reads(), &logs, pid_file.as_deref());
+    let (roots, reads) = (settings.application.roots(), settings.application.reads());
+    let confined = confinement::confine(&roots, &reads, &logs, pid_file.as_deref());
     confined.context("cannot confine the process")
 }

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 1 | signal handlers | a signal to a process that is still starting must not kill it |
 //! | 2 | PID file | a second server must fail before it binds anything |
-//! | 3 | document root, listeners | may need root privileges |
+//! | 3 | document roots, listeners | may need root privileges |
 //! | 4 | logs that only root may open | may need root privileges |
 //! | 5 | drop privileges, other logs | only a process with a single thread can |
 //! | 6 | Landlock rules | only a process with a single thread can be confined |
@@ -45,13 +45,21 @@ impl Common {
     /// Runs the program `name` with these options: serves `application` until a signal stops the server or a successor
     /// replaces it. With `--upgrade` makes another, running server start a successor instead.
     ///
+    /// `inherited` is what [`Inherited::receive`] has returned, for an application that needs it; `None` otherwise.
+    ///
     /// Prints a failure to standard error. The exit code is 0 without a failure, 1 after a failure, and 2 for wrong
     /// usage.
-    pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
+    pub fn run(
+        self,
+        name: &'static str,
+        application: Arc<dyn Application>,
+        engine: Engine,
+        inherited: Option<Inherited>,
+    ) -> ExitCode {
         let service = &self.service;
         let result = match &service.pid_file {
             Some(pid_file) if service.upgrade => upgrade::upgrade(pid_file).context("cannot upgrade"),
-            _ => run(&ServerSettings { name, application, engine, options: self }),
+            _ => run(&ServerSettings { name, application, engine, options: self }, inherited),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -66,16 +74,18 @@ impl Common {
 }
 
 /// Starts a server with these settings, and serves until a signal stops it or a successor replaces it. A successor is a
-/// process that this server starts on SIGUSR2. In a worker process, serves as that worker.
+/// process that this server starts on SIGUSR2. In a worker process, serves as that worker. `inherited` is what
+/// [`Inherited::receive`] has returned, for an application that needs it; `None` otherwise.
 ///
 /// # Errors
 ///
 /// If the server cannot start or continue. The message names the failed operation, its object and the cause.
-pub fn run(settings: &ServerSettings) -> io::Result<()> {
+pub fn run(settings: &ServerSettings, inherited: Option<Inherited>) -> io::Result<()> {
     let handlers = SignalHandlers::install().context("cannot install signal handlers")?;
     logs::install_logger();
     engine::raise_open_file_limit();
-    match Inherited::receive().context("cannot receive sockets from the parent process")? {
+    let inherited = inherited.map_or_else(Inherited::receive, |inherited| Ok(Some(inherited)));
+    match inherited.context("cannot receive sockets from the parent process")? {
         Some(inherited @ Inherited { role: Role::Worker(number), .. }) => {
             worker::run(settings, number, inherited, handlers)
         }

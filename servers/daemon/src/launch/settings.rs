@@ -1,40 +1,74 @@
 //! The application that a server serves, and the settings of the server.
 
-use crate::{options::Common, system::Context};
+use crate::{handoff::MAX_DESCRIPTORS, options::Common, system::Context};
 use http_engine::{Engine, Handler};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use std::{
-    fmt, io,
+    fmt,
+    fs::File,
+    io::{self, Write},
+    iter,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+/// The most document roots that an application can have: as many descriptors as one message can hold, beside the
+/// configuration.
+const MAX_ROOTS: usize = MAX_DESCRIPTORS - 1;
+
 /// A function that makes the handler of the worker with the given number (from 0).
 pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
 
 /// An application that a server can serve. Its `Display` output names it in messages: `httpd serves NAME at ...`.
 pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
-    /// The directory whose files the application serves, if there is one.
-    fn root(&self) -> Option<&Path>;
+    /// The directories whose files the application serves, each once. At most 252.
+    fn roots(&self) -> Vec<&Path>;
 
-    /// The files outside [`root`](Application::root) that [`open`](Application::open) reads. `--confine` permits to read
-    /// them. By default none.
+    /// Opens what all workers of a process share, such as the files in the roots. Returns the function that makes a
+    /// handler for each worker. The server calls this when it starts and when it reloads.
+    ///
+    /// `roots` are paths to the directories that the server has opened, in the order of [`Application::roots`]. They
+    /// differ from these, and are valid only during the call.
+    ///
+    /// # Errors
+    ///
+    /// If the application cannot serve the `roots`.
+    fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler>;
+
+    /// The files outside the roots that [`open`](Application::open) and [`reload`](Application::reload) read. `--confine`
+    /// permits to read all files in their directories, because a changed file is often a new one. By default none.
     fn reads(&self) -> Vec<&Path> {
         Vec::new()
     }
 
-    /// Opens what all workers of a process share, such as the files in `root`. Returns the function that makes a
-    /// handler for each worker. The server calls this when it starts and when it reopens its document root.
-    ///
-    /// `root` is a path to the directory that the server has opened. It differs from [`Application::root`], and is
-    /// valid only during the call. `None` if the application serves no directory.
+    /// Returns the application after a change of its configuration. The server calls this on SIGHUP. By default the
+    /// application has no configuration: `None`.
     ///
     /// # Errors
     ///
-    /// If the application cannot serve `root`.
-    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler>;
+    /// If the configuration is wrong. The server then continues to serve this application.
+    fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
+        Ok(None)
+    }
+
+    /// The configuration of this application, which the master process gives to its worker processes. A worker process
+    /// finds it with [`Inherited::configuration`](crate::Inherited::configuration) when it starts.
+    fn configuration(&self) -> String {
+        String::new()
+    }
+
+    /// In a worker process: returns the application with the `configuration` that the master process has reloaded. By
+    /// default the application has no configuration: `None`.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is wrong.
+    fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
+        let _ = configuration;
+        Ok(None)
+    }
 }
 
 /// The settings of a server.
@@ -51,21 +85,6 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Opens the document root by its name. Returns `None` if the application serves no directory. Fails if there is no
-    /// such directory.
-    pub(super) fn open_root(&self) -> io::Result<Option<OwnedFd>> {
-        let Some(path) = self.application.root() else { return Ok(None) };
-        let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-        opened.map(Some).context(format_args!("cannot serve {}", path.display()))
-    }
-
-    /// Calls [`Application::open`] with a path to the open document root `root`. Returns the function that makes a
-    /// handler for each worker. `root` is `None` if the application serves no directory.
-    pub(super) fn open_application(&self, root: Option<&OwnedFd>) -> io::Result<MakeHandler> {
-        let opened = self.application.open(root.map(descriptor_path).as_deref());
-        opened.context(format_args!("cannot serve {}", self.application))
-    }
-
     /// The grace period: how long requests in flight may take after a signal to stop.
     pub(super) fn grace(&self) -> Duration {
         self.options.limits.grace.0
@@ -82,7 +101,54 @@ impl ServerSettings {
     }
 }
 
-/// Returns a path in `/proc` to an open directory. It is valid in this process while the descriptor is open.
-pub(super) fn descriptor_path(directory: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()))
+/// An application, and its open document roots.
+#[derive(Debug)]
+pub(super) struct OpenApplication {
+    pub(super) application: Arc<dyn Application>,
+    roots: Vec<OwnedFd>,
+}
+
+impl OpenApplication {
+    /// Opens the document roots of an application by their names. Fails if one of them is no directory, or if there are
+    /// more than one message to a worker process can hold.
+    pub(super) fn open(application: Arc<dyn Application>) -> io::Result<OpenApplication> {
+        let open = |path: &Path| {
+            let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+            opened.context(format_args!("cannot serve {}", path.display()))
+        };
+        let roots = application.roots();
+        if roots.len() > MAX_ROOTS {
+            let count = roots.len();
+            return Err(io::Error::other(format!("cannot serve {count} directories: at most {MAX_ROOTS}")));
+        }
+        let roots = roots.into_iter().map(open).collect::<io::Result<_>>()?;
+        Ok(OpenApplication { application, roots })
+    }
+
+    /// Returns the application with the document roots that the master process has opened.
+    pub(super) fn inherited(application: Arc<dyn Application>, roots: Vec<OwnedFd>) -> OpenApplication {
+        OpenApplication { application, roots }
+    }
+
+    /// Calls [`Application::open`] with paths to the open document roots. Returns the function that makes a handler for
+    /// each worker.
+    pub(super) fn make_handler(&self) -> io::Result<MakeHandler> {
+        let opened = self.application.open(&self.paths());
+        opened.context(format_args!("cannot serve {}", self.application))
+    }
+
+    /// Paths in `/proc` to the open document roots. They are valid in this process while the descriptors are open.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let path = |root: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+        self.roots.iter().map(path).collect()
+    }
+
+    /// Returns what worker processes need to serve the application: a file in memory with its configuration, and its
+    /// document roots.
+    pub(super) fn to_hand_over(&self) -> io::Result<Vec<OwnedFd>> {
+        let file = File::from(memfd_create("configuration", MemfdFlags::CLOEXEC)?);
+        (&file).write_all(self.application.configuration().as_bytes())?;
+        let roots = self.roots.iter().map(OwnedFd::try_clone);
+        iter::once(Ok(file.into())).chain(roots).collect()
+    }
 }

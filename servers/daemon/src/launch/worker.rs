@@ -2,18 +2,18 @@
 
 use super::{
     engine,
-    settings::{MakeHandler, ServerSettings},
+    settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
-    handoff::{ControlSocket, Inherited, Message},
+    handoff::{ControlSocket, Inherited, Message, read_configuration},
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
 };
+use http_engine::io_cause;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
     io,
-    os::fd::OwnedFd,
     sync::{Arc, mpsc::Sender},
     time::Duration,
 };
@@ -29,17 +29,21 @@ pub(super) fn run(
     inherited: Inherited,
     handlers: SignalHandlers,
 ) -> io::Result<()> {
-    let Inherited { listeners, root, logs, socket, .. } = inherited;
+    let Inherited { listeners, mut application, logs, socket, .. } = inherited;
     set_process_name(settings.name);
     // The process has the user and the Landlock rules of its master.
     let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
     let signals = handlers.into_queue(Signal::for_worker)?;
     // To its engine the worker has number 0; among the worker processes it has `number`.
-    let open_application = |root: Option<&OwnedFd>| -> io::Result<MakeHandler> {
-        let make = settings.open_application(root)?;
+    let make_handler = |application: Arc<dyn Application>, roots| -> io::Result<MakeHandler> {
+        let make = OpenApplication::inherited(application, roots).make_handler()?;
         Ok(logs.wrap(Arc::new(move |_| make(number))))
     };
-    let engine = engine::start(settings, listeners, &open_application(root.as_ref())?, signals.sender())?;
+    // The program has read the configuration, which is the first file.
+    let roots = application.split_off(1.min(application.len()));
+    let mut application = Arc::clone(&settings.application);
+    let make = make_handler(Arc::clone(&application), roots)?;
+    let engine = engine::start(settings, listeners, &make, signals.sender())?;
     socket.send_ready().context("cannot notify the master process")?;
     forward_messages(socket, signals.sender())?;
     let mut draining = false;
@@ -52,10 +56,22 @@ pub(super) fn run(
             }
             Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
             Signal::ReopenLogs => logs.reopen(),
-            Signal::ServeRoot(root) => match open_application(Some(&root)) {
-                Ok(make) => engine.replace_handlers(&*make),
-                Err(error) => log::error!("{error} (still serving the previous document root)"),
-            },
+            Signal::ServeApplication(mut files) => {
+                let configuration = files.remove(0);
+                let change = || {
+                    let changed = application.with_configuration(&read_configuration(&configuration)?)?;
+                    let next = changed.unwrap_or_else(|| Arc::clone(&application));
+                    let make = make_handler(Arc::clone(&next), files)?;
+                    io::Result::Ok((next, make))
+                };
+                match change() {
+                    Ok((next, make)) => {
+                        engine.replace_handlers(&*make);
+                        application = next;
+                    }
+                    Err(error) => log::error!("{} (still serving as before)", io_cause(&error)),
+                }
+            }
             _ => {}
         }
     };
@@ -69,7 +85,7 @@ fn set_process_name(name: &str) {
     let _ = CString::new(name).map(|name| set_name(&name));
 }
 
-/// Starts a thread that receives the master's messages from `socket`. For each message it puts [`Signal::ServeRoot`] or
+/// Starts a thread that receives the master's messages from `socket`. For each message it puts [`Signal::ServeApplication`] or
 /// [`Signal::ReopenLogs`] into the signal queue. When the master ends, the thread puts [`Signal::MasterEnded`] into the
 /// queue and ends. Fails if the thread cannot be started.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
@@ -77,7 +93,7 @@ fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Resul
         // Sending fails only when the main thread has ended, and with it the process.
         while let Ok(Some(message)) = socket.receive() {
             let _ = match message {
-                Message::Root(root) => signals.send(Signal::ServeRoot(root)),
+                Message::Application(files) => signals.send(Signal::ServeApplication(files)),
                 Message::ReopenLogs => signals.send(Signal::ReopenLogs),
                 _ => Ok(()),
             };

@@ -55,7 +55,7 @@ impl Demo {
 
 /// Starts an application in this process.
 pub fn start_in_process(engine: Engine, app: &App) -> InProcessServer {
-    let make_handler = app.open(app.root()).expect("the document root");
+    let make_handler = app.open(app.root.as_slice()).expect("the document root");
     InProcessServer::start_each(engine, settings(), &*make_handler)
 }
 
