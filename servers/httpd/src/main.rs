@@ -5,15 +5,20 @@
 //! | `access` | which requests reach the files |
 //! | `options` | the options of the command line that the other servers do not have |
 //! | `config` | the options from the command line, the environment and a file |
-//! | `site` | what the options mean: the handler of each worker |
+//! | `server` | the application: chooses the site and the directory of a request |
+//! | `hosts` | which site serves a host |
+//! | `site` | a directory, and how its files are served |
 
 mod access;
 mod config;
+mod hosts;
 mod options;
+mod server;
 mod site;
 
 use config::{Configuration, Error, PROGRAM};
-use http_daemon::Application;
+use http_daemon::Inherited;
+use http_engine::io_cause;
 use std::{
     env,
     io::{self, Write},
@@ -26,23 +31,34 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
-    let configuration = match Configuration::load(&arguments) {
+    let inherited = Inherited::receive().and_then(|inherited| {
+        let configuration = inherited.as_ref().map(Inherited::configuration).transpose()?.flatten();
+        Ok((inherited, configuration))
+    });
+    let (inherited, configuration) = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            let _ =
+                writeln!(io::stderr(), "{PROGRAM}: cannot receive sockets from the parent process: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let configuration = match Configuration::load(&arguments, configuration.as_deref()) {
         Ok(configuration) => configuration,
         Err(Error::CommandLine(error)) => error.exit(),
         Err(Error::Value(message)) => return wrong_usage(&message),
     };
-    if configuration.arguments.file.print_config {
+    if configuration.file.print_config {
         return print(&configuration.to_string());
     }
-    let is_check = configuration.arguments.file.check;
-    let (site, engine, common) = configuration.arguments.into_site();
-    if is_check {
-        return match site.open(&[site.root.clone()]) {
-            Ok(_) => print("httpd: the configuration is valid\n"),
-            Err(error) => wrong_usage(&format!("cannot serve {site}: {}", http_engine::io_cause(&error))),
+    let Configuration { file, server, engine, common, .. } = configuration;
+    if file.check {
+        return match server.check() {
+            Ok(()) => print("httpd: the configuration is valid\n"),
+            Err(error) => wrong_usage(&format!("cannot serve {}", io_cause(&error))),
         };
     }
-    common.run(PROGRAM, Arc::new(site), engine, None)
+    common.run(PROGRAM, Arc::new(server), engine, inherited)
 }
 
 /// Prints `text` to standard output. Returns the exit code.

@@ -7,7 +7,11 @@ mod pages;
 mod types;
 
 use self::{access::AccessGroup, headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
-use crate::site::Site;
+use crate::{
+    hosts::HostPattern,
+    server::{Mount, MountPath},
+    site::Site,
+};
 use clap::{Args, Parser, ValueEnum};
 use http_daemon::{
     options::{self, Common, MAX_MILLIS},
@@ -33,7 +37,7 @@ pub struct Arguments {
     root: Option<PathBuf>,
 
     #[command(flatten)]
-    pub file: FileOptions,
+    file: FileOptions,
 
     /// How to wait for clients
     #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
@@ -68,6 +72,50 @@ pub struct FileOptions {
 /// The options that a file cannot have: they say what this start of the program does.
 pub const OF_COMMAND_LINE: &[&str] = &["config", "check", "print-config", "upgrade", "help", "version"];
 
+/// The table of a site in a configuration file: `[[site]]`.
+#[derive(Parser)]
+pub struct SiteTable {
+    /// The hosts of the site, as in "example.org" or "*.example.org"
+    #[arg(long)]
+    hosts: Vec<HostPattern>,
+
+    /// The directory to serve
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+
+    #[command(flatten)]
+    options: SiteOptions,
+}
+
+impl SiteTable {
+    /// Returns the hosts, and the site.
+    pub fn into_site(self) -> (Vec<HostPattern>, Site) {
+        (self.hosts, self.options.into_site(self.root))
+    }
+}
+
+/// The table of a directory that is served at a path of a site: `[[site.mount]]`.
+#[derive(Parser)]
+pub struct MountTable {
+    /// The path, as in "/docs"
+    #[arg(long)]
+    path: MountPath,
+
+    /// The directory to serve
+    #[arg(long)]
+    root: PathBuf,
+
+    #[command(flatten)]
+    options: SiteOptions,
+}
+
+impl MountTable {
+    /// Returns what the table means.
+    pub fn into_mount(self) -> Mount {
+        Mount { path: self.path, site: self.options.into_site(self.root) }
+    }
+}
+
 /// The options of one site.
 #[derive(Args)]
 struct SiteOptions {
@@ -98,14 +146,15 @@ struct SiteOptions {
 }
 
 impl Arguments {
-    /// Returns what the options mean: the site, the engine that serves it, and the options of every server.
-    pub fn into_site(self) -> (Site, Engine, Common) {
+    /// Returns what the options mean: the site, the engine that serves it, the options of every server, and where options
+    /// come from.
+    pub fn into_site(self) -> (Site, Engine, Common, FileOptions) {
         let root = self.root.or(self.positional_root).unwrap_or_else(|| ".".into());
         let engine = match self.engine {
             EngineOption::EventLoop => Engine::EventLoop,
             EngineOption::Blocking => Engine::Blocking,
         };
-        (self.site.into_site(root), engine, self.common)
+        (self.site.into_site(root), engine, self.common, self.file)
     }
 }
 

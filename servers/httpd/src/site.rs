@@ -1,17 +1,17 @@
-//! The application that `httpd` runs: it serves the files of a directory.
+//! The files of a directory, and how they are served.
 
 use crate::access::{AccessOptions, Guarded};
-use http_daemon::{Application, MakeHandler};
+use http_daemon::MakeHandler;
 use http_engine::Handler;
 use http_files::{FileSystem, Files, Options, Root};
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-/// The site of the server: a directory, and how it is served.
+/// A directory, and how its files are served.
 #[derive(Debug)]
 pub struct Site {
     /// The path of the directory, as the operator gave it. This program never changes its working directory.
@@ -29,37 +29,47 @@ pub struct Site {
     pub access: AccessOptions,
 }
 
-impl Application for Site {
-    fn roots(&self) -> Vec<&Path> {
-        vec![&self.root]
-    }
-
-    fn reads(&self) -> Vec<&Path> {
-        self.mime_types.iter().map(PathBuf::as_path).chain(self.access.file()).collect()
-    }
-
-    fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler> {
-        let directory = &roots[0];
-        let rules = self.access.open(directory)?;
-        let root = Root::open_as(directory, &self.root)?.with_file_timeout(self.file_timeout);
+impl Site {
+    /// Opens the directory, which is at `path` now.
+    ///
+    /// # Errors
+    ///
+    /// See [`Root::open`].
+    pub fn open_root(&self, path: &Path) -> io::Result<Root> {
+        let root = Root::open_as(path, &self.root)?.with_file_timeout(self.file_timeout);
         let root = match self.file_system {
             Some(kind) => root.with_file_system(kind),
             None => root,
         };
-        let root = Arc::new(if self.follow_symlinks { root.with_links_outside() } else { root });
-        let options = Arc::clone(&self.options);
+        Ok(if self.follow_symlinks { root.with_links_outside() } else { root })
+    }
+
+    /// Returns the files outside the directory that the options name.
+    pub fn reads(&self) -> impl Iterator<Item = &Path> {
+        self.mime_types.iter().map(PathBuf::as_path).chain(self.access.file())
+    }
+
+    /// Whether the sites can share the open directory.
+    pub fn has_root_of(&self, other: &Site) -> bool {
+        let key = |site: &Site| (site.file_timeout, site.file_system, site.follow_symlinks);
+        self.root == other.root && key(self) == key(other)
+    }
+
+    /// Returns the function that makes the handler of each worker. It serves the files at the request paths below `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// If a file that the options name cannot be used.
+    pub fn make_handler(&self, root: Arc<Root>, prefix: &str) -> io::Result<MakeHandler> {
+        let rules = self.access.open(&self.root)?;
+        let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
-            let files = Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options));
+            let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
+            let files = files.with_options(Arc::clone(&options));
             match &rules {
                 Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
                 None => Arc::new(files),
             }
         }))
-    }
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.root.display().fmt(f)
     }
 }

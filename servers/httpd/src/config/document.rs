@@ -30,6 +30,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// All tables of this table, with the names of their arrays.
+    pub fn all_tables(&self) -> impl Iterator<Item = (&'static str, &Table)> {
+        self.tables.iter().flat_map(|(name, tables)| tables.iter().map(|table| (*name, table)))
+    }
+
     /// The tables of the array `name`.
     pub fn tables(&self, name: &str) -> &[Table] {
         self.tables.get(name).map_or(&[], Vec::as_slice)
@@ -121,7 +126,7 @@ impl Source<'_> {
         let place = self.place(value.span().start);
         let is_list = layers::is_list(argument);
         let converted = match value.get_ref() {
-            DeValue::Boolean(is_on) if layers::is_switch(argument) => Some(Value::Switch(*is_on)),
+            DeValue::Boolean(is_on) if layers::has_optional_value(argument) => Some(Value::Switch(*is_on)),
             _ if layers::is_switch(argument) => None,
             DeValue::Array(elements) if is_list => {
                 let texts = elements.iter().map(|element| text(element.get_ref()).map(Into::into));

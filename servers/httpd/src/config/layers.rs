@@ -24,7 +24,7 @@ pub struct Setting {
 }
 
 /// The value of an option.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// An option without a value is given, or not.
     Switch(bool),
@@ -136,11 +136,16 @@ pub fn check(argument: &Arg, value: &Value) -> Result<(), String> {
     let alone = argument.clone().requires(Resettable::<Id>::Reset).conflicts_with(Resettable::<Id>::Reset);
     let command = Command::new("").no_binary_name(true).arg(alone);
     let Err(error) = command.try_get_matches_from(value.arguments(&name(argument))) else { return Ok(()) };
+    Err(message(&error))
+}
+
+/// Returns the message of an error in one line, without the usage.
+pub fn message(error: &clap::Error) -> String {
     let message = error.to_string();
     // The usage follows behind an empty line.
     let lines = message.lines().map(str::trim).take_while(|line| !line.is_empty());
     let message = lines.collect::<Vec<_>>().join(" ");
-    Err(message.trim_start_matches("error: ").to_owned())
+    message.trim_start_matches("error: ").to_owned()
 }
 
 /// Returns the option `name` of a command that has been built.
@@ -157,6 +162,11 @@ pub fn name(argument: &Arg) -> String {
 /// Whether an option has no value: it is given or not.
 pub fn is_switch(argument: &Arg) -> bool {
     matches!(argument.get_action(), ArgAction::SetTrue)
+}
+
+/// Whether an option can be given without a value.
+pub fn has_optional_value(argument: &Arg) -> bool {
+    argument.get_num_args().is_some_and(|count| count.min_values() == 0)
 }
 
 /// Whether an option can be repeated.

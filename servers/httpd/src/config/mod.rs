@@ -4,26 +4,51 @@
 //! |---|---|
 //! | `layers` | merges the layers |
 //! | `document` | reads the file |
+//! | `sites` | the tables of the file |
 //! | `print` | writes the result as a file |
+//! | `reload` | reads the file again while the server runs |
 
 mod document;
 mod layers;
 mod print;
+mod reload;
+mod sites;
 
-use crate::options::{Arguments, OF_COMMAND_LINE};
+pub use reload::Reloader;
+
+use crate::{
+    options::{Arguments, FileOptions, OF_COMMAND_LINE},
+    server::Server,
+};
 use clap::FromArgMatches;
-use document::Schema;
-use http_daemon::options;
-use layers::{Merged, Value};
-use std::{ffi::OsString, fmt, path::Path};
+use document::{Schema, Table};
+use http_daemon::options::{self, Common};
+use http_engine::Engine;
+use layers::Value;
+use print::Line;
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// The name of this program.
 pub const PROGRAM: &str = "httpd";
 
 /// What the operator has chosen.
 pub struct Configuration {
-    pub arguments: Arguments,
-    merged: Merged,
+    pub file: FileOptions,
+    pub engine: Engine,
+    pub common: Common,
+    pub server: Server,
+    text: Text,
+}
+
+/// The options and tables, to be written as a file.
+#[derive(Clone)]
+pub struct Text {
+    options: Vec<Line>,
+    tables: String,
 }
 
 /// Why there is no configuration.
@@ -35,35 +60,63 @@ pub enum Error {
 }
 
 impl Configuration {
-    /// Merges the command line `arguments`, the environment and the file that one of them names.
+    /// Merges the command line `arguments`, the environment and the file that one of them names. In a worker process,
+    /// `inherited` is the text of the file, which this process need not be able to read.
     ///
     /// # Errors
     ///
     /// If one of them is wrong.
-    pub fn load(arguments: &[OsString]) -> Result<Configuration, Error> {
+    pub fn load(arguments: &[OsString], inherited: Option<&str>) -> Result<Configuration, Error> {
         let mut command = options::command::<Arguments>(PROGRAM, "8080");
         command.build();
         let environment = layers::environment(&command)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
-        let named = upper.settings.iter().find(|setting| setting.name == "config");
-        let file = match named.map(|setting| &setting.value) {
-            Some(Value::Texts(path)) if !path.is_empty() => {
-                let path = Path::new(&path[0]);
-                let schema =
-                    Schema { command: command.clone(), excluded: OF_COMMAND_LINE, tables: Vec::new() };
-                document::parse(&document::read(path)?, &path.display().to_string(), &schema)?.settings
+        let path = upper.settings.iter().find(|setting| setting.name == "config");
+        let path = path.and_then(|setting| match &setting.value {
+            Value::Texts(texts) => texts.first().map(PathBuf::from),
+            Value::Switch(_) => None,
+        });
+        let schema = sites::schema(command.clone());
+        let document = path.as_deref().map(|path| read(path, inherited, &schema)).transpose()?;
+        let file = document.as_ref().map_or(&[][..], |document| &document.settings);
+        let merged = layers::merge(command, arguments, &[&environment, file])?;
+        let options = print::lines(&merged, OF_COMMAND_LINE);
+        let (top, engine, common, file) = Arguments::from_arg_matches(&merged.matches)?.into_site();
+        let (hosts, tables) = match &document {
+            Some(document) => {
+                (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
             }
-            _ => Vec::new(),
+            None => (vec![sites::only(top)], String::new()),
         };
-        let merged = layers::merge(command, arguments, &[&environment, &file])?;
-        Ok(Configuration { arguments: Arguments::from_arg_matches(&merged.matches)?, merged })
+        let text = Text { options, tables };
+        let reloader = Reloader::new(path, arguments, text.clone());
+        let server = Server::new(hosts, reloader).map_err(|index| {
+            // Only tables can have the same hosts.
+            let table = document.as_ref().and_then(|document| document.tables("site").get(index));
+            let place = table.map_or_else(String::new, |table| format!("{}: ", table.place));
+            format!("{place}an earlier site has the same hosts")
+        })?;
+        Ok(Configuration { file, engine, common, server, text })
     }
+}
+
+/// Reads and parses the file at `path`, or parses what was read from it before.
+fn read(path: &Path, inherited: Option<&str>, schema: &Schema) -> Result<Table, String> {
+    let text = inherited.map_or_else(|| document::read(path), |text| Ok(text.to_owned()))?;
+    document::parse(&text, &path.display().to_string(), schema)
 }
 
 impl fmt::Display for Configuration {
     /// A configuration file with all options.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        print::options(f, &self.merged, OF_COMMAND_LINE)
+        self.text.fmt(f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.options.iter().try_for_each(|line| line.fmt(f))?;
+        f.write_str(&self.tables)
     }
 }
 
@@ -76,5 +129,14 @@ impl From<clap::Error> for Error {
 impl From<String> for Error {
     fn from(message: String) -> Error {
         Error::Value(message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::CommandLine(error) => f.write_str(&layers::message(error)),
+            Error::Value(message) => f.write_str(message),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The configuration: the layers, the file, and the messages about what is wrong in them.
 
 use crate::{
-    client::{Client, get},
+    client::{Client, get, wait_for},
     program::{Exit, HTTPD, Program, text},
     site::Directory,
 };
+use rustix::process::Signal;
 use std::process::Command;
 
 /// Runs `httpd` in `directory` with these arguments, which white space separates, and these environment variables, until
@@ -138,13 +139,190 @@ fn wrong_environments_and_combinations_exit_with_2() {
     check("-r .", ("HTTPD_ROOT", "nowhere"), None);
 }
 
+/// Three sites: one for a name and the names below another, one with a mount, and one for other hosts.
+const SITES: &str = "
+port = 0
+bind = '127.0.0.1'
+workers = 2
+root = 'default'
+etag = 'mtime'
+
+[[site]]
+hosts = ['a.example', '*.b.example']
+root = 'a'
+etag = 'strong'
+
+[[site]]
+hosts = ['c.example']
+root = 'c'
+
+[[site.mount]]
+path = '/docs'
+root = 'docs'
+etag = 'strong'
+
+[[site.mount]]
+path = '/docs/deep/'
+root = 'a'
+";
+
+/// Makes a directory with this configuration, and with the directories of [`SITES`]. The file `index.html` in each contains
+/// the name of its directory.
+fn with_sites(content: &str) -> Directory {
+    let directory = with_file(content);
+    ["default", "a", "c", "docs"]
+        .iter()
+        .for_each(|name| directory.write(&format!("{name}/index.html"), name));
+    directory
+}
+
+/// Starts an `httpd` of this kind with the file `httpd.toml` in `directory`.
+fn serve(kind: http_testing::ServerKind, directory: &Directory, arguments: &[&str]) -> Program {
+    let mut command = Command::new(HTTPD);
+    command.current_dir(directory.root()).args(kind.arguments()).args(["--config", "httpd.toml"]);
+    Program::start(command.args(arguments))
+}
+
+/// Returns the status, the beginning of the entity tag, and the text of the response to a request with this host.
+fn fetch(client: &mut Client, host: &str, target: &str) -> (u16, String) {
+    let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let is_weak = response.header("ETag").is_some_and(|tag| tag.starts_with("W/"));
+    let text = if response.status == 200 { response.text() } else { String::new().into() };
+    (response.status, format!("{}{text}", if is_weak { "weak " } else { "" }))
+}
+
+#[test]
+fn wrong_tables_are_rejected_with_line_and_column() {
+    let check = |content: &str, expected: &str| {
+        let exit = run(&with_sites(content), "--config httpd.toml --check", &[]);
+        let expected = format!("httpd: {expected}");
+        assert_eq!(exit.code, Some(2), "{content}: {exit:?}");
+        assert!(exit.stderr.starts_with(&expected), "{expected}: {}", exit.stderr);
+    };
+    assert_eq!(run(&with_sites(SITES), "--config httpd.toml --check", &[]).code, Some(0));
+    check("[[site]]\nport = 1", "httpd.toml:2:1: no such option: port\n");
+    check(
+        "[[site]]\nhosts = ['a:1']",
+        "httpd.toml:2:9: invalid value 'a:1' for '--hosts <HOSTS>': must be a name or",
+    );
+    check(
+        "[[site]]\nroot = 'a'\n[[site]]\nroot = 'c'",
+        "httpd.toml:3:1: an earlier site has the same hosts\n",
+    );
+    check(
+        "[[site]]\nhosts = ['a']\n[[site]]\nhosts = ['b', 'A']",
+        "httpd.toml:3:1: an earlier site has the same",
+    );
+    check(
+        "[[site]]\n[[site.mount]]\nroot = 'a'",
+        "httpd.toml:2:1: the following required arguments were not provided: --path",
+    );
+    check(
+        "[[site]]\n[[site.mount]]\npath = '/a'",
+        "httpd.toml:2:1: the following required arguments were not provided: --root",
+    );
+    check(
+        "[[mount]]\npath = '/'\nroot = 'a'",
+        "httpd.toml:2:8: invalid value '/' for '--path <PATH>': must be a path below",
+    );
+    check(
+        "[[mount]]\npath = '/a'\nroot = 'a'\n[[mount]]\npath = '/a/'\nroot = 'a'",
+        "httpd.toml:4:1: an earlier mount",
+    );
+    check(
+        "[[mount]]\npath = '/a'\nroot = 'a'\n[[site]]\n",
+        "httpd.toml:1:1: a file with sites has this in a site: [[site",
+    );
+    check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
+    check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
+    check("[[site]]\nroot = 'nowhere'", "cannot serve nowhere: no such file or directory\n");
+    check("[[mount]]\npath = '/a'\nroot = 'nowhere'", "cannot serve nowhere: no such file or directory\n");
+}
+
 two_kinds! {
+    fn serves_sites_by_their_hosts_and_mounts_by_their_paths(kind: ServerKind) {
+        let directory = with_sites(SITES);
+        let program = serve(kind, &directory, &[]);
+        assert!(program.startup_line.starts_with("httpd serves 2 sites at "), "{}", program.startup_line);
+        let mut client = Client::connect(program.address());
+        for (host, target, status, expected) in [
+            ("a.example", "/", 200, "a"),
+            ("A.Example:80", "/", 200, "a"),
+            ("x.y.b.example.", "/", 200, "a"),
+            ("c.example", "/", 200, "weak c"),
+            ("c.example", "/docs/", 200, "docs"),
+            ("c.example", "/docs", 301, ""),
+            ("c.example", "/docs/index.html", 200, "docs"),
+            ("c.example", "/%64ocs/deep/", 200, "weak a"),
+            ("c.example", "/docsx", 404, ""),
+            ("a.example", "/docs/", 404, ""),
+            ("b.example", "/", 421, ""),
+            ("127.0.0.1", "/", 421, ""),
+        ] {
+            assert_eq!(fetch(&mut client, host, target), (status, expected.to_owned()), "{host} {target}");
+        }
+        client.finish();
+        program.stop_cleanly();
+        // A site without hosts serves the others.
+        directory.write("httpd.toml", format!("{SITES}[[site]]\n"));
+        let program = serve(kind, &directory, &["--confine"]);
+        let mut client = Client::connect(program.address());
+        for (host, expected) in [("a.example", "a"), ("c.example", "weak c"), ("other", "weak default")] {
+            assert_eq!(fetch(&mut client, host, "/"), (200, expected.to_owned()), "{host}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    fn a_reload_serves_the_sites_that_are_in_the_file_then(kind: ServerKind) {
+        let directory = with_sites(SITES);
+        let errors = directory.path("errors");
+        let program = serve(kind, &directory, &["--error-log", text(&errors)]);
+        let mut clients: Vec<_> = (0..8).map(|_| Client::connect(program.address())).collect();
+        // Waits until all workers respond so, on the connections that have been open from the beginning.
+        let mut await_all = |host: &str, expected: (u16, &str)| {
+            let expected = (expected.0, expected.1.to_owned());
+            wait_for("the same response for all connections", || {
+                clients.iter_mut().all(|client| fetch(client, host, "/") == expected).then_some(())
+            });
+        };
+        let logged = |message: &str| {
+            wait_for("a message", || directory.read("errors").contains(message).then_some(()));
+        };
+        await_all("a.example", (200, "a"));
+        let changed = SITES.replace("a.example", "new.example").replace("port = 0", "port = 1\ngrace = 1");
+        directory.write("httpd.toml", changed);
+        program.signal(Signal::HUP);
+        await_all("new.example", (200, "a"));
+        await_all("a.example", (421, ""));
+        logged("port cannot change while the server runs");
+        logged("grace cannot change while the server runs");
+        // A file with an error changes nothing.
+        directory.write("httpd.toml", "[[site]]\netag = 'x'\n");
+        program.signal(Signal::HUP);
+        logged("httpd.toml:2:8: invalid value 'x' for '--etag <ETAG>'");
+        await_all("new.example", (200, "a"));
+        // A worker that ends is replaced by one that serves the same.
+        if kind.is_prefork() {
+            let (worker, _) = program.workers()[0];
+            rustix::process::kill_process(worker, Signal::KILL).expect("a worker");
+            wait_for("another worker", || {
+                let workers = program.workers();
+                (workers.len() == 2 && workers.iter().all(|(pid, _)| *pid != worker)).then_some(())
+            });
+            for _ in 0..8 {
+                let mut client = Client::connect(program.address());
+                assert_eq!(fetch(&mut client, "new.example", "/"), (200, "a".to_owned()));
+                client.finish();
+            }
+        }
+        program.stop();
+    }
+
     fn serves_as_the_file_says(kind: ServerKind) {
         let directory = with_file("root = 'files'\nport = 0\nbind = '127.0.0.1'\nworkers = 2\netag = 'mtime'\nlog-file = 'log'\n");
         directory.write("files/a.txt", "content");
-        let mut command = Command::new(HTTPD);
-        command.current_dir(directory.root()).args(kind.arguments()).args(["--config", "httpd.toml"]);
-        let program = Program::start(&mut command);
+        let program = serve(kind, &directory, &[]);
         let mut client = Client::connect(program.address());
         let response = client.fetch(get("/a.txt"));
         assert!(response.header("ETag").is_some_and(|tag| tag.starts_with("W/")), "{response:?}");

@@ -1,0 +1,97 @@
+//! Reads the configuration file again while the server runs.
+
+use super::{Configuration, Error, Text};
+use crate::options::SiteTable;
+use clap::CommandFactory;
+use http_daemon::Application;
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What a server needs to read its configuration again.
+pub struct Reloader {
+    /// `None` without a configuration file.
+    file: Option<PathBuf>,
+    /// The command line.
+    arguments: Vec<OsString>,
+    /// The configuration of the server.
+    text: Text,
+}
+
+impl Reloader {
+    pub(super) fn new(file: Option<PathBuf>, arguments: &[OsString], text: Text) -> Reloader {
+        Reloader { file, arguments: arguments.to_owned(), text }
+    }
+
+    /// The path of the configuration file.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the file. Returns the server with the sites in it, or `None` without a file. All other options keep their
+    /// values: the log names those that differ in the file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is wrong. The message names the place.
+    pub fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let mut new = Configuration::load(&self.arguments, None).map_err(to_io)?;
+        let of_sites = SiteTable::command();
+        for (line, old) in new.text.options.iter_mut().zip(&self.text.options) {
+            let is_of_site = super::layers::find(&of_sites, &line.name).is_some();
+            if !is_of_site && line.value != old.value {
+                log::warn!(
+                    "{} cannot change while the server runs: restart it, or start a successor",
+                    line.name
+                );
+            }
+            if !is_of_site {
+                line.clone_from(old);
+            }
+        }
+        new.server.set_text(new.text);
+        log::info!("reloaded the configuration");
+        Ok(Some(Arc::new(new.server)))
+    }
+
+    /// The configuration of the server as a file, for its worker processes.
+    pub fn configuration(&self) -> String {
+        self.text.to_string()
+    }
+
+    /// In a worker process: returns the server with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is wrong.
+    pub fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let new = Configuration::load(&self.arguments, Some(configuration)).map_err(to_io)?;
+        Ok(Some(Arc::new(new.server)))
+    }
+
+    /// Sets the configuration of the server.
+    pub fn set_text(&mut self, text: Text) {
+        self.text = text;
+    }
+}
+
+/// Returns the error with the same message.
+#[allow(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
+fn to_io(error: Error) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("file", &self.file).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The tables of a configuration file: sites, and what belongs to them. Each option of a table is defined by clap, too.
+
+use super::{
+    document::{Schema, Table},
+    layers::{self, Merged, Setting},
+};
+use crate::{
+    options::{MountTable, OF_COMMAND_LINE, SiteTable},
+    server::{Mount, VirtualHost},
+    site::Site,
+};
+use clap::{Command, CommandFactory, FromArgMatches};
+
+/// Returns which keys and tables a file may have. `command` has the options of the command line.
+pub fn schema(command: Command) -> Schema {
+    let mut tables = site_tables();
+    tables.push(("site", of::<SiteTable>(site_tables())));
+    Schema { command, excluded: OF_COMMAND_LINE, tables }
+}
+
+/// The tables that a site may have. A file without sites has them itself.
+fn site_tables() -> Vec<(&'static str, Schema)> {
+    vec![("mount", of::<MountTable>(Vec::new()))]
+}
+
+/// Returns the schema of a table with the options of `T`.
+fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
+    let mut command = T::command().disable_help_flag(true);
+    command.build();
+    Schema { command, excluded: &[], tables }
+}
+
+/// Returns the site of a server without tables.
+pub fn only(site: Site) -> VirtualHost {
+    VirtualHost { hosts: Vec::new(), site, mounts: Vec::new() }
+}
+
+/// Returns the sites in `document`. `top` has the options that sites inherit, and `top_site` is the site if the document
+/// has no tables of sites.
+///
+/// # Errors
+///
+/// If an option of a table is missing, or a table is in the wrong place.
+pub fn virtual_hosts(document: &Table, top: &Merged, top_site: Site) -> Result<Vec<VirtualHost>, String> {
+    let sites = document.tables("site");
+    if sites.is_empty() {
+        return Ok(vec![virtual_host(document, Vec::new(), top_site, top)?]);
+    }
+    if let Some((name, table)) = document.all_tables().find(|(name, _)| *name != "site") {
+        return Err(format!("{}: a file with sites has this in a site: [[site.{name}]]", table.place));
+    }
+    let convert = |table: &Table| {
+        let (site, merged) = parse::<SiteTable>(table, &top.settings)?;
+        let (hosts, site) = site.into_site();
+        virtual_host(table, hosts, site, &merged)
+    };
+    sites.iter().map(convert).collect()
+}
+
+/// Returns a site with what belongs to it in `table`.
+fn virtual_host(
+    table: &Table,
+    hosts: Vec<crate::hosts::HostPattern>,
+    site: Site,
+    merged: &Merged,
+) -> Result<VirtualHost, String> {
+    // A mount has a directory of its own.
+    let inherited: Vec<Setting> =
+        merged.settings.iter().filter(|setting| setting.name != "root").cloned().collect();
+    let mut mounts: Vec<Mount> = Vec::new();
+    for table in table.tables("mount") {
+        let mount = parse::<MountTable>(table, &inherited)?.0.into_mount();
+        if mounts.iter().any(|other| other.path == mount.path) {
+            return Err(format!("{}: an earlier mount has the same path", table.place));
+        }
+        mounts.push(mount);
+    }
+    Ok(VirtualHost { hosts, site, mounts })
+}
+
+/// Parses the options of `table`, and takes those that it does not set from `inherited`.
+fn parse<T: CommandFactory + FromArgMatches>(
+    table: &Table,
+    inherited: &[Setting],
+) -> Result<(T, Merged), String> {
+    let wrong = |error: clap::Error| format!("{}: {}", table.place, layers::message(&error));
+    let command = T::command().disable_help_flag(true);
+    let merged = layers::merge(command, &["".into()], &[&table.settings, inherited]).map_err(wrong)?;
+    let parsed = T::from_arg_matches(&merged.matches).map_err(wrong)?;
+    Ok((parsed, merged))
+}

@@ -1,0 +1,264 @@
+//! The application that `httpd` runs: it chooses the site of a request by its host, and the directory by its path.
+//!
+//! A server with one site and one directory does neither: its handler is that of the files.
+
+use crate::{
+    config::Reloader,
+    hosts::{HostPattern, HostTable},
+    site::Site,
+};
+use http_daemon::{Application, MakeHandler};
+use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
+use http_files::Root;
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+/// The sites of the server.
+#[derive(Debug)]
+pub struct Server {
+    sites: Vec<VirtualHost>,
+    hosts: Arc<HostTable>,
+    /// The index of the site that serves all other hosts. Without one, requests for them get 421.
+    default: Option<usize>,
+    reloader: Reloader,
+}
+
+/// A site, and what belongs to it.
+#[derive(Debug)]
+pub struct VirtualHost {
+    /// The hosts of its requests. A site without hosts serves all that have no other.
+    pub hosts: Vec<HostPattern>,
+    pub site: Site,
+    /// Directories that are served at paths of this site.
+    pub mounts: Vec<Mount>,
+}
+
+/// A directory that is served at a path of a site.
+#[derive(Debug)]
+pub struct Mount {
+    pub path: MountPath,
+    pub site: Site,
+}
+
+/// The path of a [`Mount`], without a slash at either end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPath(String);
+
+impl FromStr for MountPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<MountPath, &'static str> {
+        let path = RelativePath::new(text.as_bytes()).filter(|path| !path.as_bytes().is_empty());
+        let is_valid = path.is_some();
+        is_valid
+            .then(|| MountPath(text.trim_matches('/').to_owned()))
+            .ok_or("must be a path below the root, as in /docs")
+    }
+}
+
+impl Server {
+    /// Creates the server of these sites.
+    ///
+    /// # Errors
+    ///
+    /// The index of a site that has the hosts of an earlier one.
+    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, usize> {
+        let (mut hosts, mut default) = (HostTable::default(), None);
+        for (index, site) in sites.iter().enumerate() {
+            let is_new = |host: &HostPattern| hosts.insert(host.clone(), index);
+            let is_default = site.hosts.is_empty();
+            if !site.hosts.iter().all(is_new) || is_default && default.replace(index).is_some() {
+                return Err(index);
+            }
+        }
+        Ok(Server { sites, hosts: hosts.into(), default, reloader })
+    }
+
+    /// Sets the configuration that worker processes receive.
+    pub(crate) fn set_text(&mut self, text: crate::config::Text) {
+        self.reloader.set_text(text);
+    }
+
+    /// Opens the directories by their names, for a check. An error names the directory.
+    pub fn check(&self) -> io::Result<()> {
+        self.open(&self.roots().into_iter().map(Path::to_owned).collect::<Vec<_>>()).map(drop)
+    }
+
+    /// All directories of all sites.
+    fn directories(&self) -> impl Iterator<Item = &Site> {
+        self.sites
+            .iter()
+            .flat_map(|host| std::iter::once(&host.site).chain(host.mounts.iter().map(|mount| &mount.site)))
+    }
+
+    /// Opens each directory, or shares it with an earlier site. Returns them in the order of [`Server::directories`].
+    fn open_roots(&self, paths: &[PathBuf]) -> io::Result<Vec<Arc<Root>>> {
+        let names = self.roots();
+        let mut opened: Vec<(&Site, Arc<Root>)> = Vec::new();
+        for site in self.directories() {
+            let shared = opened.iter().find(|(other, _)| other.has_root_of(site));
+            let root = match shared {
+                Some((_, root)) => Arc::clone(root),
+                None => {
+                    let path = names.iter().zip(paths).find(|(name, _)| **name == site.root);
+                    let path = path.map_or(&site.root, |(_, path)| path);
+                    let root = site.open_root(path).map_err(|error| {
+                        let message = format!("{}: {}", site.root.display(), io_cause(&error));
+                        io::Error::new(error.kind(), message)
+                    })?;
+                    // All directories share the descriptors that one would have.
+                    let share = (root.max_open_files() / names.len().max(1)).max(1);
+                    Arc::new(root.with_max_open_files(share))
+                }
+            };
+            opened.push((site, root));
+        }
+        Ok(opened.into_iter().map(|(_, root)| root).collect())
+    }
+}
+
+impl Application for Server {
+    fn roots(&self) -> Vec<&Path> {
+        let mut roots: Vec<&Path> = Vec::new();
+        for site in self.directories() {
+            if !roots.contains(&&*site.root) {
+                roots.push(&site.root);
+            }
+        }
+        roots
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        self.reloader.file().into_iter().chain(self.directories().flat_map(Site::reads)).collect()
+    }
+
+    fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
+        let mut roots = self.open_roots(paths)?.into_iter();
+        let mut make = |site: &Site, prefix: &str| {
+            let root = roots.next().ok_or_else(|| io::Error::other("a directory is missing"))?;
+            site.make_handler(root, prefix)
+        };
+        let mut sites = Vec::new();
+        for host in &self.sites {
+            let rest = make(&host.site, "")?;
+            let mut mounts = Vec::new();
+            for mount in &host.mounts {
+                mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0)?));
+            }
+            sites.push(with_mounts(rest, mounts));
+        }
+        if let ([site], Some(_)) = (&sites[..], self.default) {
+            return Ok(Arc::clone(site));
+        }
+        let (hosts, default) = (Arc::clone(&self.hosts), self.default);
+        Ok(Arc::new(move |worker| {
+            let sites = sites.iter().map(|make| make(worker)).collect();
+            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default })
+        }))
+    }
+
+    fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
+        self.reloader.reload()
+    }
+
+    fn configuration(&self) -> String {
+        self.reloader.configuration()
+    }
+
+    fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
+        self.reloader.with_configuration(configuration)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.sites[..] {
+            [host] => host.site.root.display().fmt(f),
+            sites => write!(f, "{} sites", sites.len()),
+        }
+    }
+}
+
+/// Returns the function that makes the handler of a site with these mounts.
+fn with_mounts(rest: MakeHandler, mut mounts: Vec<(MountPath, MakeHandler)>) -> MakeHandler {
+    if mounts.is_empty() {
+        return rest;
+    }
+    // The longest path first: the most precise.
+    mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.0.len()));
+    Arc::new(move |worker| {
+        let mounts = mounts.iter().map(|(path, make)| (path.clone(), make(worker))).collect();
+        Arc::new(Mounts { mounts, rest: rest(worker) })
+    })
+}
+
+/// Chooses the site of a request.
+struct Sites {
+    sites: Vec<Arc<dyn Handler>>,
+    hosts: Arc<HostTable>,
+    default: Option<usize>,
+}
+
+impl Sites {
+    /// Returns the handler of the site that serves this host.
+    fn of(&self, host: Option<&str>) -> Option<&dyn Handler> {
+        let site = host.and_then(|host| self.hosts.find(host)).or(self.default)?;
+        self.sites.get(site).map(|site| &**site)
+    }
+}
+
+impl Handler for Sites {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        self.of(head.host()).map_or(Admit::AtHead, |site| site.admit(head))
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        match self.of(request.host()) {
+            Some(site) => site.handle(request),
+            None => Response::error(Status::MISDIRECTED_REQUEST).into(),
+        }
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        match self.of(rejected.request.and_then(|request| request.host())) {
+            Some(site) => site.rejected(rejected, response),
+            None => response,
+        }
+    }
+}
+
+/// Chooses the directory of a request.
+struct Mounts {
+    /// The longest path first.
+    mounts: Vec<(MountPath, Arc<dyn Handler>)>,
+    rest: Arc<dyn Handler>,
+}
+
+impl Mounts {
+    /// Returns the handler of the directory that serves this path.
+    fn of(&self, path: &[u8]) -> &dyn Handler {
+        let path = RelativePath::new(path);
+        let is_below =
+            |mount: &MountPath| path.is_some_and(|path| path.strip_prefix(mount.0.as_bytes()).is_some());
+        self.mounts.iter().find(|(mount, _)| is_below(mount)).map_or(&*self.rest, |(_, handler)| &**handler)
+    }
+}
+
+impl Handler for Mounts {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        self.of(head.path_bytes()).admit(head)
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        self.of(request.path_bytes()).handle(request)
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let path = rejected.request.map(|request| request.path_bytes()).unwrap_or_default();
+        self.of(path).rejected(rejected, response)
+    }
+}
