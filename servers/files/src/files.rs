@@ -39,6 +39,19 @@ pub struct Files {
     lookups: Arc<Lookups>,
 }
 
+/// The path that [`Files`] serves in place of the requested one, in its normalised form. Middleware attaches it to the
+/// request ([`Request::with_extension`]).
+#[derive(Debug)]
+pub struct RewrittenPath(pub Vec<u8>);
+
+impl RewrittenPath {
+    /// Returns the path to serve: the one that is attached to the request, or else the requested one.
+    #[inline]
+    pub fn of<'r>(request: &Request<'r>) -> &'r [u8] {
+        request.extension::<RewrittenPath>().map_or(request.path_bytes(), |path| &path.0)
+    }
+}
+
 /// What a request for a path leads to.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -101,7 +114,7 @@ impl Files {
     /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the
     /// lookup may block, a thread makes it, and responds later.
     fn look_up(&self, request: &Request<'_>, stale: Option<Arc<Document>>) -> Reply {
-        let (key, now) = (request.path_bytes(), request.received_at());
+        let (key, now) = (RewrittenPath::of(request), request.received_at());
         let path = match resolve(key, &self.prefix) {
             Ok(path) => path,
             Err(outcome) => return respond(request, outcome, &self.options).into(),
@@ -121,7 +134,7 @@ impl Files {
             lookups: Arc::clone(&self.lookups),
             root: Arc::clone(&self.root),
             wanted,
-            path: request.path_bytes().into(),
+            path: RewrittenPath::of(request).into(),
             client: request.client_addr().into(),
         };
         let request = request.to_owned();
@@ -145,7 +158,7 @@ impl Handler for Files {
             };
             return self.options.complete(Some(request), response).into();
         }
-        let outcome = match self.lookups.cached(request.path_bytes(), request.received_at()) {
+        let outcome = match self.lookups.cached(RewrittenPath::of(request), request.received_at()) {
             Cached::Fresh(document) => Outcome::Document(document),
             Cached::NotFound(None) => Outcome::Error(Status::NOT_FOUND),
             Cached::NotFound(Some(page)) => Outcome::ErrorDocument(page),

@@ -58,7 +58,7 @@ mod version;
 pub use cors::Cors;
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
-pub use files::Files;
+pub use files::{Files, RewrittenPath};
 pub use glob::Glob;
 pub use options::{InvalidOption, Options};
 pub use pages::{ErrorPage, ErrorPages, PageError, PagePath};

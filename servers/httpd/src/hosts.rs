@@ -1,6 +1,6 @@
 //! The hosts of the sites: which site a request is for.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr};
 
 /// The longest host name that can match, in bytes (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 255;
@@ -36,6 +36,15 @@ impl HostTable {
     }
 }
 
+impl HostPattern {
+    /// Whether this is the name of `host`, which may have a port, or a pattern for it.
+    pub fn matches(&self, host: &str) -> bool {
+        let (name, pattern) = (without_port(host), &self.0);
+        let end = if pattern.starts_with('.') { name.len().saturating_sub(pattern.len()) } else { 0 };
+        name.get(end..).is_some_and(|name| name.eq_ignore_ascii_case(pattern))
+    }
+}
+
 /// Removes the port from a host, and the dot at the end of a name.
 fn without_port(host: &str) -> &str {
     let end = match host.find(']') {
@@ -44,6 +53,12 @@ fn without_port(host: &str) -> &str {
     };
     let name = &host[..end];
     name.strip_suffix('.').unwrap_or(name)
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.0.starts_with('.') { "*" } else { "" }, self.0)
+    }
 }
 
 impl FromStr for HostPattern {
@@ -110,6 +125,23 @@ mod tests {
         for host in ["", ".", "example", ".example", "aexample", "127.0.0.2", "[::2]", &"a".repeat(300)] {
             check(host, None);
         }
+    }
+
+    #[test]
+    fn a_pattern_matches_as_in_a_table() {
+        let check = |pattern: &str, host: &str, expected: bool| {
+            assert_eq!(
+                pattern.parse::<HostPattern>().expect(pattern).matches(host),
+                expected,
+                "{pattern} {host}"
+            );
+        };
+        check("a.example", "A.example.:80", true);
+        check("a.example", "b.a.example", false);
+        check("*.example", "b.A.example:80", true);
+        check("*.example", "example", false);
+        check("[::1]", "[::1]:80", true);
+        check("*.example", "", false);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! | `config` | the options from the command line, the environment and a file |
 //! | `server` | the application: chooses the site and the directory of a request |
 //! | `hosts` | which site serves a host |
+//! | `rules` | redirects and rewrites |
 //! | `site` | a directory, and how its files are served |
 
 mod access;
 mod config;
 mod hosts;
 mod options;
+mod rules;
 mod server;
 mod site;
 

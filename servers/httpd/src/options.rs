@@ -9,6 +9,7 @@ mod types;
 use self::{access::AccessGroup, headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
 use crate::{
     hosts::HostPattern,
+    rules::{Destination, HostRedirect, Redirect, RedirectStatus, Rewrite, Template},
     server::{Mount, MountPath},
     site::Site,
 };
@@ -38,6 +39,9 @@ pub struct Arguments {
 
     #[command(flatten)]
     file: FileOptions,
+
+    #[command(flatten)]
+    redirects: RedirectOptions,
 
     /// How to wait for clients
     #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
@@ -84,13 +88,16 @@ pub struct SiteTable {
     root: PathBuf,
 
     #[command(flatten)]
+    redirects: RedirectOptions,
+
+    #[command(flatten)]
     options: SiteOptions,
 }
 
 impl SiteTable {
-    /// Returns the hosts, and the site.
-    pub fn into_site(self) -> (Vec<HostPattern>, Site) {
-        (self.hosts, self.options.into_site(self.root))
+    /// Returns the hosts, the redirects of other hosts, and the site.
+    pub fn into_site(self) -> (Vec<HostPattern>, Vec<HostRedirect>, Site) {
+        (self.hosts, self.redirects.redirect_host, self.options.into_site(self.root))
     }
 }
 
@@ -113,6 +120,56 @@ impl MountTable {
     /// Returns what the table means.
     pub fn into_mount(self) -> Mount {
         Mount { path: self.path, site: self.options.into_site(self.root) }
+    }
+}
+
+/// The options of one site that do not apply to its mounts.
+#[derive(Args)]
+struct RedirectOptions {
+    /// Redirect requests for a host to another one with status 308, as in www.example.org=example.org; can be repeated
+    #[arg(long, value_name = "HOST=HOST")]
+    redirect_host: Vec<HostRedirect>,
+}
+
+/// The table of a redirect: `[[site.redirect]]`.
+#[derive(Parser)]
+pub struct RedirectTable {
+    /// The paths to redirect, as in "/old/{name}" or "/old/{*rest}"
+    #[arg(long)]
+    from: Template,
+
+    /// A path or URL with parameters of `from`, as in "/new/{name}"
+    #[arg(long)]
+    to: Destination,
+
+    /// The status
+    #[arg(long, default_value = "308")]
+    status: RedirectStatus,
+}
+
+impl RedirectTable {
+    /// Returns what the table means. Fails if its templates do not fit.
+    pub fn into_redirect(self) -> Result<Redirect, String> {
+        Redirect::new(self.from, self.to, self.status)
+    }
+}
+
+/// The table of a rewrite: `[[site.rewrite]]`.
+#[derive(Parser)]
+pub struct RewriteTable {
+    /// The paths to rewrite, as in "/app/{*rest}"
+    #[arg(long)]
+    from: Template,
+
+    /// The path to serve, with parameters of `from`
+    #[arg(long)]
+    to: Template,
+}
+
+impl RewriteTable {
+    /// Returns what the table means. Fails if its templates do not fit.
+    pub fn into_rewrite(self) -> Result<Rewrite, String> {
+        Rewrite::new(self.from, self.to)
     }
 }
 
@@ -146,15 +203,15 @@ struct SiteOptions {
 }
 
 impl Arguments {
-    /// Returns what the options mean: the site, the engine that serves it, the options of every server, and where options
+    /// Returns what the options mean: the site and its redirects, the engine that serves it, the options of every server, and where options
     /// come from.
-    pub fn into_site(self) -> (Site, Engine, Common, FileOptions) {
+    pub fn into_site(self) -> (Vec<HostRedirect>, Site, Engine, Common, FileOptions) {
         let root = self.root.or(self.positional_root).unwrap_or_else(|| ".".into());
         let engine = match self.engine {
             EngineOption::EventLoop => Engine::EventLoop,
             EngineOption::Blocking => Engine::Blocking,
         };
-        (self.site.into_site(root), engine, self.common, self.file)
+        (self.redirects.redirect_host, self.site.into_site(root), engine, self.common, self.file)
     }
 }
 

@@ -5,11 +5,12 @@
 use crate::{
     config::Reloader,
     hosts::{HostPattern, HostTable},
+    rules::{Ruled, Rules},
     site::Site,
 };
 use http_daemon::{Application, MakeHandler};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
-use http_files::Root;
+use http_files::{RewrittenPath, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -35,6 +36,7 @@ pub struct VirtualHost {
     pub site: Site,
     /// Directories that are served at paths of this site.
     pub mounts: Vec<Mount>,
+    pub rules: Arc<Rules>,
 }
 
 /// A directory that is served at a path of a site.
@@ -149,7 +151,7 @@ impl Application for Server {
             for mount in &host.mounts {
                 mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0)?));
             }
-            sites.push(with_mounts(rest, mounts));
+            sites.push(with_rules(Arc::clone(&host.rules), with_mounts(rest, mounts)));
         }
         if let ([site], Some(_)) = (&sites[..], self.default) {
             return Ok(Arc::clone(site));
@@ -194,6 +196,14 @@ fn with_mounts(rest: MakeHandler, mut mounts: Vec<(MountPath, MakeHandler)>) -> 
         let mounts = mounts.iter().map(|(path, make)| (path.clone(), make(worker))).collect();
         Arc::new(Mounts { mounts, rest: rest(worker) })
     })
+}
+
+/// Returns the function that makes the handler of a site with these rules.
+fn with_rules(rules: Arc<Rules>, site: MakeHandler) -> MakeHandler {
+    if rules.is_empty() {
+        return site;
+    }
+    Arc::new(move |worker| Arc::new(Ruled { rules: Arc::clone(&rules), site: site(worker) }))
 }
 
 /// Chooses the site of a request.
@@ -254,7 +264,7 @@ impl Handler for Mounts {
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
-        self.of(request.path_bytes()).handle(request)
+        self.of(RewrittenPath::of(request)).handle(request)
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {

@@ -228,7 +228,9 @@ impl Inherited {
     /// Receives what the parent hands over, through the socket on standard input. Returns `None` in a process that the
     /// operator or the service manager has started.
     ///
-    /// Fails if the environment names an unknown role, if standard input is not a socket, or if the parent ends before
+    /// # Errors
+    ///
+    /// If the environment names an unknown role, if standard input is not a socket, or if the parent ends before
     /// it has sent everything.
     pub fn receive() -> io::Result<Option<Inherited>> {
         let Some(role) = env::var_os(ROLE_VARIABLE) else { return Ok(None) };

@@ -81,12 +81,13 @@ impl Configuration {
         let file = document.as_ref().map_or(&[][..], |document| &document.settings);
         let merged = layers::merge(command, arguments, &[&environment, file])?;
         let options = print::lines(&merged, OF_COMMAND_LINE);
-        let (top, engine, common, file) = Arguments::from_arg_matches(&merged.matches)?.into_site();
+        let (redirects, top, engine, common, file) =
+            Arguments::from_arg_matches(&merged.matches)?.into_site();
         let (hosts, tables) = match &document {
             Some(document) => {
-                (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
+                (sites::virtual_hosts(document, &merged, (redirects, top))?, print::tables(document, &schema))
             }
-            None => (vec![sites::only(top)], String::new()),
+            None => (vec![sites::only(redirects, top)?], String::new()),
         };
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());

@@ -5,7 +5,9 @@ use super::{
     layers::{self, Merged, Setting},
 };
 use crate::{
-    options::{MountTable, OF_COMMAND_LINE, SiteTable},
+    hosts::HostPattern,
+    options::{MountTable, OF_COMMAND_LINE, RedirectTable, RewriteTable, SiteTable},
+    rules::{HostRedirect, Rules},
     server::{Mount, VirtualHost},
     site::Site,
 };
@@ -20,7 +22,11 @@ pub fn schema(command: Command) -> Schema {
 
 /// The tables that a site may have. A file without sites has them itself.
 fn site_tables() -> Vec<(&'static str, Schema)> {
-    vec![("mount", of::<MountTable>(Vec::new()))]
+    vec![
+        ("mount", of::<MountTable>(Vec::new())),
+        ("redirect", of::<RedirectTable>(Vec::new())),
+        ("rewrite", of::<RewriteTable>(Vec::new())),
+    ]
 }
 
 /// Returns the schema of a table with the options of `T`.
@@ -31,28 +37,37 @@ fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
 }
 
 /// Returns the site of a server without tables.
-pub fn only(site: Site) -> VirtualHost {
-    VirtualHost { hosts: Vec::new(), site, mounts: Vec::new() }
+///
+/// # Errors
+///
+/// If the redirects lead to each other.
+pub fn only(redirects: Vec<HostRedirect>, site: Site) -> Result<VirtualHost, String> {
+    let rules = Rules { hosts: redirects, ..Rules::default() };
+    rules.check()?;
+    Ok(VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into() })
 }
 
-/// Returns the sites in `document`. `top` has the options that sites inherit, and `top_site` is the site if the document
-/// has no tables of sites.
+/// Returns the sites in `document`. `top` has the options that sites inherit, and `only` is the site with its redirects if the
+/// document has no tables of sites.
 ///
 /// # Errors
 ///
 /// If an option of a table is missing, or a table is in the wrong place.
-pub fn virtual_hosts(document: &Table, top: &Merged, top_site: Site) -> Result<Vec<VirtualHost>, String> {
+pub fn virtual_hosts(
+    document: &Table,
+    top: &Merged,
+    only: (Vec<HostRedirect>, Site),
+) -> Result<Vec<VirtualHost>, String> {
     let sites = document.tables("site");
     if sites.is_empty() {
-        return Ok(vec![virtual_host(document, Vec::new(), top_site, top)?]);
+        return Ok(vec![virtual_host(document, (Vec::new(), only.0, only.1), top)?]);
     }
     if let Some((name, table)) = document.all_tables().find(|(name, _)| *name != "site") {
         return Err(format!("{}: a file with sites has this in a site: [[site.{name}]]", table.place));
     }
     let convert = |table: &Table| {
         let (site, merged) = parse::<SiteTable>(table, &top.settings)?;
-        let (hosts, site) = site.into_site();
-        virtual_host(table, hosts, site, &merged)
+        virtual_host(table, site.into_site(), &merged)
     };
     sites.iter().map(convert).collect()
 }
@@ -60,8 +75,7 @@ pub fn virtual_hosts(document: &Table, top: &Merged, top_site: Site) -> Result<V
 /// Returns a site with what belongs to it in `table`.
 fn virtual_host(
     table: &Table,
-    hosts: Vec<crate::hosts::HostPattern>,
-    site: Site,
+    (hosts, redirects, site): (Vec<HostPattern>, Vec<HostRedirect>, Site),
     merged: &Merged,
 ) -> Result<VirtualHost, String> {
     // A mount has a directory of its own.
@@ -75,7 +89,17 @@ fn virtual_host(
         }
         mounts.push(mount);
     }
-    Ok(VirtualHost { hosts, site, mounts })
+    let mut rules = Rules { hosts: redirects, ..Rules::default() };
+    for table in table.tables("redirect") {
+        let redirect = parse::<RedirectTable>(table, &[])?.0.into_redirect();
+        rules.redirects.push(redirect.map_err(|error| format!("{}: {error}", table.place))?);
+    }
+    for table in table.tables("rewrite") {
+        let rewrite = parse::<RewriteTable>(table, &[])?.0.into_rewrite();
+        rules.rewrites.push(rewrite.map_err(|error| format!("{}: {error}", table.place))?);
+    }
+    rules.check().map_err(|error| format!("{}: {error}", table.place))?;
+    Ok(VirtualHost { hosts, site, mounts, rules: rules.into() })
 }
 
 /// Parses the options of `table`, and takes those that it does not set from `inherited`.

@@ -187,7 +187,7 @@ fn serve(kind: http_testing::ServerKind, directory: &Directory, arguments: &[&st
 fn fetch(client: &mut Client, host: &str, target: &str) -> (u16, String) {
     let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     let is_weak = response.header("ETag").is_some_and(|tag| tag.starts_with("W/"));
-    let text = if response.status == 200 { response.text() } else { String::new().into() };
+    let text = if response.status == 200 { response.text() } else { String::new() };
     (response.status, format!("{}{text}", if is_weak { "weak " } else { "" }))
 }
 
@@ -233,6 +233,22 @@ fn wrong_tables_are_rejected_with_line_and_column() {
         "[[mount]]\npath = '/a'\nroot = 'a'\n[[site]]\n",
         "httpd.toml:1:1: a file with sites has this in a site: [[site",
     );
+    check(
+        "[[redirect]]\nfrom = '/{a}'\nto = '/{b}'",
+        "httpd.toml:1:1: from has no parameter b of this kind\n",
+    );
+    check(
+        "[[redirect]]\nfrom = '/a'\nto = '/a'\nstatus = 200",
+        "httpd.toml:4:10: invalid value '200' for '--status <STATUS>'",
+    );
+    check(
+        "[[site]]\n[[site.redirect]]\nfrom = '/a'\nto = '/a'",
+        "httpd.toml:1:1: redirect: /a leads to a loop, or to",
+    );
+    check(
+        "redirect-host = ['a=b', 'b=a']",
+        "httpd.toml:1:1: redirect-host: a leads to b, which is redirected too\n",
+    );
     check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
     check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
     check("[[site]]\nroot = 'nowhere'", "cannot serve nowhere: no such file or directory\n");
@@ -270,6 +286,58 @@ two_kinds! {
         for (host, expected) in [("a.example", "a"), ("c.example", "weak c"), ("other", "weak default")] {
             assert_eq!(fetch(&mut client, host, "/"), (200, expected.to_owned()), "{host}");
         }
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
+        let rules = "
+            [[site]]
+            hosts = ['a.example', 'www.a.example']
+            redirect-host = 'www.a.example=a.example'
+            root = 'a'
+            [[site.redirect]]
+            from = '/old/{name}'
+            to = '/new/{name}'
+            [[site.redirect]]
+            from = '/gone/{*rest}'
+            to = 'https://other.example/a/{*rest}'
+            status = 302
+            [[site.rewrite]]
+            from = '/app/{*rest}'
+            to = '/index.html'
+            [[site.rewrite]]
+            from = '/documents/{*rest}'
+            to = '/docs/{*rest}'
+            [[site.rewrite]]
+            from = '/hidden'
+            to = '/.hidden'
+            [[site.mount]]
+            path = '/docs'
+            root = 'docs'
+        ";
+        let directory = with_sites(rules);
+        directory.write("a/.hidden", "secret");
+        let arguments = ["-p", "0", "-b", "127.0.0.1", "-w", "2"];
+        let program = serve(kind, &directory, &arguments);
+        let mut client = Client::connect(program.address());
+        let mut check = |host: &str, target: &str, status: u16, expected: &str| {
+            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let location = response.header("Location").unwrap_or_default().to_owned();
+            let result = if response.status == 200 { response.text() } else { location };
+            assert_eq!((response.status, &*result), (status, expected), "{host} {target}");
+        };
+        check("a.example", "/", 200, "a");
+        check("www.a.example:80", "/x%20y?q=1", 308, "//a.example/x%20y?q=1");
+        check("www.a.example", "//evil.example/", 308, "//a.example/evil.example/");
+        check("a.example", "/old/x%20y?q=1", 308, "../new/x%20y?q=1");
+        check("a.example", "/%6fld/%3Cb%3E", 308, "../new/%3Cb%3E");
+        check("a.example", "/old/x/y", 404, "");
+        check("a.example", "/gone/x/%3F/?q", 302, "https://other.example/a/x/%3F/?q");
+        check("a.example", "/app/x/y", 200, "a");
+        check("a.example", "/app/", 200, "a");
+        check("a.example", "/documents/", 200, "docs");
+        check("a.example", "/hidden", 404, "");
         client.finish();
         program.stop_cleanly();
     }
