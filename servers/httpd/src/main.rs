@@ -51,21 +51,37 @@ fn main() -> ExitCode {
         Err(Error::Value(message)) => return wrong_usage(&message),
     };
     if configuration.file.print_config {
-        return print(&configuration.to_string());
+        return print(configuration.to_string().as_bytes());
+    }
+    if configuration.file.man {
+        return print(&manual());
+    }
+    if let Some(shell) = configuration.file.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut config::command(), PROGRAM, &mut script);
+        return print(&script);
     }
     let Configuration { file, server, engine, common, .. } = configuration;
     if file.check {
         return match server.check() {
-            Ok(()) => print("httpd: the configuration is valid\n"),
+            Ok(()) => print(b"httpd: the configuration is valid\n"),
             Err(error) => wrong_usage(&format!("cannot serve {}", io_cause(&error))),
         };
     }
     common.run(PROGRAM, Arc::new(server), engine, inherited)
 }
 
+/// Returns the manual page.
+fn manual() -> Vec<u8> {
+    let mut page = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = clap_mangen::Man::new(config::command()).render(&mut page);
+    page
+}
+
 /// Prints `text` to standard output. Returns the exit code.
-fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
+fn print(text: &[u8]) -> ExitCode {
+    match io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

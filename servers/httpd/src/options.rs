@@ -14,6 +14,7 @@ use crate::{
     site::Site,
 };
 use clap::{Args, Parser, ValueEnum};
+use clap_complete::Shell;
 use http_daemon::{
     options::{self, Common, MAX_MILLIS},
     units::{Time, time},
@@ -57,24 +58,44 @@ pub struct Arguments {
 
 /// The options that say where options come from.
 #[derive(Args)]
-#[command(next_help_heading = "Configuration")]
 pub struct FileOptions {
-    /// Take options from this TOML file, whose keys are the long names of options, as in port = 8080. The command line comes
-    /// first, then the environment (HTTPD_PORT=8080), then the file
-    #[arg(long, value_name = "FILE")]
+    /// Take options from this TOML file, whose keys are the long names of options, as in port = 8080
+    ///
+    /// The command line comes first, then the environment, as in HTTPD_PORT=8080, then the file.
+    #[arg(long, help_heading = CONFIGURATION, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Do not serve: check all options and open the directory, and exit with 0, or with 2 if one of them is wrong
-    #[arg(long, conflicts_with = "upgrade")]
+    #[arg(long, help_heading = CONFIGURATION, conflicts_with = "upgrade")]
     pub check: bool,
 
     /// Do not serve: print all options with their values as a configuration file, which says where each value comes from
-    #[arg(long, conflicts_with_all = ["check", "upgrade"])]
+    #[arg(long, help_heading = CONFIGURATION, conflicts_with_all = ["check", "upgrade"])]
     pub print_config: bool,
+
+    /// Do not serve: print the manual page
+    #[arg(long, help_heading = CONFIGURATION, conflicts_with_all = ["check", "print_config", "upgrade"])]
+    pub man: bool,
+
+    /// Do not serve: print the completions for a shell
+    #[arg(long, help_heading = CONFIGURATION, value_name = "SHELL", conflicts_with_all = ["check", "print_config", "man", "upgrade"])]
+    pub completions: Option<Shell>,
 }
 
+/// The heading in the help of the options that do not serve, but concern the configuration.
+const CONFIGURATION: &str = "Configuration";
+
+/// The end of the long help.
+pub const EXAMPLES: &str = "\
+Examples:
+  httpd                                       serve this directory at http://localhost:8080/
+  httpd -p 80 -b '*' --user www-data /srv/www serve a directory to all, without staying root
+  httpd --config httpd.toml --check           check a configuration file
+  kill -HUP \"$(cat httpd.pid)\"                reload the file and the logs";
+
 /// The options that a file cannot have: they say what this start of the program does.
-pub const OF_COMMAND_LINE: &[&str] = &["config", "check", "print-config", "upgrade", "help", "version"];
+pub const OF_COMMAND_LINE: &[&str] =
+    &["config", "check", "print-config", "man", "completions", "upgrade", "help", "version"];
 
 /// The table of a site in a configuration file: `[[site]]`.
 #[derive(Parser)]

@@ -17,10 +17,10 @@ mod sites;
 pub use reload::Reloader;
 
 use crate::{
-    options::{Arguments, FileOptions, OF_COMMAND_LINE},
+    options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE},
     server::Server,
 };
-use clap::FromArgMatches;
+use clap::{Command, FromArgMatches};
 use document::{Schema, Table};
 use http_daemon::options::{self, Common};
 use http_engine::Engine;
@@ -67,7 +67,7 @@ impl Configuration {
     ///
     /// If one of them is wrong.
     pub fn load(arguments: &[OsString], inherited: Option<&str>) -> Result<Configuration, Error> {
-        let mut command = options::command::<Arguments>(PROGRAM, "8080");
+        let mut command = command();
         command.build();
         let environment = layers::environment(&command)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
@@ -99,6 +99,16 @@ impl Configuration {
         })?;
         Ok(Configuration { file, engine, common, server, text })
     }
+}
+
+/// Returns the definition of the command line.
+pub fn command() -> Command {
+    let command = options::command::<Arguments>(PROGRAM, "8080");
+    let long = match command.get_after_help() {
+        Some(values) => format!("{values}\n\n{EXAMPLES}"),
+        None => EXAMPLES.to_owned(),
+    };
+    command.after_long_help(long)
 }
 
 /// Reads and parses the file at `path`, or parses what was read from it before.

@@ -141,6 +141,23 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn prints_its_manual_and_completions() {
+    let check = |arguments: &[&str], expected: &[&str]| {
+        let exit = program::run(arguments);
+        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""), "{arguments:?}");
+        for text in expected {
+            assert!(exit.stdout.contains(text), "{arguments:?} does not print {text}");
+        }
+    };
+    check(&["--man"], &[".TH httpd 1", "\\-\\-idle\\-timeout", "Examples:"]);
+    check(&["--completions", "bash"], &["complete -F _httpd", "--idle-timeout"]);
+    check(&["--completions", "zsh"], &["#compdef httpd"]);
+    check(&["--completions", "fish"], &["complete -c httpd"]);
+    check(&["--help"], &["Examples:"]);
+    check_failure(&["--man", "--check"], 2, "cannot be used with");
+}
+
+#[test]
 fn prints_its_version_and_all_options() {
     let version = program::run(&["-V"]);
     let expected = format!("httpd {}\n", env!("CARGO_PKG_VERSION"));
@@ -152,7 +169,8 @@ fn prints_its_version_and_all_options() {
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
             confine upgrade header cache-control cache security-headers cors mime \
             mime-types default-type charset \
-            allow deny rate rate-burst auth-file auth-path auth-realm";
+            allow deny rate rate-burst auth-file auth-path auth-realm \
+            config check print-config man completions redirect-host";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }
