@@ -217,6 +217,7 @@ impl Master<'_> {
     /// directories now, and makes all workers serve them. If this fails, the workers serve as before.
     fn reload_application(&mut self) -> io::Result<()> {
         let changed = self.application.application.reload()?;
+        let is_changed = changed.is_some();
         let next = changed.unwrap_or_else(|| Arc::clone(&self.application.application));
         let application = OpenApplication::open(next)?;
         if self.settings.options.service.confine {
@@ -235,6 +236,9 @@ impl Master<'_> {
             }
         }
         (self.application, self.application_files) = (application, files);
+        if is_changed {
+            log::info!("reloaded the configuration");
+        }
         Ok(())
     }
 

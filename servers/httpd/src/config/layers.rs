@@ -106,14 +106,16 @@ fn given(command: &mut Command, arguments: &[OsString]) -> Result<Vec<Setting>, 
     Ok(command.get_arguments().filter_map(setting).collect())
 }
 
-/// Returns the options that environment variables set.
+/// Returns the options that environment variables set, except for the `excluded` ones: `HTTPD_VERSION`
+/// is likely to mean something else. `HTTPD_CONFIG` names the file.
 ///
 /// # Errors
 ///
 /// If the value of a variable is not one of its option.
-pub fn environment(command: &Command) -> Result<Vec<Setting>, String> {
+pub fn environment(command: &Command, excluded: &[&str]) -> Result<Vec<Setting>, String> {
     let setting = |argument: &Arg| {
-        let name = argument.get_long()?.to_owned();
+        let is_included = |name: &&str| *name == "config" || !excluded.contains(name);
+        let name = argument.get_long().filter(is_included)?.to_owned();
         let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
         let text = env::var_os(&variable)?;
         let value = match (is_switch(argument), text.to_str()) {

@@ -69,7 +69,7 @@ impl Configuration {
     pub fn load(arguments: &[OsString], inherited: Option<&str>) -> Result<Configuration, Error> {
         let mut command = command();
         command.build();
-        let environment = layers::environment(&command)?;
+        let environment = layers::environment(&command, OF_COMMAND_LINE)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
         let path = upper.settings.iter().find(|setting| setting.name == "config");
         let path = path.and_then(|setting| match &setting.value {

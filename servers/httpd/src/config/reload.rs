@@ -1,6 +1,6 @@
 //! Reads the configuration file again while the server runs.
 
-use super::{Configuration, Error, Text};
+use super::{Configuration, Error, Text, layers};
 use crate::options::SiteTable;
 use clap::CommandFactory;
 use http_daemon::Application;
@@ -44,19 +44,16 @@ impl Reloader {
         let mut new = Configuration::load(&self.arguments, None).map_err(to_io)?;
         let of_sites = SiteTable::command();
         for (line, old) in new.text.options.iter_mut().zip(&self.text.options) {
-            let is_of_site = super::layers::find(&of_sites, &line.name).is_some();
-            if !is_of_site && line.value != old.value {
-                log::warn!(
-                    "{} cannot change while the server runs: restart it, or start a successor",
-                    line.name
-                );
+            if layers::find(&of_sites, &line.name).is_some() {
+                continue;
             }
-            if !is_of_site {
-                line.clone_from(old);
+            if line.value != old.value {
+                let name = &line.name;
+                log::warn!("{name} cannot change while the server runs: restart it, or start a successor");
             }
+            line.clone_from(old);
         }
         new.server.set_text(new.text);
-        log::info!("reloaded the configuration");
         Ok(Some(Arc::new(new.server)))
     }
 

@@ -119,6 +119,8 @@ fn wrong_environments_and_combinations_exit_with_2() {
     };
     check("", ("HTTPD_PREFORK", "yes"), Some("httpd: HTTPD_PREFORK: must be true or false\n"));
     check("", ("HTTPD_PREFORK", "false"), None);
+    check("", ("HTTPD_VERSION", "2.4"), None);
+    check("", ("HTTPD_CONFIG", "nowhere.toml"), Some("httpd: cannot read nowhere.toml: no such"));
     check(
         "",
         ("HTTPD_PORT", "http"),
@@ -339,6 +341,34 @@ two_kinds! {
         check("a.example", "/documents/", 200, "docs");
         check("a.example", "/hidden", 404, "");
         client.finish();
+        program.stop_cleanly();
+    }
+
+    /// Landlock permits the directories that were served at the start, and the file by its name.
+    fn a_confined_program_reloads_but_serves_no_other_directory(kind: ServerKind) {
+        let directory = with_sites(SITES);
+        directory.write("other/index.html", "other");
+        let errors = directory.path("errors");
+        let program = serve(kind, &directory, &["--confine", "--error-log", text(&errors)]);
+        if program.startup_line.contains("not confined") {
+            return println!("skipped: this kernel has no Landlock");
+        }
+        let reload = |content: String| {
+            directory.write("next.toml", content);
+            directory.rename("next.toml", "httpd.toml");
+            program.signal(Signal::HUP);
+        };
+        let await_site = |host: &str| {
+            wait_for("the site", || {
+                let mut client = Client::connect(program.address());
+                (fetch(&mut client, host, "/") == (200, "a".to_owned())).then_some(())
+            });
+        };
+        reload(SITES.replace("a.example", "new.example"));
+        await_site("new.example");
+        reload(SITES.replace("root = 'c'", "root = 'other'"));
+        wait_for("a message", || directory.read("errors").contains("cannot serve other under --confine").then_some(()));
+        await_site("new.example");
         program.stop_cleanly();
     }
 
