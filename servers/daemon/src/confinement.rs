@@ -44,8 +44,8 @@ impl fmt::Display for Confinement {
 /// Restricts the file access of this process permanently, as far as the kernel supports it, and returns how far. What
 /// stays possible:
 ///
-/// * to read files and directories below the `roots`, and files in the directories of the files `reads`, which may be replaced by new
-///   ones;
+/// * to read files and directories below the `roots`, and files in the directories of the files `reads` and below: a
+///   changed file is often a new one;
 /// * to create and write files in the directories of the log files `logs`, and below: a log is created again after its
 ///   rotation, and Landlock has no rule for a file that does not exist yet;
 /// * to remove files in the directory of `pid_file`, and below: removing is a right to a directory;
@@ -89,9 +89,9 @@ fn check_inherited(roots: &[&Path]) -> io::Result<Confinement> {
 }
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
-/// the `roots` and in the directories of the files `reads`, create and write files in the directories of `logs`, remove files in the directory of `pid_file`, and start
-/// `program` again. For that they may execute what is in the directories of its libraries, too. `proc_maps` lists these:
-/// it is the content of `/proc/self/maps`.
+/// the `roots` and in the directories of the files `reads`, create and write files in the directories of `logs`, remove
+/// files in the directory of `pid_file`, and start `program` again. For that they may execute what is in the directories
+/// of its libraries, too. `proc_maps` lists these: it is the content of `/proc/self/maps`.
 ///
 /// Returns how far the kernel enforces the rules. Fails if a root cannot be opened.
 fn restrict(

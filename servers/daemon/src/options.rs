@@ -133,8 +133,8 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "GROUP", requires = "user")]
     pub group: Option<String>,
 
-    /// Restrict file access to the served directory, the program, and the directories of the logs and the PID file
-    /// (Landlock); an upgrade can start a new program file only from a directory without other programs
+    /// Restrict file access to the served directories, the program, and the directories of the configuration, the logs and
+    /// the PID file (Landlock); an upgrade can start a new program file only from a directory without other programs
     #[arg(long)]
     pub confine: bool,
 

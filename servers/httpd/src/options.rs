@@ -1,5 +1,5 @@
-//! The options of `httpd` that the other servers do not have. Each is defined and documented here only: the texts are also
-//! those of `--help`.
+//! The options of `httpd` that the other servers do not have, and those of the tables of a configuration file. Each is
+//! defined and documented here only: the texts are also those of `--help`.
 
 mod access;
 mod headers;
@@ -78,7 +78,8 @@ pub struct FileOptions {
     pub man: bool,
 
     /// Do not serve: print the completions for a shell
-    #[arg(long, help_heading = CONFIGURATION, value_name = "SHELL", conflicts_with_all = ["check", "print_config", "man", "upgrade"])]
+    #[arg(long, help_heading = CONFIGURATION, value_name = "SHELL",
+        conflicts_with_all = ["check", "print_config", "man", "upgrade"])]
     pub completions: Option<Shell>,
 }
 
@@ -224,8 +225,8 @@ struct SiteOptions {
 }
 
 impl Arguments {
-    /// Returns what the options mean: the site and its redirects, the engine that serves it, the options of every server, and where options
-    /// come from.
+    /// Returns what the options mean: the redirects of hosts, the site, the engine that serves it, the options of every
+    /// server, and where options come from.
     pub fn into_site(self) -> (Vec<HostRedirect>, Site, Engine, Common, FileOptions) {
         let root = self.root.or(self.positional_root).unwrap_or_else(|| ".".into());
         let engine = match self.engine {
