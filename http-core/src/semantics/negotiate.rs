@@ -1,6 +1,7 @@
-//! Proactive negotiation: which of several media types a client prefers for a response (RFC 9110 §12.5.1).
+//! Proactive negotiation: which of several media types a client prefers for a response (RFC 9110 §12.5.1), and which
+//! content codings (§12.5.3).
 //!
-//! Ignores malformed members of `Accept`. If the client accepts no offer, the handler decides: it may respond with 406,
+//! Ignores malformed members of `Accept` and `Accept-Encoding`. If the client accepts no offer, the handler decides: it may respond with 406,
 //! or with any type. The choice is deterministic: of offers that the client likes equally, the first wins.
 //!
 //! ```
@@ -14,7 +15,7 @@
 //! ```
 
 use super::media_type::MediaType;
-use crate::types::grammar::quoted_list;
+use crate::types::grammar::{is_token, list, quoted_list};
 use std::cmp::Reverse;
 
 /// Returns the index of the offer that the client prefers: the first of those with the greatest weight. Returns `None`
@@ -39,6 +40,48 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
     let weight =
         |index: &usize| if no_preference { ONE } else { best[*index].map_or(0, |(_, weight)| weight) };
     (0..offers.len()).filter(|index| weight(index) > 0).min_by_key(|index| Reverse(weight(index)))
+}
+
+/// Returns the weights of `codings`, the content codings that the server can send, in thousandths. A greater weight is
+/// preferred. 0 means that the client does not accept the coding, or does not name it. Allocates nothing.
+///
+/// `accept_encoding` are the values of all `Accept-Encoding` headers of the request. `*` stands for each coding that
+/// they do not name, including `identity`, which means no coding. `identity` is acceptable even if its weight is 0,
+/// unless the header excludes it.
+///
+/// ```
+/// use http_core::negotiate::coding_weights;
+///
+/// let browser = &b"gzip, deflate, br;q=0.8"[..];
+/// assert_eq!(coding_weights([browser], ["br", "gzip", "identity"]), [800, 1000, 0]);
+/// ```
+pub fn coding_weights<'a, const N: usize>(
+    accept_encoding: impl IntoIterator<Item = &'a [u8]>,
+    codings: [&str; N],
+) -> [u16; N] {
+    let (mut named, mut others) = ([None; N], 0);
+    for (coding, weight) in accept_encoding.into_iter().flat_map(list).filter_map(parse_coding) {
+        if coding == b"*" {
+            others = others.max(weight);
+        }
+        for (named, offer) in named.iter_mut().zip(codings) {
+            if offer.as_bytes().eq_ignore_ascii_case(coding) {
+                *named = (*named).max(Some(weight));
+            }
+        }
+    }
+    named.map(|weight| weight.unwrap_or(others))
+}
+
+/// Parses one member of an `Accept-Encoding` header, such as `gzip;q=0.5`, into a coding and its weight. Returns `None`
+/// if it is malformed.
+fn parse_coding(member: &[u8]) -> Option<(&[u8], Weight)> {
+    let Some(end) = member.iter().position(|&byte| byte == b';') else {
+        return is_token(member).then_some((member, ONE));
+    };
+    let (coding, weight) = (member[..end].trim_ascii(), member[end + 1..].trim_ascii());
+    let [b'q' | b'Q', b'=', weight @ ..] = weight else { return None };
+    is_token(coding).then_some((coding, qvalue(weight)?))
 }
 
 /// How specific a media range is (RFC 9110 §12.5.1): how many of type and subtype are not `*`, then the number of its
@@ -173,6 +216,22 @@ mod tests {
         }
         check("text/html;a=\"b\\\",c\", text/plain;format=flowed;q=0.001", FLOWED);
         check("text/html ; q=0.0,,application/json; q=1.", JSON);
+    }
+
+    #[test]
+    fn codings_have_weights() {
+        let check = |accept: &str, expected: [u16; 3]| {
+            let weights = coding_weights(accept.lines().map(str::as_bytes), ["br", "gzip", "identity"]);
+            assert_eq!(weights, expected, "{accept:?}");
+        };
+        check("", [0, 0, 0]);
+        check("gzip, deflate, br", [1000, 1000, 0]);
+        check("GZIP;q=0.5 , identity ; Q=0.25", [0, 500, 250]);
+        check("gzip;q=0.5\nbr;q=0.123", [123, 500, 0]);
+        check("*", [1000, 1000, 1000]);
+        check("*;q=0.5, gzip;q=0", [500, 0, 500]);
+        check("gzip;q=0, *;q=0.1, *;q=0.5, br, br;q=0.3", [1000, 0, 500]);
+        check("gzip;q=2, br;q, identity;level=1;q=1, br gzip, ;q=1, x-gzip", [0, 0, 0]);
     }
 
     proptest! {
