@@ -9,7 +9,6 @@ use http_engine::{
     Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic,
 };
 use std::{
-    fmt,
     hash::{BuildHasher, RandomState},
     io,
     path::PathBuf,
@@ -94,9 +93,9 @@ impl Realm {
     }
 }
 
-impl fmt::Display for Realm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Default for Realm {
+    fn default() -> Realm {
+        Realm("Restricted".to_owned())
     }
 }
 

@@ -43,7 +43,7 @@ impl AccessOptions {
     /// # Errors
     ///
     /// If the password file cannot be read, is no password file, or is in `root`.
-    pub fn open(&self, root: &Path) -> io::Result<Option<Arc<Rules>>> {
+    pub fn open(&self, root: &Path) -> io::Result<Option<Arc<AccessRules>>> {
         let AccessOptions { networks, rate, login } = self;
         if let Some(file) = self.file()
             && let (Ok(file), Ok(root)) = (file.canonicalize(), root.canonicalize())
@@ -57,18 +57,18 @@ impl AccessOptions {
         let login = login.as_ref().map(Login::open).transpose()?.map(Arc::new);
         let rate = rate.map(|(rate, burst)| RateLimit::new(rate, burst));
         let is_open = networks.is_empty() && rate.is_none() && login.is_none();
-        Ok((!is_open).then(|| Arc::new(Rules { networks: networks.clone(), rate, login })))
+        Ok((!is_open).then(|| Arc::new(AccessRules { networks: networks.clone(), rate, login })))
     }
 }
 
 /// The rules that each request must satisfy, in this order: those that cost least first.
-pub struct Rules {
+pub struct AccessRules {
     networks: Networks,
     rate: Option<RateLimit>,
     login: Option<Arc<Login>>,
 }
 
-impl Rules {
+impl AccessRules {
     /// Returns what a request gets.
     fn check(&self, request: &Request<'_>) -> Access {
         let client = request.client_addr().map(|address| address.ip());
@@ -90,13 +90,13 @@ fn too_many_requests(wait: Duration) -> Response {
 
 /// A handler behind rules. It replies at once or later ([`Reply::Now`], [`Reply::Deferred`]), and in no other way.
 pub struct Guarded {
-    rules: Arc<Rules>,
+    rules: Arc<AccessRules>,
     handler: Arc<dyn Handler>,
 }
 
 impl Guarded {
     /// Passes the requests that satisfy `rules` to `handler`.
-    pub fn new(rules: Arc<Rules>, handler: impl Handler + 'static) -> Guarded {
+    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static) -> Guarded {
         Guarded { rules, handler: Arc::new(handler) }
     }
 }

@@ -44,15 +44,15 @@ pub struct AccessGroup {
     #[arg(long, value_name = "PATH", requires = "auth_file")]
     auth_path: Vec<ProtectedPath>,
 
-    /// Name of what is protected, which browsers show
-    #[arg(long, value_name = "TEXT", requires = "auth_file", default_value = "Restricted")]
-    auth_realm: Realm,
+    /// Name of what is protected, which browsers show [default: Restricted]
+    #[arg(long, value_name = "TEXT", requires = "auth_file")]
+    auth_realm: Option<Realm>,
 }
 
 impl AccessGroup {
     /// Returns what the options mean.
     pub fn into_options(self) -> AccessOptions {
-        let (paths, realm) = (self.auth_path, self.auth_realm);
+        let (paths, realm) = (self.auth_path, self.auth_realm.unwrap_or_default());
         AccessOptions {
             networks: Networks::new(&self.allow, &self.deny),
             rate: self.rate.map(|rate| (rate, self.rate_burst)),
