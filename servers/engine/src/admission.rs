@@ -5,7 +5,7 @@
 //! for one more connection ([`Admission::admit`]), and only if there is none, the longest idle connection is closed. So
 //! a client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
 
-use crate::{reserve::Reserve, settings::Settings};
+use crate::{metrics::Counters, reserve::Reserve, settings::Settings};
 use http_core::{BufferPool, Config, Connection, MemoryBudget};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -35,6 +35,8 @@ pub(crate) const SHORTAGE_EVICTIONS: usize = 4;
 pub(crate) struct Admission {
     config: Arc<Config>,
     connections: Arc<WorkerConnections>,
+    /// The counters of each worker, by its number.
+    counters: Arc<[Arc<Counters>]>,
     /// The maximum number of open connections of each client address, over all workers; `None` for no limit.
     per_address: Option<Arc<AddressLimit>>,
     /// Limits the memory of the requests of all workers.
@@ -47,29 +49,46 @@ impl Admission {
     /// settings allow.
     pub(crate) fn new(settings: &Settings, max_connections: usize) -> Admission {
         let limit = Arc::new(ConnectionLimit { limit: max_connections, open: AtomicUsize::new(0) });
+        let counters = Counters::of_workers(settings.workers, settings.measure_latency);
         Admission {
             config: Arc::new(settings.protocol.clone()),
-            connections: Arc::new(WorkerConnections(limit)),
+            connections: Arc::new(WorkerConnections { limit, counters: Arc::clone(&counters[0]) }),
+            counters,
             per_address: settings.max_connections_per_address.map(AddressLimit::new),
             budget: MemoryBudget::new(settings.max_buffered_bytes),
             reserve: Arc::new(Reserve::new()),
         }
     }
 
-    /// Returns a copy for one event loop. The limits apply to the connections of all copies together.
-    pub(crate) fn for_worker(&self) -> Admission {
+    /// Returns a copy for the worker with this number, or for one of its threads. The limits apply to the connections
+    /// of all copies together. Numbers beyond the last worker start again at worker 0.
+    pub(crate) fn for_worker(&self, number: usize) -> Admission {
         // Each new connection changes the reference counts of the configuration and of `WorkerConnections`. Copies keep
         // event loops from writing to the same memory.
         Admission {
             config: Arc::new(Config::clone(&self.config)),
-            connections: Arc::new(WorkerConnections(Arc::clone(&self.connections.0))),
+            connections: Arc::new(WorkerConnections {
+                limit: Arc::clone(&self.connections.limit),
+                counters: Arc::clone(&self.counters[number % self.counters.len()]),
+            }),
             ..self.clone()
         }
     }
 
+    /// The counters of this worker.
+    #[inline]
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.connections.counters
+    }
+
+    /// The counters of all workers, by their numbers.
+    pub(crate) fn all_counters(&self) -> &Arc<[Arc<Counters>]> {
+        &self.counters
+    }
+
     /// The maximum number of open connections.
     pub(crate) fn max_connections(&self) -> usize {
-        self.connections.0.limit
+        self.connections.limit.limit
     }
 
     /// Creates a pool that keeps at most `max_free` unused buffers. The buffers of all pools together grow up to
@@ -112,7 +131,7 @@ impl Admission {
     /// As many connections are open as the server may hold. Returns `address`, so that the caller can close an idle
     /// connection and try again.
     pub(crate) fn admit(&self, address: Option<AddressPermit>) -> Result<Permit, Option<AddressPermit>> {
-        if self.connections.0.count() {
+        if self.connections.acquire() {
             Ok(Permit { connections: Arc::clone(&self.connections), is_counted: true, address })
         } else {
             Err(address)
@@ -152,9 +171,29 @@ impl ConnectionLimit {
     }
 }
 
-/// One worker's reference to the connection count of the server.
+/// One worker's reference to the connection count of the server, and the worker's own counters.
 #[derive(Debug)]
-struct WorkerConnections(Arc<ConnectionLimit>);
+struct WorkerConnections {
+    limit: Arc<ConnectionLimit>,
+    counters: Arc<Counters>,
+}
+
+impl WorkerConnections {
+    /// Counts one more connection. Returns false, and counts nothing, if the limit is reached.
+    fn acquire(&self) -> bool {
+        let is_counted = self.limit.count();
+        if is_counted {
+            self.counters.open();
+        }
+        is_counted
+    }
+
+    /// Ends the count of a connection.
+    fn release(&self) {
+        self.limit.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.close();
+    }
+}
 
 /// The permission to hold one more connection: counts it, and counts it for its client's address. Dropping it ends both
 /// counts.
@@ -170,14 +209,14 @@ impl Permit {
     /// Ends the count of the connection, which is being closed for a new one. It still counts for its client's address.
     pub(crate) fn suspend(&mut self) {
         if std::mem::take(&mut self.is_counted) {
-            self.connections.0.open.fetch_sub(1, Ordering::Relaxed);
+            self.connections.release();
         }
     }
 
     /// Counts the connection again after [`suspend`](Permit::suspend). Returns false if there is no room: the
     /// connection must be closed.
     pub(crate) fn resume(&mut self) -> bool {
-        self.is_counted = self.is_counted || self.connections.0.count();
+        self.is_counted = self.is_counted || self.connections.acquire();
         self.is_counted
     }
 }
@@ -259,7 +298,7 @@ mod tests {
         let settings = Settings { max_connections_per_address: Some(3), ..Settings::default() };
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let first = Admission::new(&settings, 2);
-        let second = first.for_worker();
+        let second = first.for_worker(1);
         let address = |admission: &Admission| admission.admit_address(Some(client));
         let permits = [&first, &second].map(|worker| worker.admit(address(worker).expect("a permit")));
         assert!(permits.iter().all(Result::is_ok));
@@ -277,7 +316,7 @@ mod tests {
         drop(fourth);
         assert!(third.resume() && first.admit(None).is_err());
         drop((third, fifth));
-        assert_eq!(first.connections.0.open.load(Ordering::Relaxed), 0);
+        assert_eq!(first.connections.limit.open.load(Ordering::Relaxed), 0);
         assert!(first.per_address.is_some_and(|limit| limit.open().is_empty()));
     }
 }

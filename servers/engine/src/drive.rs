@@ -11,6 +11,7 @@ use std::io;
 
 pub use crate::{
     late::{LateReply, Outcome},
+    metrics::Counters,
     stream::StreamSupport,
 };
 
@@ -51,6 +52,8 @@ pub struct Driver<'d> {
     pub streams: &'d dyn StreamSupport,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub late: &'d mut Option<Box<LateReply>>,
+    /// The counters of the worker.
+    pub counters: &'d Counters,
 }
 
 impl Driver<'_> {
@@ -223,9 +226,23 @@ impl Driver<'_> {
     /// Queues a handler's response. If the response is invalid, queues a 500 instead.
     #[inline]
     fn queue(&mut self, response: Response) {
-        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(&misuse, &self.request_label());
-            self.fail(Rejection::InvalidResponse);
+        let status = response.status();
+        if self.counters.measures_latency {
+            self.count_latency();
+        }
+        match self.conn.respond(response, &mut self.buffers.out, self.clock) {
+            Ok(()) => self.counters.count_response(status),
+            Err(misuse) => {
+                report(&misuse, &self.request_label());
+                self.fail(Rejection::InvalidResponse);
+            }
+        }
+    }
+
+    /// Counts the latency of a response that is about to be queued.
+    fn count_latency(&self) {
+        if let Some(request) = self.conn.request(&self.buffers.input) {
+            self.counters.count_latency(request.received_at().elapsed());
         }
     }
 
@@ -260,10 +277,17 @@ impl Driver<'_> {
         if self.start_body(&mut response).is_err() {
             drop_caught(std::mem::replace(&mut response, rejected.response()));
         }
-        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
+        let status = response.status();
+        let mut responded = self.conn.respond(response, &mut self.buffers.out, self.clock).map(|()| status);
+        if let Err(misuse) = responded {
             report(&misuse, &self.label());
+            let response = rejected.response();
+            let status = response.status();
             // The default response is always valid.
-            let _ = self.conn.respond(rejected.response(), &mut self.buffers.out, self.clock);
+            responded = self.conn.respond(response, &mut self.buffers.out, self.clock).map(|()| status);
+        }
+        if let Ok(status) = responded {
+            self.counters.count_response(status);
         }
     }
 }

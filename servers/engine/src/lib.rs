@@ -16,6 +16,7 @@ mod incoming;
 mod label;
 mod late;
 pub mod listener;
+mod metrics;
 mod pool;
 mod receiving;
 mod reserve;
@@ -42,5 +43,6 @@ pub use http_core::{
     negotiate, path, range, testing, uri,
 };
 pub use incoming::{Exchange, Incoming};
+pub use metrics::{LATENCY_BOUNDS, WorkerMetrics};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};

@@ -187,6 +187,7 @@ fn write(sink: &mut SinkBox, content: &[u8]) -> Result<(), Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Counters;
     use http_core::{Admit, Buffers, Clock, Connection, Handler, Request, Response};
     use std::{
         io::Read,
@@ -225,6 +226,7 @@ mod tests {
                 clock: &clock,
                 streams: &(),
                 late: &mut late,
+                counters: &Counters::default(),
             };
             assert_eq!(driver.expire().is_some(), expires, "the job has read {bytes_read} bytes");
             let mut action = driver.drive(&mut u32::MAX.clone());

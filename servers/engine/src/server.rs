@@ -7,6 +7,7 @@ use crate::{
     event_loop,
     handlers::Handlers,
     listener::{self, ListenAddr, Listener, Sharing},
+    metrics::{Counters, WorkerMetrics},
     settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
     threads::Threads,
@@ -210,6 +211,7 @@ impl Server {
             log::warn!("{budget}");
         }
         let admission = Admission::new(&settings, budget.allowed);
+        let counters = Arc::clone(admission.all_counters());
         let started = match engine {
             Engine::EventLoop => {
                 event_loop::start(bound, shared, &settings, &admission, &handlers, &shutdown, &threads)
@@ -220,7 +222,7 @@ impl Server {
             }
         };
         let handlers = Arc::downgrade(&handlers);
-        let running = Running { addresses, handlers, stopper: Stopper { shutdown, threads } };
+        let running = Running { addresses, counters, handlers, stopper: Stopper { shutdown, threads } };
         match started {
             Ok(()) => Ok(running),
             Err(error) => {
@@ -255,6 +257,8 @@ fn invalid(message: &str) -> io::Error {
 #[must_use = "dropping it stops the server: call `wait`"]
 pub struct Running {
     addresses: Vec<ListenAddr>,
+    /// The counters of each worker.
+    counters: Arc<[Arc<Counters>]>,
     /// The handlers. The workers own them, so that they are dropped when the last worker has ended.
     handlers: Weak<Handlers>,
     stopper: Stopper,
@@ -270,6 +274,20 @@ impl Running {
     /// Returns all addresses that the server listens on, with their actual ports.
     pub fn addresses(&self) -> &[ListenAddr] {
         &self.addresses
+    }
+
+    /// Returns what each worker has counted so far, by the number of the worker.
+    ///
+    /// ```
+    /// use http_engine::Server;
+    ///
+    /// let running = Server::bind("127.0.0.1:0")?.serve(|_| "Hello")?;
+    /// let responses: u64 = running.metrics().iter().flat_map(|worker| worker.responses).sum();
+    /// assert_eq!(responses, 0);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn metrics(&self) -> Vec<WorkerMetrics> {
+        self.counters.iter().map(|counters| counters.read()).collect()
     }
 
     /// Returns what begins a shutdown from any thread, also from a handler.

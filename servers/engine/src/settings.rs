@@ -91,6 +91,9 @@ pub struct Settings {
     /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
     /// each. A request that needs more gets 503. Each process has a limit of its own. By default 256 MiB.
     pub max_buffered_bytes: usize,
+    /// Whether to measure the latency of each response ([`WorkerMetrics::latency`](crate::WorkerMetrics::latency)),
+    /// which takes a look at the clock. By default false.
+    pub measure_latency: bool,
     /// The stack size in bytes of each thread that runs handlers or their jobs. 128 KiB to 1 GiB. Memory that a thread
     /// has never touched costs address space only.
     ///
@@ -118,6 +121,7 @@ impl Default for Settings {
             pool_queue: 1024,
             streaming_threads: 64,
             max_buffered_bytes: 256 * 1024 * 1024,
+            measure_latency: false,
             // The default of the standard library, so that a handler behaves the same in a test and on either engine.
             stack_size: 2 * 1024 * 1024,
             server: concat!("http-core/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -3,6 +3,7 @@
 //! Works on blocking and on non-blocking sockets. A receive on a blocking socket waits; sending never does. Never
 //! decides what to send or when to wait: the engines do.
 
+use crate::metrics::Counters;
 use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -148,13 +149,18 @@ impl Transport {
     }
 
     /// Sends from `queue` until the queue is empty, the socket takes no more, a stream is pending, or at least `budget`
-    /// bytes are sent; each send counts for at least [`MIN_COUNTED`]. Never waits.
+    /// bytes are sent; each send counts for at least [`MIN_COUNTED`]. Never waits. `counters` count the bytes.
     ///
     /// # Errors
     ///
     /// The connection is broken, or a stream has failed. The connection must be closed.
     #[inline]
-    pub(crate) fn transmit(&self, queue: &mut SendQueue, mut budget: u64) -> io::Result<Transmitted> {
+    pub(crate) fn transmit(
+        &self,
+        queue: &mut SendQueue,
+        mut budget: u64,
+        counters: &Counters,
+    ) -> io::Result<Transmitted> {
         loop {
             // Check the budget first: `SendQueue::transmit` reports a failed stream only once.
             if budget == 0 && !queue.is_empty() {
@@ -195,6 +201,7 @@ impl Transport {
             match sent {
                 Ok(count) => {
                     queue.sent(count);
+                    counters.count_sent(count);
                     budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
                 }
                 Err(Errno::AGAIN) => return Ok(Transmitted::WouldBlock),
@@ -363,11 +370,14 @@ mod tests {
         assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
         conn.respond(Response::bytes(body), &mut out, &clock).expect("a valid response");
         for _ in 0..3 {
-            let transmitted = transport.transmit(&mut out, u64::MAX).expect("an open connection");
+            let transmitted =
+                transport.transmit(&mut out, u64::MAX, &Counters::default()).expect("an open connection");
             assert_eq!(transmitted, Transmitted::WouldBlock);
         }
         thread::spawn(move || io::copy(&mut client, &mut io::sink()));
-        while transport.transmit(&mut out, u64::MAX).expect("an open connection") != Transmitted::All {
+        while transport.transmit(&mut out, u64::MAX, &Counters::default()).expect("an open connection")
+            != Transmitted::All
+        {
             let ready = transport.wait(Awaited::Room, [None, None], Duration::from_secs(20)).expect("poll");
             assert_eq!(ready, Readiness::Ready);
         }

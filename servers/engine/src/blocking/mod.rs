@@ -18,6 +18,7 @@ use crate::{
     admission::{Admission, Permit, SHORTAGE_EVICTIONS},
     handlers::Handlers,
     listener::{Accepted, Listener},
+    metrics::Counters,
     pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
@@ -168,6 +169,7 @@ impl Shared {
     /// epoll fails.
     fn accept_and_serve(self: &Arc<Shared>, number: usize) -> io::Result<()> {
         let mut handler = self.handlers.of_worker(number);
+        let admission = self.admission.for_worker(number);
         // A thread needs one pair of buffers; the pool clears it between two connections.
         let mut pool = self.admission.buffer_pool(1);
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
@@ -184,18 +186,19 @@ impl Shared {
             };
             clock.update(Instant::now(), SystemTime::now);
             handler.refresh();
-            let Some(permit) = self.admit(&accepted) else {
-                self.refuse(accepted, handler.get(), &clock);
+            let Some(permit) = self.admit(&admission, &accepted) else {
+                self.refuse(admission.counters(), accepted, handler.get(), &clock);
                 continue;
             };
             let entry = self.registry.insert(accepted.transport, permit);
-            let timeouts = &self.admission.config().timeouts;
+            let timeouts = &admission.config().timeouts;
             let session = Session {
                 open: &entry.connection,
-                conn: self.admission.connection(accepted.client_addr, false, clock.now()),
+                conn: admission.connection(accepted.client_addr, false, clock.now()),
                 pools: &self.pools,
                 handler: &mut handler,
                 clock: &mut clock,
+                counters: admission.counters(),
                 shutdown: &self.shutdown,
                 receive_timeout: Some(first_receive_timeout(timeouts)),
                 late: None,
@@ -214,15 +217,15 @@ impl Shared {
 
     /// Decides whether a new connection is served. If it is, this thread no longer counts as waiting, and another one
     /// waits. Returns `None` if the connection must be refused: a limit is reached, or no thread can be started.
-    fn admit(self: &Arc<Shared>, new: &Accepted) -> Option<Permit> {
-        let mut address = self.admission.admit_address(new.client_addr).ok()?;
+    fn admit(self: &Arc<Shared>, admission: &Admission, new: &Accepted) -> Option<Permit> {
+        let mut address = admission.admit_address(new.client_addr).ok()?;
         if !self.leave_to_another() {
             return None;
         }
         let end_shortage = || (0..SHORTAGE_EVICTIONS).take_while(|_| self.registry.evict_idle()).count() > 0;
         if !new.took_reserve || end_shortage() {
             loop {
-                match self.admission.admit(address) {
+                match admission.admit(address) {
                     Ok(permit) => return Some(permit),
                     Err(returned) if self.registry.evict_idle() => address = returned,
                     Err(_) => break,
@@ -262,10 +265,17 @@ impl Shared {
     // Not inlined: its part of the stack would count for every idle connection.
     #[cold]
     #[inline(never)]
-    fn refuse(self: &Arc<Shared>, accepted: Accepted, handler: &dyn Handler, clock: &Clock) {
+    fn refuse(
+        self: &Arc<Shared>,
+        counters: &Counters,
+        accepted: Accepted,
+        handler: &dyn Handler,
+        clock: &Clock,
+    ) {
+        counters.count_refused();
         let Accepted { transport, client_addr, took_reserve } = accepted;
         let conn = self.admission.connection(client_addr, true, clock.now());
-        let refused = RefusedConnection::new(transport, conn, handler, clock);
+        let refused = RefusedConnection::new(transport, conn, handler, clock, counters);
         if took_reserve {
             drop(refused);
             self.acceptor.restore_reserve();
@@ -274,7 +284,7 @@ impl Shared {
             let close = move || {
                 let handler = own.handlers.of_worker(0);
                 let mut clock = Clock::new(&own.server, Instant::now(), SystemTime::now());
-                own.refused.close_all(handler.get(), &mut clock, &own.shutdown);
+                own.refused.close_all(handler.get(), &mut clock, own.admission.counters(), &own.shutdown);
                 Ok(())
             };
             if self.threads.spawn("refused", close).is_err() {

@@ -6,6 +6,7 @@
 use crate::{
     admission::{MAX_REFUSED, REFUSED_LINGER},
     drive::{Action, Driver},
+    metrics::Counters,
     shutdown::Shutdown,
     transport::{Received, Transmitted, Transport},
 };
@@ -42,20 +43,21 @@ impl RefusedConnection {
         conn: Connection,
         handler: &dyn Handler,
         clock: &Clock,
+        counters: &Counters,
     ) -> Option<RefusedConnection> {
         transport.set_blocking(false).ok()?;
         let end = clock.now() + REFUSED_LINGER;
         let mut refused = RefusedConnection { transport, conn, buffers: Buffers::default(), end };
-        refused.advance(handler, clock).then_some(refused)
+        refused.advance(handler, clock, counters).then_some(refused)
     }
 
     /// Sends what is left of the 503, and drops what the client has sent. Returns false if the connection must be
     /// closed.
-    fn advance(&mut self, handler: &dyn Handler, clock: &Clock) -> bool {
+    fn advance(&mut self, handler: &dyn Handler, clock: &Clock, counters: &Counters) -> bool {
         let RefusedConnection { transport, conn, buffers, .. } = self;
         let mut receives = 0;
         loop {
-            let action = Driver { conn, buffers, handler, clock, streams: &(), late: &mut None }
+            let action = Driver { conn, buffers, handler, clock, streams: &(), late: &mut None, counters }
                 .drive(&mut u32::MAX.clone());
             match action {
                 Action::Receive if receives == RECEIVES => return true,
@@ -65,7 +67,7 @@ impl RefusedConnection {
                     Ok(Received::WouldBlock) => return true,
                     Err(_) => return false,
                 },
-                Action::Send => match transport.transmit(&mut buffers.out, u64::MAX) {
+                Action::Send => match transport.transmit(&mut buffers.out, u64::MAX, counters) {
                     Ok(Transmitted::All) => {}
                     Ok(Transmitted::WouldBlock | Transmitted::Pending | Transmitted::BudgetSpent) => {
                         return true;
@@ -108,14 +110,20 @@ impl RefusedConnections {
 
     /// Closes connections when their clients have closed them or their end has come, and all of them after the grace
     /// period of a shutdown. Returns when there are none left.
-    pub(super) fn close_all(&self, handler: &dyn Handler, clock: &mut Clock, shutdown: &Shutdown) {
+    pub(super) fn close_all(
+        &self,
+        handler: &dyn Handler,
+        clock: &mut Clock,
+        counters: &Counters,
+        shutdown: &Shutdown,
+    ) {
         loop {
             thread::sleep(INTERVAL);
             clock.update(Instant::now(), SystemTime::now);
             let is_over = shutdown.deadline().is_some_and(|deadline| deadline <= clock.now());
             let mut list = self.list();
             list.connections.retain_mut(|connection| {
-                !is_over && connection.advance(handler, clock) && connection.end > clock.now()
+                !is_over && connection.advance(handler, clock, counters) && connection.end > clock.now()
             });
             if list.connections.is_empty() {
                 list.has_thread = false;
@@ -154,8 +162,13 @@ mod tests {
             let (server, client) = UnixStream::pair().expect("sockets");
             let conn = Connection::over_limit(Arc::default(), clock.now());
             let handler = |_: &Request<'_>| Response::text("here");
-            let connection =
-                RefusedConnection::new(Transport::new(server.into(), true), conn, &handler, &clock);
+            let connection = RefusedConnection::new(
+                Transport::new(server.into(), true),
+                conn,
+                &handler,
+                &clock,
+                &Counters::default(),
+            );
             (client, refused.push(connection.expect("an open connection")))
         };
         let mut clients: Vec<_> = (0..=MAX_REFUSED).map(|_| refuse()).collect();

@@ -13,6 +13,7 @@ use crate::{
     drive::{Action, Driver, report_file},
     handlers::WorkerHandler,
     late::{LateReply, Outcome, WaitsFor, run_job, start_reply},
+    metrics::Counters,
     pool::Pools,
     shutdown::Shutdown,
     transport::{Awaited, Readiness, Received, Transmitted, Transport},
@@ -66,6 +67,7 @@ pub(super) struct Session<'t> {
     pub(super) pools: &'t Pools,
     pub(super) handler: &'t mut WorkerHandler,
     pub(super) clock: &'t mut Clock,
+    pub(super) counters: &'t Counters,
     pub(super) shutdown: &'t Shutdown,
     /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
     /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a
@@ -153,6 +155,7 @@ impl Session<'_> {
             clock: self.clock,
             streams: &self.event,
             late: &mut self.late,
+            counters: self.counters,
         }
     }
 
@@ -165,6 +168,7 @@ impl Session<'_> {
         let idle = self.conn.is_idle();
         if idle {
             self.open.set_idle(Some(self.clock.now()));
+            self.counters.change_idle(false, true);
             // The shutdown may have begun before this connection was known to be idle.
             if self.shutdown.has_begun() {
                 self.open.close_when_idle();
@@ -188,6 +192,7 @@ impl Session<'_> {
         }
         if idle {
             self.open.set_idle(None);
+            self.counters.change_idle(true, false);
             if self.open.is_evicted()
                 && !(matches!(received, Ok(Received::Bytes { .. })) && self.open.resume())
             {
@@ -234,7 +239,7 @@ impl Session<'_> {
     ///
     /// Returns false if the connection must be closed.
     fn send(&mut self, buffers: &mut Buffers, blocked: &mut Option<Blocked>) -> bool {
-        match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN) {
+        match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN, self.counters) {
             Ok(Transmitted::All) => {
                 // A stream has ended, if there was one.
                 if self.running.is_none() {

@@ -68,6 +68,8 @@ pub(super) struct ClientConnection {
     pub(super) half_closed: bool,
     /// Whether the connection is in the worker's queue of connections that have used up their budget.
     pub(super) yielded: bool,
+    /// Whether the connection counts as idle.
+    pub(super) counts_as_idle: bool,
     /// The number of the second at whose end the worker checks the connection's deadline; `None` if no check is
     /// scheduled.
     pub(super) scheduled: Scheduled,
@@ -88,6 +90,7 @@ impl ClientConnection {
             socket_empty: false,
             half_closed: false,
             yielded: false,
+            counts_as_idle: false,
             scheduled: None,
             late: None,
         }

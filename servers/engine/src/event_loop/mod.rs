@@ -55,7 +55,8 @@ pub(crate) fn start(
         set.extend(own.into_iter().map(Listener::from));
     }
     for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
-        let (handler, admission, pools) = (handlers.of_worker(number), admission.for_worker(), pools.clone());
+        let (handler, admission, pools) =
+            (handlers.of_worker(number), admission.for_worker(number), pools.clone());
         let worker = Worker::new(listeners, transfers, settings, handler, admission, pools, shutdown)?;
         threads.spawn(&format!("loop-{number}"), move || worker.run())?;
     }

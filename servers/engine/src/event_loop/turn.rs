@@ -9,6 +9,7 @@ use super::{
 use crate::{
     drive::{Action, Driver, report_file},
     late::{LateReply, Outcome, RunReply, start_reply},
+    metrics::Counters,
     pool::Pools,
     transport::{Received, Transmitted},
 };
@@ -36,6 +37,7 @@ pub(super) struct Turn<'w> {
     /// The threads for what would block the event loop.
     pub(super) pools: &'w Pools,
     pub(super) timers: &'w mut Timers<Key>,
+    pub(super) counters: &'w Counters,
     /// The connection's key, and where other threads send completions for it.
     pub(super) waker: ConnectionWaker<'w>,
 }
@@ -62,17 +64,20 @@ impl Turn<'_> {
                     Err(_) => return Action::Close,
                 },
                 Action::Send if blocked => return Action::Send,
-                Action::Send => match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN) {
-                    Ok(Transmitted::All) => {}
-                    // Drive once more: the protocol must see how many bytes the client has taken.
-                    Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
-                    Ok(Transmitted::BudgetSpent) => return Action::Yield,
-                    Ok(Transmitted::FileFailed(error)) => {
-                        report_file(&self.client.conn, error);
-                        return Action::Close;
+                Action::Send => {
+                    match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN, self.counters)
+                    {
+                        Ok(Transmitted::All) => {}
+                        // Drive once more: the protocol must see how many bytes the client has taken.
+                        Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
+                        Ok(Transmitted::BudgetSpent) => return Action::Yield,
+                        Ok(Transmitted::FileFailed(error)) => {
+                            report_file(&self.client.conn, error);
+                            return Action::Close;
+                        }
+                        Err(_) => return Action::Close,
                     }
-                    Err(_) => return Action::Close,
-                },
+                }
                 Action::StartReply(reply) => {
                     if self.start(reply) {
                         budget = budget.saturating_sub(1);
@@ -146,6 +151,7 @@ impl Turn<'_> {
             clock: self.clock,
             streams: &self.waker,
             late: &mut self.client.late,
+            counters: self.counters,
         }
     }
 }
@@ -227,6 +233,7 @@ mod tests {
                 clock: &self.clock,
                 pools: &Pools { jobs: self.pool.clone(), streaming: self.pool.clone() },
                 timers: &mut Timers::new(self.clock.now()),
+                counters: &Counters::default(),
                 waker: ConnectionWaker {
                     key: Key::from_token(Token(0)),
                     completions: &self.completions,

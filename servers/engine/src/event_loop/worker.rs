@@ -287,6 +287,7 @@ impl Worker {
     /// Sends 503 on a new connection. It stays open for [`REFUSED_LINGER`] at most, or until [`Worker::max_refused`]
     /// newer ones are refused; not at all if `closes_at_once`.
     fn refuse(&mut self, transport: Transport, client_addr: Option<SocketAddr>, closes_at_once: bool) {
+        self.admission.counters().count_refused();
         let key = self.insert(transport, client_addr, None);
         if closes_at_once {
             self.close(key);
@@ -345,6 +346,7 @@ impl Worker {
             clock: &self.clock,
             pools: &self.pools,
             timers: &mut self.timers,
+            counters: self.admission.counters(),
             waker: ConnectionWaker { key, completions: &self.completions, streaming: &self.pools.streaming },
         };
         let action = catch_panic(|| match wakeup {
@@ -356,6 +358,8 @@ impl Worker {
             drop_caught(buffers);
             return self.close(key);
         };
+        client.counts_as_idle =
+            self.admission.counters().change_idle(client.counts_as_idle, client.conn.is_idle());
         match action {
             Action::Close => {
                 self.buffers.put(buffers);
@@ -387,6 +391,7 @@ impl Worker {
     #[cold]
     fn hand_over(&mut self, key: Key, buffers: Box<Buffers>) {
         let Some(client) = self.connections.remove(key) else { return };
+        self.admission.counters().change_idle(client.counts_as_idle, false);
         let received = buffers.input.unread().to_vec();
         self.buffers.put(buffers);
         if let Ok((transport, mut conn, permit)) = client.detach(self.poll.registry()) {
@@ -403,6 +408,7 @@ impl Worker {
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
         let Some(client) = self.connections.remove(key) else { return };
+        self.admission.counters().change_idle(client.counts_as_idle, false);
         if let Some(late) = &client.late {
             self.timers.cancel(&late.waits_for, key);
         }

@@ -18,6 +18,7 @@
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
 //! | [`incoming`] | requests as a loop |
 //! | [`lifecycle`] | starting and stopping a server |
+//! | [`metrics`] | what a server counts |
 //! | [`upgrade`] | connections that speak another protocol after a 101 |
 //! | [`chat`] | the example of a WebSocket server |
 //! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
@@ -39,6 +40,7 @@ mod faults;
 mod in_memory;
 mod incoming;
 mod lifecycle;
+mod metrics;
 mod multipart;
 mod panics;
 mod receive;

@@ -5,7 +5,7 @@
 //! system.
 
 use http_engine::{
-    drive::{Action, Driver, LateReply},
+    drive::{Action, Counters, Driver, LateReply},
     http_core::{Buffers, Clock, Connection, Response, Status, Transmit},
 };
 use http_files::{FileSystem, Files, Options, Root};
@@ -39,6 +39,7 @@ pub struct MemoryServer {
     buffers: Buffers,
     clock: Clock,
     late: Option<Box<LateReply>>,
+    counters: Counters,
 }
 
 /// A request and the expected response.
@@ -65,7 +66,8 @@ impl MemoryServer {
             Files::from_root(Arc::new(root.with_file_system(FileSystem::Memory))).with_options(options);
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
-        let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock, late: None };
+        let (buffers, counters) = (Buffers::default(), Counters::default());
+        let server = MemoryServer { directory, files, conn, buffers, clock, late: None, counters };
         server.add_file("small.html", SMALL_LEN);
         server.add_file("large.html", LARGE_LEN);
         server
@@ -156,8 +158,9 @@ impl MemoryServer {
     /// Drives the connection up to its next action, without a limit on the requests in one turn.
     #[inline]
     fn drive(&mut self) -> Action {
-        let MemoryServer { conn, buffers, files, clock, late, .. } = self;
-        Driver { conn, buffers, handler: files, clock, streams: &(), late }.drive(&mut u32::MAX.clone())
+        let MemoryServer { conn, buffers, files, clock, late, counters, .. } = self;
+        Driver { conn, buffers, handler: files, clock, streams: &(), late, counters }
+            .drive(&mut u32::MAX.clone())
     }
 }
 
