@@ -7,7 +7,7 @@ use http_core::{
     Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Misuse, Rejection, Reply,
     Request, Response, Status, Step, catch_panic, drop_caught, io_cause,
 };
-use std::io;
+use std::{io, time::Instant};
 
 pub use crate::{
     late::{LateReply, Outcome},
@@ -241,9 +241,15 @@ impl Driver<'_> {
 
     /// Counts the latency of a response that is about to be queued.
     fn count_latency(&self) {
-        if let Some(request) = self.conn.request(&self.buffers.input) {
-            self.counters.count_latency(request.received_at().elapsed());
+        let received_at = self.late.as_ref().map(|late| late.received_at).or_else(|| self.received_at());
+        if let Some(received_at) = received_at {
+            self.counters.count_latency(received_at.elapsed());
         }
+    }
+
+    /// When the request was received that the connection awaits the response to. Call this before the next poll.
+    pub(crate) fn received_at(&self) -> Option<Instant> {
+        self.conn.request(&self.buffers.input).map(|request| request.received_at())
     }
 
     /// Prepares the body of a response for sending, if it is a stream or a reader, and if it is sent at all. Fails if a

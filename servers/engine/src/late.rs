@@ -59,6 +59,8 @@ impl fmt::Debug for ContentTarget {
 pub struct LateReply {
     pub(crate) token: CancellationToken,
     pub(crate) label: RequestLabel,
+    /// When the request was received.
+    pub(crate) received_at: Instant,
     pub(crate) waits_for: WaitsFor,
     /// Whether the application has requested the content. A further request gets none.
     pub(crate) has_content: bool,
@@ -69,11 +71,12 @@ pub struct LateReply {
 }
 
 impl LateReply {
-    pub(crate) fn new(label: RequestLabel) -> LateReply {
+    pub(crate) fn new(label: RequestLabel, received_at: Instant) -> LateReply {
         let token = CancellationToken::default();
         LateReply {
             token,
             label,
+            received_at,
             waits_for: WaitsFor::Start,
             has_content: false,
             content: None,

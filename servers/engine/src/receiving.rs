@@ -16,7 +16,8 @@ impl Driver<'_> {
     /// engine must do; `None` if the driver can go on.
     #[cold]
     pub(crate) fn begin_reply(&mut self, reply: Reply) -> Option<Action> {
-        *self.late = Some(Box::new(LateReply::new(self.label())));
+        let received_at = self.received_at().unwrap_or(self.clock.now());
+        *self.late = Some(Box::new(LateReply::new(self.label(), received_at)));
         self.continue_reply(reply)
     }
 

@@ -359,7 +359,7 @@ impl Worker {
             return self.close(key);
         };
         client.counts_as_idle =
-            self.admission.counters().change_idle(client.counts_as_idle, client.conn.is_idle());
+            self.admission.counters().change_idle(client.counts_as_idle, client.conn.idle_since().is_some());
         match action {
             Action::Close => {
                 self.buffers.put(buffers);
