@@ -1,6 +1,7 @@
 //! The options that all servers share. Each is defined and documented here only: the texts are also those of `--help`.
 
 use crate::{
+    admin::AdminAddress,
     bind_address::BindAddress,
     logs::LogSettings,
     units::{Size, Time, count, size, time},
@@ -120,6 +121,15 @@ pub struct ServiceOptions {
     /// The access log and the error log.
     #[command(flatten)]
     pub logs: LogSettings,
+
+    /// Port of 127.0.0.1, or address with a port, of the admin server: /healthz, and /metrics for Prometheus. It has no
+    /// access control [default: none]
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the brackets mark an optional part, and the help shows them"
+    )]
+    pub admin: Option<AdminAddress>,
 
     /// File that holds the PID while the server runs [default: none]
     #[arg(long, value_name = "FILE")]

@@ -2,11 +2,17 @@
 //!
 //! All workers accept from the same listeners, so that no connection in a listener's queue is lost when a worker ends.
 
-use crate::handoff::{Child, Handoff, Message, Role};
+use crate::{
+    admin::{Report, WorkerReport},
+    handoff::{Child, Handoff, Message, Role},
+};
 use http_engine::io_cause;
 use std::{
     io,
-    os::fd::BorrowedFd,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
     time::{Duration, Instant},
 };
 
@@ -55,6 +61,25 @@ impl WorkerPool {
                 log::error!("cannot send a message to worker process {}: {}", worker.pid(), io_cause(&error));
             }
         }
+    }
+
+    /// Asks each worker process for its report, and returns where the reports will come from. A process that cannot be
+    /// asked is left out.
+    pub fn reports(&self) -> Vec<WorkerReport> {
+        let ask = |slot: &WorkerSlot| {
+            let worker = slot.worker.as_ref()?;
+            let (ours, theirs) = UnixStream::pair().ok()?;
+            worker.socket.send(&Message::SendMetrics(theirs.as_fd())).ok()?;
+            let report = Report {
+                process: Some(slot.number),
+                pid: worker.pid(),
+                started_at: worker.started_on,
+                workers: Vec::new(),
+                lost_log_lines: 0,
+            };
+            Some(WorkerReport::Pending(report, ours))
+        };
+        self.slots.iter().filter_map(ask).collect()
     }
 
     /// Tells all workers to finish the requests in flight and end (SIGTERM). Does not wait for them.

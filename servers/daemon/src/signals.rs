@@ -2,7 +2,7 @@
 //!
 //! The main thread handles them one after the other, so that no two of them interleave.
 
-use crate::system::spawn;
+use crate::{admin::WorkerReport, system::spawn};
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
@@ -38,6 +38,10 @@ pub enum Signal {
     SuccessorFailed(io::Error),
     /// To a worker process: serve the application with this configuration and these document roots from now on.
     ServeApplication(Vec<OwnedFd>),
+    /// Collect the reports of all processes that serve, and send them here.
+    ReportMetrics(Sender<Vec<WorkerReport>>),
+    /// To a worker process: send your report through this socket.
+    SendMetrics(OwnedFd),
     /// To a worker process: the master process has ended.
     MasterEnded,
     /// All threads of the engine in this process have ended, after a shutdown or a failure.

@@ -32,6 +32,10 @@ const PID_FILE: u8 = b'P';
 const ACCESS_LOG: u8 = b'A';
 /// The byte that stands for [`Message::ErrorLog`] on the socket.
 const ERROR_LOG: u8 = b'E';
+/// The byte that stands for [`Message::Admin`] on the socket.
+const ADMIN: u8 = b'H';
+/// The byte that stands for [`Message::SendMetrics`] on the socket.
+const SEND_METRICS: u8 = b'M';
 /// The byte that stands for [`Message::Serve`] on the socket.
 const SERVE: u8 = b'S';
 /// The byte that stands for [`Message::ReopenLogs`] on the socket.
@@ -53,6 +57,10 @@ pub enum Message<D> {
     AccessLog(D),
     /// Write the error log to this file if you cannot open it by its name.
     ErrorLog(D),
+    /// Accept connections to the admin server from this socket.
+    Admin(D),
+    /// Send what you have counted through this socket.
+    SendMetrics(D),
     /// All descriptors have been sent: start to serve.
     Serve,
     /// Reopen the log files.
@@ -68,6 +76,8 @@ impl<D> Message<D> {
             Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
             Message::AccessLog(file) => (ACCESS_LOG, slice::from_ref(file)),
             Message::ErrorLog(file) => (ERROR_LOG, slice::from_ref(file)),
+            Message::Admin(listener) => (ADMIN, slice::from_ref(listener)),
+            Message::SendMetrics(socket) => (SEND_METRICS, slice::from_ref(socket)),
             Message::Serve => (SERVE, &[]),
             Message::ReopenLogs => (REOPEN_LOGS, &[]),
         }
@@ -108,6 +118,8 @@ impl ControlSocket {
             (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
             (ACCESS_LOG, 1) => Message::AccessLog(descriptors.remove(0)),
             (ERROR_LOG, 1) => Message::ErrorLog(descriptors.remove(0)),
+            (ADMIN, 1) => Message::Admin(descriptors.remove(0)),
+            (SEND_METRICS, 1) => Message::SendMetrics(descriptors.remove(0)),
             (SERVE, 0) => Message::Serve,
             (REOPEN_LOGS, 0) => Message::ReopenLogs,
             _ => return Err(io::Error::other("unknown control message")),
@@ -192,10 +204,12 @@ mod tests {
                 socket.send(&Message::PidFile(descriptor))?;
                 socket.send(&Message::AccessLog(descriptor))?;
                 socket.send(&Message::ErrorLog(descriptor))?;
+                socket.send(&Message::Admin(descriptor))?;
+                socket.send(&Message::SendMetrics(descriptor))?;
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "L2 L1 C3 P1 A1 E1 S0 O0 end",
+            "L2 L1 C3 P1 A1 E1 H1 M1 S0 O0 end",
         );
         check(
             |socket, file| socket.send(&Message::Application(vec![file])).and_then(|()| socket.send_ready()),

@@ -27,7 +27,7 @@ use std::{
     path::Path,
     process::{self, Command, ExitStatus, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// The environment variable in which a process passes a [`Role`] to its child process. Not set in a process that the
@@ -88,6 +88,8 @@ pub struct Handoff<'a> {
     pub application: &'a [OwnedFd],
     /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
+    /// The listener of the admin server. `None` if the parent keeps it, or if there is none.
+    pub admin: Option<BorrowedFd<'a>>,
     /// The log files that the child may be unable to open.
     pub logs: LogFiles<BorrowedFd<'a>>,
 }
@@ -103,6 +105,8 @@ pub struct Child {
     pub socket: ControlSocket,
     /// When the child was started.
     pub started_at: Instant,
+    /// The same, for people.
+    pub started_on: SystemTime,
 }
 
 impl Child {
@@ -132,15 +136,16 @@ impl Child {
             .spawn()
             .context(format_args!("cannot start {}", file.display()))?;
         let socket = ControlSocket(socket);
-        let child = Child { process, role, socket, started_at: Instant::now() };
+        let child =
+            Child { process, role, socket, started_at: Instant::now(), started_on: SystemTime::now() };
         let listeners = handoff.listeners.chunks(MAX_DESCRIPTORS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
         let application = handoff.application.iter().map(AsFd::as_fd).collect::<Vec<_>>();
         let application = (!application.is_empty()).then_some(Message::Application(application));
-        let pid_file = handoff.pid_file.map(Message::PidFile);
+        let (pid_file, admin) = (handoff.pid_file.map(Message::PidFile), handoff.admin.map(Message::Admin));
         let LogFiles { access, errors } = handoff.logs;
         let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
-        let rest = [application, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
+        let rest = [application, pid_file, admin, access, errors, Some(Message::Serve)].into_iter().flatten();
         match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -209,6 +214,8 @@ pub struct Inherited {
     pub(crate) application: Vec<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
     pub(crate) pid_file: Option<OwnedFd>,
+    /// The listener of the admin server. `None` if the parent keeps it, or if there is none.
+    pub(crate) admin: Option<OwnedFd>,
     /// The log files that this process may be unable to open.
     pub(crate) logs: LogFiles<OwnedFd>,
     /// This process's end of the socket pair, whose other end the parent has.
@@ -239,7 +246,7 @@ impl Inherited {
         let socket = ControlSocket(io::stdin().as_fd().try_clone_to_owned()?.into());
         let (listeners, logs) = (Vec::new(), LogFiles::default());
         let mut inherited =
-            Inherited { role, listeners, application: Vec::new(), pid_file: None, logs, socket };
+            Inherited { role, listeners, application: Vec::new(), pid_file: None, admin: None, logs, socket };
         loop {
             match inherited.socket.receive()? {
                 Some(Message::Listeners(sockets)) => {
@@ -247,6 +254,7 @@ impl Inherited {
                 }
                 Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
+                Some(Message::Admin(listener)) => inherited.admin = Some(listener),
                 Some(Message::AccessLog(file)) => inherited.logs.access = Some(file),
                 Some(Message::ErrorLog(file)) => inherited.logs.errors = Some(file),
                 Some(Message::Serve) if !inherited.listeners.is_empty() => return Ok(Some(inherited)),

@@ -2,6 +2,7 @@
 
 use super::settings::{MakeHandler, ServerSettings};
 use crate::{
+    admin,
     signals::Signal,
     system::{Context, spawn},
 };
@@ -61,6 +62,8 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
     let workers = settings.workers_per_process();
     let processes = settings.workers() / workers;
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let admin_server = settings.options.service.admin.filter(|_| !settings.options.prefork);
+    let admin_server = admin_server.map_or(0, |_| admin::DESCRIPTORS);
     let roots = settings.application.roots().len();
     let files = if roots == 0 { 0 } else { open_files / SHARE_FOR_FILES };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -71,10 +74,14 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
         max_connections: limits.max_connections.map(|total| total.div_ceil(processes)),
         max_connections_per_address: limits.max_connections_per_ip,
         // A master process has each listener twice: for its engine, and to hand it over.
-        reserved_descriptors: (FDS_PER_PROCESS + FDS_PER_ROOT * roots.saturating_sub(1) + listeners)
+        reserved_descriptors: (FDS_PER_PROCESS
+            + FDS_PER_ROOT * roots.saturating_sub(1)
+            + admin_server
+            + listeners)
             .saturating_add(files),
         max_buffered_bytes: limits.max_buffered.bytes(),
-        server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
+        measure_latency: settings.options.service.admin.is_some(),
+        server: settings.server_header(),
         protocol: limits.protocol_config(),
         ..Settings::default()
     }

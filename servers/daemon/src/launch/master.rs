@@ -5,6 +5,7 @@ use super::{
     settings::{OpenApplication, ServerSettings},
 };
 use crate::{
+    admin::{AdminServer, Report, WorkerReport},
     confinement::{self, Confinement},
     handoff::{Child, Handoff, Inherited, Message, Role},
     logs::{self, LogFiles, Logs, Output},
@@ -25,8 +26,9 @@ use std::{
     net::TcpListener,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    process,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// How long workers may still run after the grace period. Then the master ends, and kills its worker processes.
@@ -51,6 +53,10 @@ pub(super) struct Master<'a> {
     successor: Option<Child>,
     /// `None` without the option `--pid-file`.
     pid_file: Option<PidFile>,
+    /// `None` without the option `--admin`, and once a successor has taken over.
+    admin: Option<AdminServer>,
+    /// When this process has started.
+    started_at: SystemTime,
 }
 
 /// The workers that serve the requests.
@@ -70,6 +76,7 @@ impl Master<'_> {
         inherited: Option<Inherited>,
         handlers: SignalHandlers,
     ) -> io::Result<Master<'_>> {
+        let started_at = SystemTime::now();
         let (service, is_successor) = (&settings.options.service, inherited.is_some());
         let failure = |path: &Path| format!("cannot claim the PID file {}", path.display());
         let claimed = match &service.pid_file {
@@ -78,11 +85,15 @@ impl Master<'_> {
         };
         let application = OpenApplication::open(Arc::clone(&settings.application))?;
         let make = application.make_handler()?;
-        let (listeners, mut log_files, predecessor) = match inherited {
-            Some(Inherited { listeners, pid_file, logs, socket, .. }) => {
-                (listeners, logs, Some((socket, pid_file)))
+        let (listeners, admin, mut log_files, predecessor) = match inherited {
+            Some(Inherited { listeners, pid_file, admin, logs, socket, .. }) => {
+                (listeners, admin.map(TcpListener::from), logs, Some((socket, pid_file)))
             }
-            None => (listeners::listen(settings)?, LogFiles::default(), None),
+            None => (listeners::listen(settings)?, None, LogFiles::default(), None),
+        };
+        let admin = match service.admin {
+            Some(address) if admin.is_none() => Some(address.bind()?),
+            _ => admin,
         };
         // A successor has the user of its predecessor already, and its Landlock rules may forbid reading `/etc/passwd`.
         if let (Some(user), false) = (&service.user, is_successor) {
@@ -113,6 +124,8 @@ impl Master<'_> {
             let own = own.context("cannot duplicate the listeners")?;
             Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
         };
+        let start_admin = |listener| AdminServer::start(listener, settings.server_header(), signals.sender());
+        let admin = admin.map(start_admin).transpose()?;
         let mut master = Master {
             settings,
             signals,
@@ -123,6 +136,8 @@ impl Master<'_> {
             workers,
             successor: None,
             pid_file: claimed,
+            admin,
+            started_at,
         };
         master.announce(confinement);
         notify(ServiceState::Ready);
@@ -161,7 +176,9 @@ impl Master<'_> {
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let how = format!("{engine}, {workers} {unit}{plural}{confinement}");
+        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
+        let admin = admin.map_or_else(String::new, |address| format!(", admin at http://{address}/"));
+        let how = format!("{engine}, {workers} {unit}{plural}{confinement}{admin}");
         // A single write, because a predecessor or a log may write to the same output.
         let line = format!("{name} serves {application} at {urls} ({how})\n");
         let _ = logs::print(Output::Stdout, &line);
@@ -180,10 +197,34 @@ impl Master<'_> {
                 Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
                 Signal::SuccessorReady => break self.retire(),
                 Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
-                Signal::CheckWorkers | Signal::ServeApplication(_) | Signal::MasterEnded => {}
+                Signal::ReportMetrics(sender) => drop(sender.send(self.reports())),
+                Signal::CheckWorkers
+                | Signal::ServeApplication(_)
+                | Signal::SendMetrics(_)
+                | Signal::MasterEnded => {}
             }
         }
         Ok(())
+    }
+
+    /// Returns what this process has counted, and where the reports of its worker processes will come from.
+    fn reports(&self) -> Vec<WorkerReport> {
+        let workers = match &self.workers {
+            Workers::Threads(threads) => threads.metrics().into_iter().enumerate().collect(),
+            Workers::Processes(_) => Vec::new(),
+        };
+        let own = Report {
+            process: None,
+            pid: process::id(),
+            started_at: self.started_at,
+            workers,
+            lost_log_lines: self.logs.lost(),
+        };
+        let mut reports = vec![WorkerReport::Own(own)];
+        if let Workers::Processes(pool) = &self.workers {
+            reports.extend(pool.reports());
+        }
+        reports
     }
 
     /// Starts the replacements that are due for worker processes that have ended. Returns when the next replacement is
@@ -253,8 +294,9 @@ impl Master<'_> {
         // It reads the configuration and opens the document roots itself, because both may have changed.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let files = files_to_hand_over(self.settings, &self.logs);
+        let admin = self.admin.as_ref().map(|admin| admin.listener.as_fd());
         let handoff =
-            Handoff { listeners: &self.listeners, application: &[], pid_file, logs: files.borrow() };
+            Handoff { listeners: &self.listeners, application: &[], pid_file, admin, logs: files.borrow() };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
@@ -290,6 +332,8 @@ impl Master<'_> {
         log::info!("process {} has taken over", successor.pid());
         notify(ServiceState::MainProcess(successor.pid()));
         successor.detach();
+        // Its listener belongs to the successor now.
+        self.admin = None;
     }
 
     /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended.
@@ -299,6 +343,9 @@ impl Master<'_> {
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;
+        if let Some(admin) = &self.admin {
+            admin.set_draining();
+        }
         // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
         let grace = self.settings.grace();
@@ -317,6 +364,7 @@ impl Master<'_> {
             match self.signals.next(Some(deadline)) {
                 Signal::Stop | Signal::EngineEnded => return,
                 Signal::ReopenLogs | Signal::Reload => self.reopen_logs(),
+                Signal::ReportMetrics(sender) => drop(sender.send(self.reports())),
                 _ => {}
             }
         }
@@ -330,7 +378,7 @@ fn worker_handoff<'a>(
     application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
-    Handoff { listeners, application, pid_file: None, logs }
+    Handoff { listeners, application, pid_file: None, admin: None, logs }
 }
 
 /// Returns what the master hands over to worker processes for the application, if there are any.

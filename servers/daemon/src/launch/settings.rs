@@ -90,6 +90,11 @@ impl ServerSettings {
         self.options.limits.grace.0
     }
 
+    /// The value of the Server header.
+    pub(super) fn server_header(&self) -> String {
+        format!("{}/{}", self.name, env!("CARGO_PKG_VERSION"))
+    }
+
     /// The number of workers of the whole server: `--workers`, or the engine's default.
     pub(super) fn workers(&self) -> usize {
         self.options.workers.unwrap_or_else(|| http_engine::Settings::default().workers)

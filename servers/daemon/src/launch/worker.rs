@@ -5,6 +5,7 @@ use super::{
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
+    admin,
     handoff::{ControlSocket, Inherited, Message, read_configuration},
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
@@ -56,6 +57,11 @@ pub(super) fn run(
             }
             Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
             Signal::ReopenLogs => logs.reopen(),
+            Signal::SendMetrics(socket) => {
+                let worker = engine.metrics().first().copied().unwrap_or_default();
+                // Fails if the master does not wait any more.
+                let _ = admin::send(socket, &worker, logs.lost());
+            }
             Signal::ServeApplication(mut files) => {
                 let configuration = files.remove(0);
                 let change = || {
@@ -95,6 +101,7 @@ fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Resul
             let _ = match message {
                 Message::Application(files) => signals.send(Signal::ServeApplication(files)),
                 Message::ReopenLogs => signals.send(Signal::ReopenLogs),
+                Message::SendMetrics(socket) => signals.send(Signal::SendMetrics(socket)),
                 _ => Ok(()),
             };
         }

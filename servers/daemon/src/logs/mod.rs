@@ -162,6 +162,11 @@ impl Logs {
         }
     }
 
+    /// The number of lines that did not reach the logs of this process.
+    pub(crate) fn lost(&self) -> u64 {
+        self.access.iter().map(|access| &access.log).chain([&self.errors]).map(Log::lost).sum()
+    }
+
     /// Makes the writer threads reopen the log files by their names, for log rotation. Does not wait.
     pub(crate) fn reopen(&self) {
         self.access.iter().map(|access| &access.log).chain([&self.errors]).for_each(Log::reopen);

@@ -13,6 +13,7 @@
 //! | [`access`] | clients that are denied, too fast, or need a password |
 //! | [`configuration`] | the configuration file, the environment, sites |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
+//! | [`admin`] | the admin server: health and metrics |
 //! | [`logs`] | the access log |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
@@ -44,6 +45,7 @@ macro_rules! two_kinds {
 }
 
 mod access;
+mod admin;
 mod command_line;
 mod configuration;
 mod conformance;
