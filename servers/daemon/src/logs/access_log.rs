@@ -3,7 +3,13 @@
 //! A line is built in two steps, because the request is gone when its response has been sent: [`RecordBuilder::new`]
 //! copies what the line says about the request, and [`RecordBuilder::finish`] adds the time and the response.
 
-use super::{escape::Escape, output::MAX_LINE_BYTES, queue::Log, timestamp::Timestamp};
+use super::{
+    escape::Escape,
+    output::MAX_LINE_BYTES,
+    pattern::{Pattern, PatternRecord},
+    queue::Log,
+    timestamp::Timestamp,
+};
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent, Status, Version};
 use std::{
     io::Write,
@@ -33,12 +39,19 @@ pub enum Format {
 pub struct AccessLog {
     pub(super) log: Log,
     format: Format,
+    /// Replaces `format`.
+    pattern: Option<Pattern>,
 }
 
 impl AccessLog {
     /// Creates the middleware that writes to `log` in this format. Returns `None` for [`Format::Off`].
     pub fn new(log: Log, format: Format) -> Option<AccessLog> {
-        (format != Format::Off).then_some(AccessLog { log, format })
+        (format != Format::Off).then_some(AccessLog { log, format, pattern: None })
+    }
+
+    /// Creates the middleware that writes to `log` what this pattern says.
+    pub fn with_pattern(log: Log, pattern: Pattern) -> AccessLog {
+        AccessLog { log, format: Format::Off, pattern: Some(pattern) }
     }
 
     /// Copies what the log line says about the request. Returns a function to call with the response: it makes the
@@ -48,14 +61,23 @@ impl AccessLog {
         client_addr: Option<SocketAddr>,
         request: Logged<'_>,
     ) -> impl FnOnce(Response) -> Response + Send + use<> {
-        let record = RecordBuilder::new(self.format, client_addr, request);
+        let mut record = match &self.pattern {
+            Some(pattern) => Record::Pattern(pattern.begin(client_addr, request)),
+            None => Record::Format(RecordBuilder::new(self.format, client_addr, request)),
+        };
         let received_at = request.valid().map_or_else(Instant::now, Request::received_at);
         let log = self.log.clone();
         move |response| {
             let status = response.status();
+            if let Record::Pattern(record) = &mut record {
+                record.add_response(&response);
+            }
             response.on_sent(move |sent| {
                 let duration = received_at.elapsed();
-                log.append(|out, timestamp| record.finish(out, timestamp, status, sent, duration));
+                log.append(|out, timestamp| match &record {
+                    Record::Format(record) => record.finish(out, timestamp, status, sent, duration),
+                    Record::Pattern(record) => record.finish(out, timestamp, status, sent, duration),
+                });
             })
         }
     }
@@ -73,9 +95,15 @@ impl Middleware for AccessLog {
     }
 }
 
+/// An unfinished line.
+enum Record {
+    Format(RecordBuilder),
+    Pattern(PatternRecord),
+}
+
 /// What the server knows of a request.
 #[derive(Clone, Copy)]
-enum Logged<'r> {
+pub(super) enum Logged<'r> {
     /// The request, whose head is valid.
     Valid(&'r Request<'r>),
     /// Only what was received of the request line, without its line end. It can be incomplete or malformed; it is empty
@@ -85,7 +113,7 @@ enum Logged<'r> {
 
 impl<'r> Logged<'r> {
     /// The request, if its head is valid.
-    fn valid(self) -> Option<&'r Request<'r>> {
+    pub(super) fn valid(self) -> Option<&'r Request<'r>> {
         match self {
             Logged::Valid(request) => Some(request),
             Logged::Line(_) => None,
@@ -250,7 +278,7 @@ fn header<'r>(request: Option<&Request<'r>>, name: &str) -> Option<&'r [u8]> {
 }
 
 /// The HTTP version in the form of a request line.
-fn version(request: &Request<'_>) -> &'static str {
+pub(super) fn version(request: &Request<'_>) -> &'static str {
     if request.version() == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
 }
 

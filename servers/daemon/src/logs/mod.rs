@@ -8,14 +8,18 @@ mod access_log;
 mod error_log;
 mod escape;
 mod output;
+mod pattern;
 mod queue;
+mod request_id;
 mod timestamp;
 mod writer;
 
 pub use access_log::{AccessLog, Format};
 pub(crate) use error_log::install_logger;
 pub use output::Output;
+pub use pattern::Pattern;
 pub use queue::Log;
+pub use request_id::{RequestId, RequestIds};
 
 use crate::{launch::MakeHandler, privileges::Identity};
 use http_engine::Stack;
@@ -34,6 +38,16 @@ pub struct LogSettings {
     /// Format of the access log [default: off, or combined with --log-file]
     #[arg(long = "log", value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
+
+    /// Lines of the access log in a format of your own, with variables of nginx, as in '$remote_addr [$time_iso8601]
+    /// "$request" $status $body_bytes_sent $request_time'
+    #[arg(long = "log-format", value_name = "TEXT", conflicts_with = "format")]
+    pub pattern: Option<Pattern>,
+
+    /// Send each response with a header X-Request-Id: that of the request if it is valid, or else a new one; implied if
+    /// --log-format contains $request_id
+    #[arg(long)]
+    pub request_id: bool,
 
     /// File of the access log, reopened on SIGUSR1 and SIGHUP, or - for standard output; implies --log combined [default:
     /// standard output]
@@ -65,14 +79,17 @@ impl LogSettings {
         };
         let [access, errors] = self.outputs();
         let errors = open(errors, opened.errors)?;
-        let format = self.format();
-        let access = (format != Format::Off).then(|| open(access, opened.access)).transpose()?;
+        let access = self.has_access_log().then(|| open(access, opened.access)).transpose()?;
         let restricted = restrict()?;
         let start = |(output, file)| writer::start(output, file);
         let errors = start(errors)?;
         error_log::set_log(errors.clone());
-        let access = access.map(start).transpose()?.and_then(|log| AccessLog::new(log, format));
-        Ok((Logs { access, errors }, restricted))
+        let access = access.map(start).transpose()?.and_then(|log| match &self.pattern {
+            Some(pattern) => Some(AccessLog::with_pattern(log, pattern.clone())),
+            None => AccessLog::new(log, self.format()),
+        });
+        let has_request_ids = self.request_id || self.pattern.as_ref().is_some_and(Pattern::has_request_id);
+        Ok((Logs { access, errors, has_request_ids }, restricted))
     }
 
     /// As root, opens the log files for this process, which is going to switch to the user `identity`. Leaves out files
@@ -81,11 +98,16 @@ impl LogSettings {
         let open = |output: &Output| output.open_as_root(identity).map(|file| file.map(OwnedFd::from));
         let [access, errors] = &self.outputs();
         let errors = open(errors)?;
-        let access = if self.format() == Format::Off { None } else { open(access)? };
+        let access = if self.has_access_log() { open(access)? } else { None };
         Ok(LogFiles { access, errors })
     }
 
-    /// The format of the access log: a file without a format implies the combined format.
+    /// Whether there is an access log.
+    fn has_access_log(&self) -> bool {
+        self.pattern.is_some() || self.format() != Format::Off
+    }
+
+    /// The format of the access log without a pattern: a file without a format implies the combined format.
     fn format(&self) -> Format {
         let implied = if self.log_file.is_some() { Format::Combined } else { Format::Off };
         self.format.unwrap_or(implied)
@@ -142,16 +164,29 @@ pub(crate) struct Logs {
     access: Option<AccessLog>,
     /// The error log.
     errors: Log,
+    /// Whether requests get an ID.
+    has_request_ids: bool,
 }
 
 impl Logs {
-    /// Returns a function that makes the same handlers as `make`, but with a line in the access log for each response.
-    /// Returns `make` unchanged if the access log is off.
+    /// Returns a function that makes the same handlers as `make`, but with an ID for each request and a line in the
+    /// access log for each response. Returns `make` unchanged if both are off.
     pub(crate) fn wrap(&self, make: MakeHandler) -> MakeHandler {
-        match self.access.clone() {
-            Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
-            None => make,
+        let (access, has_request_ids) = (self.access.clone(), self.has_request_ids);
+        if access.is_none() && !has_request_ids {
+            return make;
         }
+        Arc::new(move |worker| {
+            let mut stack = Stack::new(make(worker));
+            if has_request_ids {
+                stack = stack.wrap(RequestIds::default());
+            }
+            // Outside, because it reads the ID in the response.
+            if let Some(layer) = &access {
+                stack = stack.wrap(layer.clone());
+            }
+            Arc::new(stack)
+        })
     }
 
     /// The open files of the logs, to hand them over to another process.

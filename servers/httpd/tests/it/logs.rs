@@ -143,6 +143,31 @@ two_kinds! {
         }));
     }
 
+    /// The ID in the log is that of the response, also if the request is rejected.
+    fn logs_in_a_format_of_the_operator(kind: ServerKind) {
+        let log = LogFile::new();
+        let format = "$remote_addr [$time_local] \"$request\" $status $body_bytes_sent $http_x_a $request_id";
+        let program = log.serve(kind, &["--log-format", format]);
+        log.check([
+            (&*request("GET", "/notes.txt", "X-A: b\r\nX-Request-Id: abc-1\r\n"), "GET /notes.txt HTTP/1.1", "b"),
+            (&request("GET", "/nowhere", "X-Request-Id: a b\r\n"), "GET /nowhere HTTP/1.1", "-"),
+            ("garbage\r\n\r\n", "garbage", "-"),
+        ].map(|(sent, line, header)| {
+            let response = Client::connect(program.address()).fetch(sent);
+            let id = response.header("X-Request-Id").expect("an ID");
+            assert_eq!(sent.contains(id), id == "abc-1", "{id}");
+            // `check` removes the time, in brackets.
+            format!("127.0.0.1 \"{line}\" {} {} {header} {id}", response.status, response.body.len())
+        }));
+    }
+
+    fn sends_request_ids_without_a_log(kind: ServerKind) {
+        let program = program::serve(kind, &["--request-id"]);
+        let mut client = Client::connect(program.address());
+        let ids = [(); 2].map(|()| client.fetch(get("/notes.txt")).header("X-Request-Id").map(str::to_owned));
+        assert!(ids[0] != ids[1] && ids.iter().flatten().all(|id| id.len() == 32), "{ids:?}");
+    }
+
     /// A file implies the combined format only if the format is not stated.
     fn writes_no_log_that_is_off(kind: ServerKind) {
         let log = LogFile::new();
