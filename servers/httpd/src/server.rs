@@ -174,6 +174,12 @@ impl Application for Server {
     fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
         self.reloader.with_configuration(configuration)
     }
+
+    /// Names the first site without a start page. A site with redirects or rewrites may need none.
+    fn notice(&self) -> Option<String> {
+        let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index())?;
+        Some(format!("{} has no index.html: a request for / gets 404", site.site.root.display()))
+    }
 }
 
 impl fmt::Display for Server {

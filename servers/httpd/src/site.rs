@@ -72,4 +72,10 @@ impl Site {
             }
         }))
     }
+
+    /// Whether a request for `/` gets 404, because no file, listing or fallback page answers it.
+    pub fn lacks_index(&self) -> bool {
+        let has_other = self.options.listing || self.options.fallback.is_some();
+        !has_other && matches!(self.root.join("index.html").try_exists(), Ok(false))
+    }
 }

@@ -20,8 +20,11 @@ use std::{
 /// A part of the warning that a server prints if root runs it, and of no other message.
 const ROOT_WARNING: &str = ": serving as root: ";
 
+/// A part of the notice that a site has no start page, and of no other message.
+const INDEX_NOTICE: &str = " has no index.html: ";
+
 /// How a program ended, and what it printed. The startup line that [`Program::start`] has read is not included, nor the
-/// warning that root runs the program.
+/// warning that root runs the program, nor the notice that the site has no start page.
 #[derive(Debug)]
 pub struct Exit {
     /// The exit code, or `None` if a signal ended the program.
@@ -184,9 +187,11 @@ pub(crate) fn stat_fields(pid: impl Display) -> Option<Vec<String>> {
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
-/// Removes the lines that warn that root runs the program, so that tests have the same result for all users.
+/// Removes the lines that warn that root runs the program, so that tests have the same result for all users, and those
+/// that the site has no start page, which few tests need.
 pub fn without_root_warning(stderr: &str) -> String {
-    stderr.split_inclusive('\n').filter(|line| !line.contains(ROOT_WARNING)).collect()
+    let is_expected = |line: &&str| line.contains(ROOT_WARNING) || line.contains(INDEX_NOTICE);
+    stderr.split_inclusive('\n').filter(|line| !is_expected(line)).collect()
 }
 
 /// Reads a pipe until all writers have closed it. Returns the text as `Ok`. If a writer still has the pipe open after

@@ -1,6 +1,7 @@
 //! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
 
 use super::{
+    announcement::{Announcement, Style},
     engine, listeners,
     settings::{OpenApplication, ServerSettings},
 };
@@ -15,7 +16,7 @@ use crate::{
     prefork::WorkerPool,
     privileges::Identity,
     signals::{Signal, SignalHandlers, SignalQueue},
-    system::Context,
+    system::{Context, spawn},
 };
 use http_engine::{Engine, Running, io_cause};
 use rustix::process::geteuid;
@@ -140,6 +141,7 @@ impl Master<'_> {
             started_at,
         };
         master.announce(confinement);
+        master.check_application();
         notify(ServiceState::Ready);
         if let Some((socket, pid_file)) = predecessor {
             // First the PID file, because the predecessor ends when it learns that this process serves.
@@ -160,9 +162,10 @@ impl Master<'_> {
         result
     }
 
-    /// Prints a line to standard output: the URLs, the engine and the workers of the server, and how far its file
-    /// access is restricted. `confinement` is `None` without `--confine`. Does not wait until the line is written: a full
-    /// pipe must not keep this process from handling signals. A failure is ignored, because standard output may be closed.
+    /// Prints to standard output, as one line unless it is a terminal: the URLs, the engine and the workers of the server,
+    /// and how far its file access is restricted. `confinement` is `None` without `--confine`. Does not wait until the line
+    /// is written: a full pipe must not keep this process from handling signals. A failure is ignored, because standard
+    /// output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, engine, options, .. } = self.settings;
         let application = &self.application.application;
@@ -171,17 +174,27 @@ impl Master<'_> {
         let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
         // Each worker may have a listener of its own for each address.
         let addresses = addresses.filter(|address| seen.insert(*address));
-        let urls = addresses.map(|address| format!("http://{address}/")).collect::<Vec<_>>().join(" and ");
+        let url = |address| format!("http://{address}/");
+        let urls = addresses.map(url).collect();
         let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
-        let admin = admin.map_or_else(String::new, |address| format!(", admin at http://{address}/"));
-        let how = format!("{engine}, {workers} {unit}{plural}{confinement}{admin}");
+        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok()).map(url);
+        let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
+        let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
-        let line = format!("{name} serves {application} at {urls} ({how})\n");
-        let _ = logs::print(Output::Stdout, &line);
+        let _ = logs::print(Output::Stdout, &announcement.text(Style::of_stdout()));
+    }
+
+    /// Logs what the application finds noteworthy about what it serves ([`Application::notice`]). Does not wait, because
+    /// the application may look at a disk that does not answer.
+    fn check_application(&self) {
+        let application = Arc::clone(&self.settings.application);
+        let check = move || application.notice().into_iter().for_each(|notice| log::info!("{notice}"));
+        if let Err(error) = spawn("notice", check) {
+            log::error!("{error}");
+        }
     }
 
     /// Handles signals until one of them stops the server or a successor accepts connections. Fails if the engine ends

@@ -18,6 +18,7 @@
 //! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
 //! | 9 | readiness | the predecessor ends when its successor is ready |
 
+mod announcement;
 mod engine;
 mod listeners;
 mod master;

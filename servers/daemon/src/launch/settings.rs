@@ -69,6 +69,12 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
         let _ = configuration;
         Ok(None)
     }
+
+    /// Returns what the operator should know about what the application serves, as a message for the log; `None` if there
+    /// is nothing. The server calls this once, on a thread of its own, when it has begun to serve.
+    fn notice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The settings of a server.

@@ -2,18 +2,33 @@
 
 use crate::{
     client::{Client, get, request, wait_for},
-    program::{self, HTTPD, Program, begin_download, check_served, connect_idle},
+    program::{self, HTTPD, Program, begin_download, check_served, connect_idle, text},
     site::Site,
 };
 use http_engine::Engine;
 use http_testing::ServerKind;
 use rustix::process::Signal;
 use std::{
+    fs,
     io::Read,
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
 };
+
+/// The message is one line, and does not repeat in the worker processes.
+#[test]
+fn says_that_the_root_has_no_index() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("error.log");
+    let arguments = ["--error-log", text(&log)];
+    let program = program::serve_root(ServerKind::EventLoopPrefork, directory.path(), &arguments);
+    let message = format!("{} has no index.html: a request for / gets 404", text(directory.path()));
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    wait_for("the message", || read().contains(&message).then_some(()));
+    assert_eq!(program.stop().code, Some(0));
+    assert_eq!(read().matches(&message).count(), 1);
+}
 
 http_testing::both_engines! {
     /// The program closes idle connections, accepts no new ones, finishes downloads and exits with 0.
