@@ -4,7 +4,7 @@
 use super::{
     access_log::Logged, escape::Escape, output::MAX_LINE_BYTES, request_id::HEADER, timestamp::Timestamp,
 };
-use http_engine::{Response, Sent, Status};
+use http_engine::{Request, Response, Sent, Status};
 use std::{io::Write, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 /// The maximum length of a format, and the maximum number of its variables. With these limits, a line has room for what
@@ -198,7 +198,7 @@ impl PatternRecord {
             (Early::Method, _) => valid.map(|request| request.method_token().as_bytes()),
             (Early::Target, _) => valid.map(|request| request.target().as_bytes()),
             (Early::Protocol, _) => valid.map(|request| super::access_log::version(request).as_bytes()),
-            (Early::Host, _) => valid.and_then(|request| request.host()).map(str::as_bytes),
+            (Early::Host, _) => valid.and_then(Request::host).map(str::as_bytes),
             (Early::Header(name), _) => valid.and_then(|request| request.header(name)),
         };
         let mut text = std::mem::take(&mut self.text);
