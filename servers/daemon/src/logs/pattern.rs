@@ -110,7 +110,7 @@ fn variable(name: &str) -> Result<Part, String> {
         "request_uri" => Part::Early(Early::Target),
         "server_protocol" => Part::Early(Early::Protocol),
         "host" => Part::Early(Early::Host),
-        // Servers of this crate have no TLS, and no user names.
+        // Servers of this crate have no TLS, and no log of theirs names users.
         "scheme" => Part::Text("http".to_owned()),
         "remote_user" => Part::Text("-".to_owned()),
         "time_local" => Part::Late(Late::TimeLocal),

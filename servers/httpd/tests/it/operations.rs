@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, get, request, wait_for},
     program::{self, HTTPD, Program, begin_download, check_served, connect_idle, text},
-    site::Site,
+    site::{Directory, Site},
 };
 use http_engine::Engine;
 use http_testing::ServerKind;
@@ -28,6 +28,46 @@ fn says_that_the_root_has_no_index() {
     wait_for("the message", || read().contains(&message).then_some(()));
     assert_eq!(program.stop().code, Some(0));
     assert_eq!(read().matches(&message).count(), 1);
+}
+
+/// Sites that need no index are passed over.
+#[test]
+fn says_which_site_has_no_index() {
+    let directory = Directory::new();
+    directory.write("a/index.html", "a");
+    directory.write("b/notes.txt", "b");
+    directory.write(
+        "httpd.toml",
+        "
+        error-log = 'error.log'
+        [[site]]
+        hosts = 'a.example'
+        root = 'a'
+        [[site]]
+        hosts = 'list.example'
+        root = '.'
+        listing = true
+        [[site]]
+        hosts = 'spa.example'
+        root = '.'
+        spa = 'a/index.html'
+        [[site]]
+        hosts = 'rules.example'
+        root = '.'
+        [[site.redirect]]
+        from = '/'
+        to = '/a/'
+        [[site]]
+        root = 'b'
+        ",
+    );
+    let mut command = Command::new(HTTPD);
+    command.current_dir(directory.root()).args(["-p", "0", "--config", "httpd.toml"]);
+    let program = Program::start(&mut command);
+    let read = || fs::read_to_string(directory.path("error.log")).unwrap_or_default();
+    wait_for("the message", || read().contains(" has no index.html: ").then_some(()));
+    assert!(read().contains(" b has no index.html: a request for / gets 404"), "{}", read());
+    assert_eq!(program.stop().code, Some(0));
 }
 
 http_testing::both_engines! {
