@@ -40,6 +40,8 @@ pub enum Signal {
     ServeApplication(Vec<OwnedFd>),
     /// Collect the reports of all processes that serve, and send them here.
     ReportMetrics(Sender<Vec<WorkerReport>>),
+    /// The admin server has finished its requests, after a successor has taken over.
+    AdminEnded,
     /// To a worker process: send your report through this socket.
     SendMetrics(OwnedFd),
     /// To a worker process: the master process has ended.

@@ -82,7 +82,7 @@ pub(crate) struct AdminServer {
     pub listener: TcpListener,
     /// Whether the server has begun to stop: `/healthz` then responds 503.
     is_draining: Arc<AtomicBool>,
-    _running: Running,
+    running: Running,
 }
 
 impl AdminServer {
@@ -111,13 +111,19 @@ impl AdminServer {
         };
         let own = listener.try_clone().context("cannot duplicate the admin listener")?;
         let running = Server::listen(own).and_then(|server| server.settings(settings).serve_handler(router));
-        let _running = running.context("cannot start the admin server")?;
-        Ok(AdminServer { listener, is_draining, _running })
+        let running = running.context("cannot start the admin server")?;
+        Ok(AdminServer { listener, is_draining, running })
     }
 
     /// Makes `/healthz` respond 503: the server is about to end.
     pub fn set_draining(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Accepts no more connections, and waits until the requests in progress have their responses. The main thread must
+    /// handle [`Signal::ReportMetrics`] meanwhile.
+    pub fn finish(self) {
+        self.running.stop(2 * REPORT_TIMEOUT);
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Master<'a> {
     pid_file: Option<PidFile>,
     /// `None` without the option `--admin`, and once a successor has taken over.
     admin: Option<AdminServer>,
+    /// Whether the admin server still finishes its requests after a successor has taken over.
+    is_admin_ending: bool,
     /// When this process has started.
     started_at: SystemTime,
 }
@@ -138,6 +140,7 @@ impl Master<'_> {
             successor: None,
             pid_file: claimed,
             admin,
+            is_admin_ending: false,
             started_at,
         };
         master.announce(confinement);
@@ -213,6 +216,7 @@ impl Master<'_> {
                 Signal::ReportMetrics(sender) => drop(sender.send(self.reports())),
                 Signal::CheckWorkers
                 | Signal::ServeApplication(_)
+                | Signal::AdminEnded
                 | Signal::SendMetrics(_)
                 | Signal::MasterEnded => {}
             }
@@ -345,11 +349,19 @@ impl Master<'_> {
         log::info!("process {} has taken over", successor.pid());
         notify(ServiceState::MainProcess(successor.pid()));
         successor.detach();
-        // Its listener belongs to the successor now.
-        self.admin = None;
+        // A connection that the kernel has reported to this process alone would wait if the process ended before.
+        if let Some(admin) = self.admin.take() {
+            let signals = self.signals.sender();
+            let finish = move || {
+                admin.finish();
+                let _ = signals.send(Signal::AdminEnded);
+            };
+            self.is_admin_ending = spawn("admin", finish).is_ok();
+        }
     }
 
-    /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended.
+    /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended, and the admin
+    /// server if a successor has taken over.
     ///
     /// Also returns if a further [`Signal::Stop`] arrives, and at the latest [`KILL_DELAY`] after the grace period. This
     /// process then ends, and with it the workers that still run: its threads, or the worker processes, which are killed.
@@ -367,15 +379,19 @@ impl Master<'_> {
             Workers::Threads(threads) => threads.stopper().stop(grace),
             Workers::Processes(pool) => pool.stop(),
         }
+        let mut engine_ended = false;
         while Instant::now() < deadline {
-            // The threads of an engine send a signal when they have ended.
-            if let Workers::Processes(pool) = &mut self.workers
-                && pool.has_ended()
-            {
+            let workers_ended = match &mut self.workers {
+                Workers::Threads(_) => engine_ended,
+                Workers::Processes(pool) => pool.has_ended(),
+            };
+            if workers_ended && !self.is_admin_ending {
                 return;
             }
             match self.signals.next(Some(deadline)) {
-                Signal::Stop | Signal::EngineEnded => return,
+                Signal::Stop => return,
+                Signal::EngineEnded => engine_ended = true,
+                Signal::AdminEnded => self.is_admin_ending = false,
                 Signal::ReopenLogs | Signal::Reload => self.reopen_logs(),
                 Signal::ReportMetrics(sender) => drop(sender.send(self.reports())),
                 _ => {}
