@@ -185,7 +185,7 @@ impl Headers {
 /// assert_eq!(response.header("x-content-type-options"), Some(&b"nosniff"[..]));
 /// # Ok::<(), http_core::HeaderError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SharedHeaders(Arc<[u8]>);
 
 impl SharedHeaders {
