@@ -35,12 +35,12 @@ pub(super) fn respond(
     has_if_range: bool,
     client: Option<SocketAddr>,
 ) -> Option<Response> {
-    match range::resolve(range, document.len(), MAX_RANGES) {
+    match range::resolve(range, document.len, MAX_RANGES) {
         Ranges::Whole => None,
         Ranges::Unsatisfiable => {
             let response = Response::error(Status::RANGE_NOT_SATISFIABLE)
                 .with_shared_headers(document.validator_headers.clone());
-            Some(response.with_header("Content-Range", range::unsatisfied(document.len())))
+            Some(response.with_header("Content-Range", range::unsatisfied(document.len)))
         }
         Ranges::Partial(ranges) => Some(match ranges[..] {
             [range] => single_range_response(document, range, has_if_range, client),
@@ -58,7 +58,7 @@ fn single_range_response(
     client: Option<SocketAddr>,
 ) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
-        .with_header("Content-Range", range.content_range(document.len()))
+        .with_header("Content-Range", range.content_range(document.len))
         .with_body(document.part(range.first..range.last + 1, client));
     if has_if_range {
         let headers = document.not_modified_headers.iter();
@@ -74,7 +74,7 @@ fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Opt
     let boundary = boundary(document);
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
-        let (media_type, content_range) = (&document.media_type, range.content_range(document.len()));
+        let (media_type, content_range) = (&document.media_type, range.content_range(document.len));
         // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for one.
         pieces.push(Piece::Text(format!(
             "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"

@@ -137,7 +137,7 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.set_modified(modified).expect("a time");
         let version = FileVersion::of(&file).expect("its version").1;
-        let settings = Settings { path: b"a.txt", options: &OPTIONS, date: SystemTime::now() };
+        let settings = Settings { path: b"a.txt", options: &OPTIONS, coding: None, date: SystemTime::now() };
         (file, version, settings)
     }
 

@@ -4,11 +4,12 @@
 //! reading it ends the process with SIGBUS.
 
 use crate::{
-    disk::{DiskFile, Medium},
+    disk::{DiskFile, Medium, Pool},
     file_body::{FileBody, Piece, STRETCH},
     mime,
     options::Options,
     rules::remove_content_headers,
+    variants::{Coding, Compression, Variants},
     version::FileVersion,
 };
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
@@ -28,9 +29,11 @@ use std::{
 pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 
 /// One version of a file: its content and the headers of its responses. It never changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Document {
     pub(super) version: FileVersion,
+    /// The length of the content in bytes.
+    pub(super) len: u64,
     pub(super) media_type: Cow<'static, str>,
     /// The value of the ETag header, with its quotes.
     pub(super) entity_tag: String,
@@ -52,13 +55,17 @@ pub(super) struct Document {
     /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 412 and 416 have them
     /// too.
     pub(super) validator_headers: SharedHeaders,
+    /// Which encoded forms the document may have.
+    pub(super) compression: Compression,
+    /// The encoded forms. `None` if Accept-Encoding makes no difference.
+    pub(super) variants: Option<Arc<Variants>>,
     content: Content,
 }
 
 /// Where the content of a document is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
-    /// All bytes of a file of at most [`MAX_IN_MEMORY`] bytes.
+    /// All bytes: of a file of at most [`MAX_IN_MEMORY`] bytes, or of one that was compressed on the fly.
     Memory(Arc<[u8]>),
     /// A longer file. The table of open files keeps it open, and so does each response that sends it.
     File(Weak<DiskFile>),
@@ -84,6 +91,8 @@ pub(super) struct Settings<'a> {
     /// The path of the file, relative to the root.
     pub(super) path: &'a [u8],
     pub(super) options: &'a Options,
+    /// The coding of the document, if it is an encoded form of another one.
+    pub(super) coding: Option<Coding>,
     /// The date of the response: Last-Modified is not later (RFC 9110 §8.8.2.1).
     pub(super) date: SystemTime,
 }
@@ -92,9 +101,10 @@ impl Document {
     /// Makes a document of a file whose content is in memory. Of these, `version` is the version.
     pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, settings: Settings<'_>) -> OpenDocument {
         let entity_tag = settings.options.entity_tags.of_content(&bytes, &version);
-        let bytes = Arc::from(bytes);
+        let bytes: Arc<[u8]> = Arc::from(bytes);
         let content = Content::Memory(Arc::clone(&bytes));
-        let document = Document::new(content, version, entity_tag, settings);
+        let len = bytes.len() as u64;
+        let document = Document::new((content, len), version, entity_tag, settings);
         OpenDocument { document: Arc::new(document), content: OpenContent::Memory(bytes) }
     }
 
@@ -102,14 +112,26 @@ impl Document {
     pub(super) fn in_file(file: Arc<DiskFile>, version: FileVersion, settings: Settings<'_>) -> OpenDocument {
         let entity_tag = settings.options.entity_tags.of_version(&version, version.is_settled(settings.date));
         let content = Content::File(Arc::downgrade(&file));
-        let document = Document::new(content, version, entity_tag, settings);
+        let document = Document::new((content, version.len), version, entity_tag, settings);
         OpenDocument { document: Arc::new(document), content: OpenContent::File(file) }
     }
 
     /// Formats the headers of a document.
-    fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings<'_>) -> Document {
-        let Settings { path, options, date } = settings;
+    fn new(
+        (content, len): (Content, u64),
+        version: FileVersion,
+        mut entity_tag: String,
+        settings: Settings<'_>,
+    ) -> Document {
+        let Settings { path, options, coding, date } = settings;
+        // All forms of a file have different tags, also weak ones.
+        if let Some(coding) = coding {
+            entity_tag.pop();
+            entity_tag = format!("{entity_tag}-{}\"", coding.name());
+        }
         let file_type = mime::file_type(path, &options.types);
+        let mut added = options.headers_of_file(path, &file_type.media_type);
+        let compression = options.compression.of_file(&file_type, &added);
         let modified = version.last_modified();
         let last_modified = modified.map(|modified| modified.min(date));
         let mut validator_headers = Headers::default();
@@ -118,13 +140,15 @@ impl Document {
         }
         append(&mut validator_headers, "ETag", &entity_tag);
         append(&mut validator_headers, "Accept-Ranges", "bytes");
+        if compression.is_on() {
+            append(&mut validator_headers, "Vary", "Accept-Encoding");
+        }
         let mut headers = Headers::default();
         append(&mut headers, "Content-Type", &file_type.media_type);
-        if let Some(coding) = file_type.coding {
+        if let Some(coding) = coding.map(Coding::name).or(file_type.coding) {
             append(&mut headers, "Content-Encoding", coding);
         }
         headers.append_all(&validator_headers);
-        let mut added = options.headers_of_file(path, &file_type.media_type);
         headers.append_all(&added);
         remove_content_headers(&mut added);
         let shared_validator_headers = validator_headers.clone().into_shared();
@@ -136,6 +160,7 @@ impl Document {
         };
         Document {
             version,
+            len,
             media_type: file_type.media_type,
             entity_tag,
             last_modified,
@@ -144,13 +169,18 @@ impl Document {
             headers: headers.into_shared(),
             not_modified_headers,
             validator_headers: shared_validator_headers,
+            compression,
+            variants: None,
             content,
         }
     }
 
-    /// Returns the document with its content, or `None` if its file was closed meanwhile.
+    /// Returns the document with its content, or `None` if its file or one of its sidecars was closed meanwhile.
     #[inline]
     pub(super) fn open(self: &Arc<Document>) -> Option<OpenDocument> {
+        if self.variants.as_ref().is_some_and(|variants| variants.is_closed()) {
+            return None;
+        }
         let content = match &self.content {
             Content::Memory(bytes) => OpenContent::Memory(Arc::clone(bytes)),
             Content::File(file) => OpenContent::File(file.upgrade()?),
@@ -158,18 +188,17 @@ impl Document {
         Some(OpenDocument { document: Arc::clone(self), content })
     }
 
-    /// Returns the length of the content in bytes.
-    #[inline]
-    pub(super) fn len(&self) -> u64 {
-        self.version.len
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(&self.content, Content::File(file) if file.strong_count() == 0)
     }
 
-    /// Returns how many bytes of content the document keeps in memory: 0 if it is in a file.
+    /// Returns how many bytes of content the document and its sidecars keep in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        match &self.content {
+        let own = match &self.content {
             Content::Memory(bytes) => bytes.len(),
             Content::File(_) => 0,
-        }
+        };
+        own + self.variants.as_ref().map_or(0, |variants| variants.memory_bytes())
     }
 }
 
@@ -177,6 +206,38 @@ impl OpenDocument {
     /// Returns the document without its content.
     pub(super) fn document(&self) -> &Arc<Document> {
         &self.document
+    }
+
+    /// Returns the document with these encoded forms.
+    pub(super) fn with_variants(self, variants: Variants) -> OpenDocument {
+        let variants = Some(Arc::new(variants));
+        OpenDocument { document: Arc::new(Document { variants, ..Document::clone(&self.document) }), ..self }
+    }
+
+    /// Returns the gzip form of the document, which consists of `bytes`. `None` if the document has no encoded forms.
+    pub(super) fn compressed(&self, bytes: Vec<u8>) -> Option<Arc<Document>> {
+        let settings = self.variants.as_ref()?.settings(Coding::Gzip);
+        Some(Document::in_memory(bytes, self.version, settings).document)
+    }
+
+    /// Returns the threads that must read the content; `None` if reading it does not block.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        match &self.content {
+            OpenContent::Memory(_) => None,
+            OpenContent::File(file) => file.pool(),
+        }
+    }
+
+    /// Reads all of the content into memory. A thread of [`pool`](OpenDocument::pool) must call this, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`].
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        match &self.content {
+            OpenContent::Memory(bytes) => Ok(bytes.to_vec()),
+            OpenContent::File(file) => read(file.file(), &self.version, false),
+        }
     }
 
     /// Returns whether the content is in `file`.
@@ -187,7 +248,7 @@ impl OpenDocument {
     /// Returns a response body with the whole content, for a client.
     #[inline]
     pub(super) fn into_body(self, client: Option<SocketAddr>) -> Body {
-        let len = self.document.len();
+        let len = self.document.len;
         match self.content {
             OpenContent::Memory(bytes) => {
                 let all = 0..bytes.len();
@@ -198,9 +259,9 @@ impl OpenDocument {
     }
 
     /// Returns a response body with the bytes `range` of the content, for a client. `range` must not exceed
-    /// [`len`](Document::len).
+    /// [`len`](Document#structfield.len).
     pub(super) fn part(&self, range: Range<u64>, client: Option<SocketAddr>) -> Body {
-        debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
+        debug_assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
         match &self.content {
             OpenContent::Memory(bytes) => memory_part(bytes, range),
             OpenContent::File(file) => file_part(file, range, client),
@@ -233,7 +294,7 @@ impl OpenDocument {
 
 /// Returns a body with a part of content in memory.
 fn memory_part(bytes: &Arc<[u8]>, range: Range<u64>) -> Body {
-    // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
+    // Content in memory is a slice, so its offsets fit into a usize.
     Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
 }
 
@@ -269,7 +330,7 @@ impl Deref for OpenDocument {
     }
 }
 
-/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`]. If it must not block,
+/// Reads all of a file that has the version `version`. If it must not block,
 /// reads only from the page cache.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 use crate::{
     byteranges,
     cache::Cached,
+    compressor::Waiter,
     cors,
     disk::Pool,
     document::{Document, OpenDocument},
@@ -15,6 +16,7 @@ use crate::{
     options::Options,
     pages::{self, ErrorDocument},
     root::Root,
+    variants::{Selected, select},
 };
 use http_core::{
     Admit, Handler, Method, Rejected, Reply, Request, Response, Status,
@@ -57,14 +59,30 @@ impl RewrittenPath {
 pub(super) enum Outcome {
     /// A document to send.
     Document(OpenDocument),
+    /// The page of a single-page application, in place of a file that does not exist.
+    Fallback(OpenDocument),
     /// A directory to list.
     Listing(Arc<Listing>),
     /// A redirect to the URL of the file that the path names.
     Redirect(Redirect),
     /// An error page of the library with this status.
     Error(Status),
-    /// An error with a page of the site, or the page of a single-page application.
+    /// An error with a page of the site, or the page of a single-page application for the requests that want it.
     ErrorDocument(Arc<ErrorDocument>),
+}
+
+impl Outcome {
+    /// Replaces an error by the page of a single-page application, if this request wants that.
+    #[inline]
+    fn for_request(self, request: &Request<'_>) -> Outcome {
+        match self {
+            Outcome::ErrorDocument(page) => match page.fallback_for(request) {
+                Some(document) => Outcome::Fallback(document),
+                None => Outcome::ErrorDocument(page),
+            },
+            outcome => outcome,
+        }
+    }
 }
 
 impl From<Found> for Outcome {
@@ -125,7 +143,7 @@ impl Files {
             Err(pool) => return self.look_up_later(request, wanted, pool),
         };
         self.lookups.insert(key, &found, now);
-        respond(request, found.into(), &self.options).into()
+        reply(&self.root, request, found.into(), &self.options)
     }
 
     /// Looks up what the path of a request leads to on a thread of `pool`.
@@ -165,7 +183,7 @@ impl Handler for Files {
             Cached::Stale(document) => return self.look_up(request, Some(document)),
             Cached::Absent => return self.look_up(request, None),
         };
-        respond(request, outcome, &self.options).into()
+        reply(&self.root, request, outcome, &self.options)
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
@@ -173,19 +191,42 @@ impl Handler for Files {
     }
 }
 
+/// Replies to a request with this outcome, with the form of a document that the client prefers. If that must be made
+/// first, a thread does it and responds.
+#[inline]
+pub(super) fn reply(root: &Root, request: &Request<'_>, outcome: Outcome, options: &Arc<Options>) -> Reply {
+    let (document, outcome): (_, fn(OpenDocument) -> Outcome) = match outcome.for_request(request) {
+        Outcome::Document(document) => (document, Outcome::Document),
+        Outcome::Fallback(document) => (document, Outcome::Fallback),
+        outcome => return respond(request, outcome, options).into(),
+    };
+    let document = match select(document, request) {
+        Selected::Ready(document) => document,
+        Selected::ToCompress(original) => match root.compressor.find(original) {
+            Ok(document) => document,
+            Err(original) => {
+                let (compressor, options) = (root.compressor.clone(), Arc::clone(options));
+                let request = request.to_owned();
+                return Reply::deferred(move |responder| {
+                    compressor.begin(Waiter { original, outcome, request, options, responder });
+                });
+            }
+        },
+    };
+    respond(request, outcome(document), options).into()
+}
+
 /// Returns the response to a request with this outcome.
 #[inline]
 pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options) -> Response {
     let response = match outcome {
         Outcome::Document(document) => document_response(request, document),
+        Outcome::Fallback(document) => document_response(request, document).append_header("Vary", "Accept"),
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
         Outcome::Listing(listing) => listing.respond(request),
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
-        Outcome::ErrorDocument(page) => match page.fallback_for(request) {
-            Some(document) => document_response(request, document).append_header("Vary", "Accept"),
-            None => with_retry_after(page.respond(request)),
-        },
+        Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
         Outcome::Error(status) => with_retry_after(Response::error(status)),
     };
     options.complete(Some(request), response)

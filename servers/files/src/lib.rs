@@ -17,6 +17,7 @@
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `pages` | what is served for paths that name no file: clean URLs, single-page applications, error pages |
 //! | `listing` | directory listings |
+//! | `variants`, `compressor` | compressed forms of files: which one a client gets; threads that make them |
 //! | `byteranges` | responses to Range requests |
 //! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
@@ -35,6 +36,7 @@
 mod beneath;
 mod byteranges;
 mod cache;
+mod compressor;
 mod cors;
 mod disk;
 mod document;
@@ -53,6 +55,7 @@ mod pages;
 mod root;
 mod rules;
 mod types;
+mod variants;
 mod version;
 
 pub use cors::Cors;
@@ -65,3 +68,4 @@ pub use pages::{ErrorPage, ErrorPages, PageError, PagePath};
 pub use root::Root;
 pub use rules::{HeaderRule, HeaderRules, SecurityHeaders};
 pub use types::{Charset, ContentType, ExtensionType, Types};
+pub use variants::{Compression, is_compressible};

@@ -10,6 +10,7 @@ use crate::{
     options::Options,
     pages::{self, ErrorDocument},
     root::{Entry, EntryError, Root},
+    variants::{Coding, Sidecars, Variants},
     version::FileVersion,
 };
 use http_core::{Status, path::RelativePath};
@@ -98,7 +99,7 @@ impl Wanted {
     }
 
     /// Returns how files are served.
-    pub(super) fn options(&self) -> &Options {
+    pub(super) fn options(&self) -> &Arc<Options> {
         &self.options
     }
 }
@@ -236,10 +237,59 @@ impl Lookup<'_> {
         version: FileVersion,
     ) -> Result<Found, Arc<Pool>> {
         let Wanted { options, date, .. } = self.wanted;
-        let settings = Settings { path, options, date: *date };
+        let settings = Settings { path, options, coding: None, date: *date };
         match load(self.root, settings, stale, file, version, self.pool.is_some()) {
-            Ok(document) => Ok(Found::Document(document)),
+            Ok(document) => Ok(Found::Document(self.add_variants(document, settings)?)),
             Err(LoadError::Failed(status)) => Ok(Found::Error(status)),
+            Err(LoadError::WouldBlock(pool)) => Err(pool),
+        }
+    }
+    /// Adds the encoded forms to a document: looks for files beside it. If `document` has the same ones already, returns
+    /// it as it is.
+    fn add_variants(
+        &self,
+        document: OpenDocument,
+        settings: Settings<'_>,
+    ) -> Result<OpenDocument, Arc<Pool>> {
+        if !document.compression.is_on() {
+            return Ok(document);
+        }
+        let mut sidecars = Sidecars::default();
+        if document.compression.precompressed {
+            for (index, coding) in Coding::ALL.into_iter().enumerate() {
+                let stale = document.variants.as_ref().and_then(|variants| variants.sidecars[index].as_ref());
+                sidecars[index] = self.find_sidecar(&document, stale, coding, settings)?;
+            }
+        }
+        if document.variants.as_ref().is_some_and(|variants| variants.has(&sidecars)) {
+            return Ok(document);
+        }
+        let variants = Variants::new(&document, sidecars, settings, &self.wanted.options);
+        Ok(document.with_variants(variants))
+    }
+
+    /// Looks for the file beside a document that holds it with this coding. `stale` is what an earlier lookup has found.
+    fn find_sidecar(
+        &self,
+        document: &Document,
+        stale: Option<&Arc<Document>>,
+        coding: Coding,
+        settings: Settings<'_>,
+    ) -> Result<Option<Arc<Document>>, Arc<Pool>> {
+        let path = [settings.path, coding.extension().as_bytes()].concat();
+        let (file, version) = match self.open(&path)? {
+            Ok(Entry::File(file, version)) if version.len > 0 => (file, version),
+            _ => return Ok(None),
+        };
+        if version.is_older_than(&document.version) {
+            self.root.report_old_sidecar(&path, &version);
+            return Ok(None);
+        }
+        let settings = Settings { coding: Some(coding), ..settings };
+        match load(self.root, settings, stale, file, version, self.pool.is_some()) {
+            // A dated document is for one response, and the one that it belongs to may be cached.
+            Ok(sidecar) if !sidecar.is_dated => Ok(Some(Arc::clone(sidecar.document()))),
+            Ok(_) | Err(LoadError::Failed(_)) => Ok(None),
             Err(LoadError::WouldBlock(pool)) => Err(pool),
         }
     }
@@ -254,7 +304,7 @@ enum LoadError {
     WouldBlock(Arc<Pool>),
 }
 
-/// Makes a document of an open file, or returns the stale one if the file has not changed. Reads a short file: unless
+/// Makes a document of an open file, or returns `stale` if the file has not changed. Reads a short file: unless
 /// `may_block`, only from the page cache.
 fn load(
     root: &Root,
@@ -425,7 +475,7 @@ mod tests {
         // A change within the same tick may leave the version as it is.
         let after = changes.take(1_000_000).find(|version| *version != before).expect("another version");
         let options = Options::default();
-        let settings = Settings { path: b"page", options: &options, date: SystemTime::now() };
+        let settings = Settings { path: b"page", options: &options, coding: None, date: SystemTime::now() };
         let document = load(&page.root, settings, None, file, before, true).expect("a document");
         assert_eq!(document.version, after);
         assert_eq!(document.entity_tag, EntityTags::Strong.of_content(b"new", &after));

@@ -5,12 +5,12 @@
 use crate::{
     cache::{Cache, Cached},
     disk::{ClientKey, Pool, Task},
-    files::{Outcome, respond},
+    files::{Outcome, reply, respond},
     lookup::{Found, Wanted, lookup},
     root::Root,
 };
 use foldhash::fast::RandomState;
-use http_core::{OwnedRequest, Responder, Status, catch_panic};
+use http_core::{OwnedRequest, Reply, Responder, Status, catch_panic};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -129,7 +129,11 @@ impl LateLookup {
         let requests = self.lookups.waiting().take(&self.path);
         for WaitingRequest { request, responder } in requests {
             let outcome = Outcome::from(found.clone());
-            responder.respond(respond(&request.as_request(), outcome, self.wanted.options()));
+            match reply(&self.root, &request.as_request(), outcome, self.wanted.options()) {
+                Reply::Now(response) => responder.respond(response),
+                Reply::Deferred(start) => start(responder),
+                _ => unreachable!("no other kind of reply"),
+            }
         }
     }
 }

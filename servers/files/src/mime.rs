@@ -256,6 +256,44 @@ fn chosen_type(media_type: &str, types: &Types) -> Cow<'static, str> {
     }
 }
 
+impl FileType {
+    /// Returns whether compression makes files of this type smaller. Text does; images, videos and archives are compressed
+    /// as a whole.
+    pub(super) fn is_compressible(&self) -> bool {
+        /// Types that are neither text nor JSON nor XML.
+        const TYPES: &[&str] = &[
+            "application/javascript",
+            "application/json",
+            "application/jsonl",
+            "application/node",
+            "application/sql",
+            "application/toml",
+            "application/vnd.apple.mpegurl",
+            "application/vnd.ms-fontobject",
+            "application/wasm",
+            "application/x-ndjson",
+            "application/xml",
+            "application/xml-dtd",
+            "application/yaml",
+            "font/otf",
+            "font/ttf",
+            "image/bmp",
+            "image/x-icon",
+            "model/gltf-binary",
+            "model/mtl",
+            "model/obj",
+            "model/stl",
+        ];
+        // An operator may have added parameters.
+        let essence = self.media_type.split(';').next().unwrap_or_default().trim_end();
+        self.coding.is_none()
+            && (essence.starts_with("text/")
+                || essence.ends_with("+json")
+                || essence.ends_with("+xml")
+                || TYPES.contains(&essence))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,6 +440,25 @@ mod tests {
                 ("a.html", "text/html"),
             ],
         );
+    }
+
+    #[test]
+    fn text_is_compressible() {
+        for (expected, names) in [
+            (
+                true,
+                "a.html a.css a.js a.json a.map a.svg a.xml a.txt a.wasm a.ttf a.otf a.webmanifest a.ico README",
+            ),
+            (false, "a.svgz a.png a.jpg a.woff a.woff2 a.gz a.zip a.mp4 a.pdf a.bin a"),
+        ] {
+            for name in names.split(' ') {
+                assert_eq!(
+                    file_type(name.as_bytes(), &Types::default()).is_compressible(),
+                    expected,
+                    "{name}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     pages::{ErrorPages, PagePath},
     rules::HeaderRules,
     types::Types,
+    variants::Compression,
 };
 use http_core::{Headers, Request, Response, Status};
 use std::{error::Error, fmt};
@@ -24,6 +25,8 @@ use std::{error::Error, fmt};
 pub struct Options {
     /// How the entity tags of the files are made. By default [`EntityTags::Strong`].
     pub entity_tags: EntityTags,
+    /// Which compressed forms of the files are served. By default none.
+    pub compression: Compression,
     /// The headers that the responses get in addition. By default none.
     pub headers: HeaderRules,
     /// Which other origins may read the files. Its headers take precedence over `headers`. By default `None`: responses

@@ -298,7 +298,7 @@ mod tests {
         let version = crate::version::FileVersion::of(&file).expect("its version").1;
         let options = crate::Options::default();
         let date = std::time::SystemTime::now();
-        let settings = crate::document::Settings { path: b"a.html", options: &options, date };
+        let settings = crate::document::Settings { path: b"a.html", options: &options, coding: None, date };
         let document = Document::in_memory(Vec::new(), version, settings);
         for number in 0..=MAX_PAGES {
             documents.insert(number.to_string().as_bytes(), Arc::clone(document.document()));

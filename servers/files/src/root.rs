@@ -2,6 +2,7 @@
 
 use crate::{
     beneath::{Directory, Links, Reach},
+    compressor::Compressor,
     disk::{DiskFile, FileSystem, Medium, Mounts, Pool},
     open_files::OpenFiles,
     pages::PageDocuments,
@@ -13,6 +14,7 @@ use rustix::{
     io::Errno,
 };
 use std::{
+    collections::HashSet,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -22,6 +24,9 @@ use std::{
 
 /// How often, at most, the root checks which directory its name leads to.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The maximum number of sidecars that are remembered as reported.
+const MAX_REPORTED: usize = 1024;
 
 /// A directory whose files are served.
 ///
@@ -40,6 +45,9 @@ pub struct Root {
     /// The memory that directory listings take, in bytes.
     pub(super) listing_bytes: Arc<AtomicUsize>,
     pub(super) mounts: Mounts,
+    pub(super) compressor: Compressor,
+    /// The sidecars that were reported as older than their files.
+    old_sidecars: Mutex<HashSet<FileVersion>>,
 }
 
 /// The directory that is served now.
@@ -99,6 +107,8 @@ impl Root {
             pages: PageDocuments::default(),
             listing_bytes: Arc::default(),
             mounts,
+            compressor: Compressor::default(),
+            old_sidecars: Mutex::default(),
         })
     }
 
@@ -269,6 +279,18 @@ impl Root {
                 "cannot reopen the document root {name}: the name leads to another directory now, and the process is \
                  confined to the previous one (still serving that; restart the server to serve the new one)"
             ),
+        }
+    }
+
+    /// Logs, once, that a sidecar is ignored because it is older than its file. `path` is relative to the root.
+    pub(super) fn report_old_sidecar(&self, path: &[u8], version: &FileVersion) {
+        let mut reported = self.old_sidecars.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.len() >= MAX_REPORTED {
+            reported.clear();
+        }
+        if reported.insert(*version) {
+            let (name, path) = (self.name.display(), path.escape_ascii());
+            log::warn!("ignoring {name}/{path}: it is older than the file that it holds compressed");
         }
     }
 

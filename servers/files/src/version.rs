@@ -41,7 +41,7 @@ impl FileId {
 
 /// One state of one file. Two values are equal only if they belong to the same file and it has not changed between
 /// them, provided that the earlier one [is settled](FileVersion::is_settled).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileVersion {
     pub(super) id: FileId,
     /// The length in bytes.
@@ -89,6 +89,15 @@ impl FileVersion {
         self.modified.0
     }
 
+    /// Returns whether the file was modified before another one. If its modification time has no fraction of a second,
+    /// only whole seconds count: programs that copy the time to a compressed file drop the fraction.
+    pub(super) fn is_older_than(&self, other: &FileVersion) -> bool {
+        match self.modified {
+            (seconds, 0) => seconds < other.modified.0,
+            modified => modified < other.modified,
+        }
+    }
+
     /// Returns all that distinguishes this version from any other version of any file, as bytes.
     pub(super) fn to_bytes(self) -> [u8; 56] {
         let FileVersion { id: FileId { device, inode }, len, modified, changed } = self;
@@ -127,6 +136,22 @@ mod tests {
         fs::remove_file(&path).and_then(|()| fs::write(&path, "")).expect("another file");
         let other = File::open(&path).expect("a file");
         assert_ne!(FileVersion::of(&other).expect("its version").1.id, version().id);
+    }
+
+    #[test]
+    fn a_time_without_a_fraction_is_compared_in_seconds() {
+        let version =
+            |modified| FileVersion { id: FileId { device: 1, inode: 2 }, len: 3, modified, changed: (0, 0) };
+        for (modified, other, expected) in [
+            ((5, 2), (5, 2), false),
+            ((5, 2), (5, 3), true),
+            ((5, 0), (5, 3), false),
+            ((4, 0), (5, 0), true),
+            ((6, 0), (5, 3), false),
+        ] {
+            let is_older = version(modified).is_older_than(&version(other));
+            assert_eq!(is_older, expected, "{modified:?} {other:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,436 @@
+//! Compresses documents with gzip, each once, and keeps the results.
+//!
+//! Threads compress, at most one for each CPU, and never one that serves connections. Requests for one document share its
+//! compression. If the threads have too much to do, clients get the document as it is.
+
+use crate::{
+    disk::{ClientKey, Task},
+    document::{Document, OpenDocument},
+    files::{Outcome, respond},
+    options::Options,
+    variants::Compressed,
+    version::FileVersion,
+};
+use flate2::{Compression, write::GzEncoder};
+use foldhash::fast::RandomState;
+use http_core::{OwnedRequest, Responder, SharedHeaders, catch_panic};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// The maximum number of bytes of all compressed documents.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The maximum number of documents whose result is remembered.
+const MAX_ENTRIES: usize = 16 * 1024;
+
+/// The maximum number of documents that are read and compressed at once, or wait for it. Each takes up to 4 MiB and its
+/// result; compressing them takes a second or two.
+const MAX_RUNNING: usize = 16;
+
+/// The maximum number of requests that wait for one document.
+const MAX_WAITING: usize = 16 * 1024;
+
+/// How long a thread waits for a document before it ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The threads that compress, and what they have made.
+#[derive(Clone, Default)]
+pub(super) struct Compressor(Arc<SharedCompressor>);
+
+#[derive(Default)]
+struct SharedCompressor {
+    state: Mutex<State>,
+    /// Wakes a thread for a document.
+    changed: Condvar,
+}
+
+/// Two documents with the same key have the same compressed form.
+type Key = (FileVersion, SharedHeaders);
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<Key, Progress, RandomState>,
+    /// The sum of the lengths of all compressed documents.
+    bytes: usize,
+    /// The number of documents that are not done.
+    running: usize,
+    queue: VecDeque<Job>,
+    threads: usize,
+    /// The number of threads that wait for a document.
+    idle: usize,
+}
+
+enum Progress {
+    /// A thread reads or compresses the document, or will.
+    Running(Vec<Waiter>),
+    /// The compressed document; `None` if it would not be smaller.
+    Done { document: Option<Arc<Document>>, used: bool },
+}
+
+/// A request that waits for the compressed form of a document.
+pub(super) struct Waiter {
+    pub(super) original: OpenDocument,
+    /// Makes what the request leads to of the form that is sent.
+    pub(super) outcome: fn(OpenDocument) -> Outcome,
+    pub(super) request: OwnedRequest,
+    pub(super) options: Arc<Options>,
+    pub(super) responder: Responder,
+}
+
+/// A document to compress.
+struct Job {
+    original: OpenDocument,
+    /// The content, if it was read already.
+    content: Option<Vec<u8>>,
+}
+
+impl Compressor {
+    /// Returns the compressed form of a document if it was made, or the document itself if that is smaller.
+    ///
+    /// # Errors
+    ///
+    /// The document, if it must be compressed: call [`begin`](Compressor::begin).
+    pub(super) fn find(&self, original: OpenDocument) -> Result<OpenDocument, OpenDocument> {
+        let mut state = self.0.state();
+        let Some(Progress::Done { document, used }) = state.entries.get_mut(&key(&original)) else {
+            return Err(original);
+        };
+        *used = true;
+        let made = document.clone();
+        drop(state);
+        Ok(choose(original, made.as_ref()))
+    }
+
+    /// Responds to a request with the compressed form of the document when that is made. Begins to compress it, unless
+    /// that has begun.
+    pub(super) fn begin(&self, waiter: Waiter) {
+        let mut state = self.0.state();
+        let client = waiter.request.as_request().client_addr().into();
+        let original = waiter.original.clone();
+        let is_full = state.running >= MAX_RUNNING;
+        match state.entries.get_mut(&key(&original)) {
+            Some(Progress::Running(requests)) if requests.len() < MAX_WAITING => requests.push(waiter),
+            Some(Progress::Done { document, .. }) => {
+                let made = document.clone();
+                drop(state);
+                waiter.respond(made.as_ref());
+            }
+            None if !is_full => {
+                state.entries.insert(key(&original), Progress::Running(vec![waiter]));
+                state.running += 1;
+                drop(state);
+                self.start(original, client);
+            }
+            _ => {
+                drop(state);
+                waiter.respond_unencoded();
+            }
+        }
+    }
+
+    /// Makes threads read and compress a document.
+    fn start(&self, original: OpenDocument, client: ClientKey) {
+        match original.pool().cloned() {
+            Some(pool) => {
+                let task = ContentTask { compressor: self.clone(), original };
+                let key = key(&task.original);
+                if pool.submit(client, Arc::new(task)).is_err() {
+                    self.0.give_up(&key);
+                }
+            }
+            None => self.submit(Job { original, content: None }),
+        }
+    }
+
+    /// Queues a document for the threads, and starts one if none is idle.
+    fn submit(&self, job: Job) {
+        let mut state = self.0.state();
+        if state.queue.len() >= state.idle && state.threads < max_threads() {
+            let shared = Arc::clone(&self.0);
+            let thread = thread::Builder::new().name("compressor".to_owned()).spawn(move || shared.run());
+            state.threads += usize::from(thread.is_ok());
+        }
+        if state.threads == 0 {
+            drop(state);
+            return self.0.give_up(&key(&job.original));
+        }
+        state.queue.push_back(job);
+        self.0.changed.notify_one();
+    }
+}
+
+impl SharedCompressor {
+    /// The loop of a thread: compresses documents, until none comes for [`IDLE_TIMEOUT`].
+    fn run(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                drop(state);
+                let key = key(&job.original);
+                match catch_panic(|| job.run()) {
+                    Ok(Ok(document)) => self.complete(&key, document.as_ref()),
+                    _ => self.give_up(&key),
+                }
+                drop(job);
+                state = self.state();
+                continue;
+            }
+            state.idle += 1;
+            let (locked, timeout) =
+                self.changed.wait_timeout(state, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
+            state = locked;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Stores what a thread has made, and responds to the requests that wait for it.
+    fn complete(&self, key: &Key, document: Option<&Arc<Document>>) {
+        let mut state = self.state();
+        let requests = state.take(key);
+        state.insert(key.clone(), document.cloned());
+        drop(state);
+        requests.into_iter().for_each(|waiter| waiter.respond(document));
+    }
+
+    /// Responds to the requests that wait for a document with the document as it is. The next request for it begins
+    /// again.
+    fn give_up(&self, key: &Key) {
+        let requests = self.state().take(key);
+        requests.into_iter().for_each(Waiter::respond_unencoded);
+    }
+
+    /// Locks the state. It is valid at all times, so a panic of another thread that held the lock is ignored.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Removes the entry of a document that is not done. Returns the requests that wait for it.
+    fn take(&mut self, key: &Key) -> Vec<Waiter> {
+        let Some(Progress::Running(requests)) = self.entries.get_mut(key) else { return Vec::new() };
+        let requests = std::mem::take(requests);
+        self.entries.remove(key);
+        self.running -= 1;
+        requests
+    }
+
+    /// Stores a result. Evicts others if the store would exceed a limit: first those not requested since the last
+    /// eviction, then, if that is not enough, all.
+    fn insert(&mut self, key: Key, document: Option<Arc<Document>>) {
+        let added = document.as_ref().map_or(0, |document| document.memory_bytes());
+        for keep_used in [true, false] {
+            if self.entries.len() < MAX_ENTRIES && self.bytes + added <= MAX_BYTES {
+                break;
+            }
+            self.entries.retain(|_, entry| match entry {
+                Progress::Running(_) => true,
+                Progress::Done { used, .. } => std::mem::take(used) && keep_used,
+            });
+            self.bytes = self.entries.values().map(Progress::bytes).sum();
+        }
+        self.bytes += added;
+        let replaced = self.entries.insert(key, Progress::Done { document, used: true });
+        self.bytes -= replaced.as_ref().map_or(0, Progress::bytes);
+    }
+}
+
+impl Progress {
+    fn bytes(&self) -> usize {
+        match self {
+            Progress::Done { document: Some(document), .. } => document.memory_bytes(),
+            _ => 0,
+        }
+    }
+}
+
+impl Waiter {
+    fn respond(self, made: Option<&Arc<Document>>) {
+        let form = choose(self.original.clone(), made);
+        self.respond_with(form);
+    }
+
+    /// Responds with the document as it is.
+    fn respond_unencoded(self) {
+        let original = self.original.clone();
+        self.respond_with(original);
+    }
+
+    fn respond_with(self, form: OpenDocument) {
+        let response = respond(&self.request.as_request(), (self.outcome)(form), &self.options);
+        self.responder.respond(response);
+    }
+}
+
+impl Job {
+    /// Compresses the document. Returns `None` if the result would not be smaller.
+    ///
+    /// # Errors
+    ///
+    /// If the content cannot be read, or has changed.
+    fn run(&self) -> io::Result<Option<Arc<Document>>> {
+        let read;
+        let content = match &self.content {
+            Some(content) => content,
+            None => {
+                read = self.original.read()?;
+                &read
+            }
+        };
+        let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::default());
+        encoder.write_all(content)?;
+        let bytes = encoder.finish()?;
+        Ok((bytes.len() < content.len()).then(|| self.original.compressed(bytes)).flatten())
+    }
+}
+
+/// Reads a document in the queue of a mount.
+struct ContentTask {
+    compressor: Compressor,
+    original: OpenDocument,
+}
+
+impl Task for ContentTask {
+    fn run(&self) {
+        match self.original.read() {
+            Ok(content) => {
+                self.compressor.submit(Job { original: self.original.clone(), content: Some(content) });
+            }
+            Err(_) => self.expire(),
+        }
+    }
+
+    fn expire(&self) {
+        self.compressor.0.give_up(&key(&self.original));
+    }
+}
+
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+fn key(original: &OpenDocument) -> Key {
+    (original.version, original.headers.clone())
+}
+
+fn max_threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Returns what to send for `original`, whose compressed form is `made`. The next request finds it without the compressor.
+fn choose(original: OpenDocument, made: Option<&Arc<Document>>) -> OpenDocument {
+    if let Some(variants) = original.variants.as_deref() {
+        variants.set_compressed(made.map_or(Compressed::None, |made| Compressed::Made(Arc::downgrade(made))));
+    }
+    made.and_then(Document::open).unwrap_or(original)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        document::Settings,
+        variants::{self, Sidecars, Variants},
+    };
+    use http_core::{CancellationToken, Rejection, Response, testing::ReceivedRequest};
+    use std::{
+        sync::mpsc::{self, Receiver},
+        time::{Instant, SystemTime},
+    };
+
+    /// The longest wait for another thread, after which the test fails.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Returns a document of `len` bytes in memory, which has not changed just before.
+    fn document(len: usize) -> OpenDocument {
+        let file = tempfile::tempfile().expect("a file");
+        let version = FileVersion::of(&file).expect("its version").1;
+        let compression = variants::Compression { precompressed: false, on_the_fly: true };
+        let options = Arc::new(Options { compression, ..Options::default() });
+        let date = SystemTime::now() + TIMEOUT;
+        let settings = Settings { path: b"a.txt", options: &options, coding: None, date };
+        let document = Document::in_memory(vec![b' '; len], version, settings);
+        let variants = Variants::new(&document, Sidecars::default(), settings, &options);
+        document.with_variants(variants)
+    }
+
+    /// Begins a request for a document.
+    fn request(compressor: &Compressor, document: &OpenDocument) -> Receiver<Result<Response, Rejection>> {
+        let head = b"GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n";
+        let received = ReceivedRequest::new(head, Instant::now()).expect("a request");
+        let (sender, response) = mpsc::channel();
+        let responder = Responder::new(CancellationToken::default(), move |result| drop(sender.send(result)));
+        let (original, request) = (document.clone(), received.as_request().to_owned());
+        let (outcome, options) = (Outcome::Document, Arc::default());
+        compressor.begin(Waiter { original, outcome, request, options, responder });
+        response
+    }
+
+    /// Checks whether the response is compressed.
+    #[track_caller]
+    fn check(response: &Receiver<Result<Response, Rejection>>, expected: bool) {
+        let response = response.recv_timeout(TIMEOUT).expect("a result").expect("a response");
+        assert_eq!(response.header("Content-Encoding").is_some(), expected);
+    }
+
+    #[test]
+    fn requests_for_one_document_share_its_compression() {
+        let (compressor, document) = (Compressor::default(), document(2_000));
+        // No thread takes the document before both requests wait for it.
+        compressor.0.state().threads = max_threads();
+        let waiting = [request(&compressor, &document), request(&compressor, &document)];
+        let mut state = compressor.0.state();
+        assert_eq!((state.running, state.queue.len()), (1, 1));
+        state.threads = 1;
+        drop(state);
+        let shared = Arc::clone(&compressor.0);
+        thread::spawn(move || shared.run());
+        waiting.iter().for_each(|response| check(response, true));
+        assert_eq!(compressor.0.state().running, 0);
+        assert!(compressor.find(document).is_ok());
+    }
+
+    #[test]
+    fn a_document_is_sent_as_it_is_while_too_many_are_compressed() {
+        let (compressor, document) = (Compressor::default(), document(2_000));
+        compressor.0.state().running = MAX_RUNNING;
+        check(&request(&compressor, &document), false);
+        compressor.0.state().running = 0;
+        check(&request(&compressor, &document), true);
+    }
+
+    #[test]
+    fn evicts_what_was_not_requested_since_the_last_eviction() {
+        const LEN: usize = 4 * 1024 * 1024;
+        let documents: Vec<_> = (0..=MAX_BYTES / LEN).map(|_| document(LEN)).collect();
+        let mut state = State::default();
+        let mut insert = |document: &OpenDocument| {
+            state.insert(key(document), Some(Arc::clone(document.document())));
+            for entry in state.entries.values_mut() {
+                if let Progress::Done { used, .. } = entry {
+                    *used = false;
+                }
+            }
+            assert_eq!(state.bytes, state.entries.len() * LEN);
+            state.entries.len()
+        };
+        for (index, document) in documents.iter().take(MAX_BYTES / LEN).enumerate() {
+            assert_eq!(insert(document), index + 1);
+        }
+        // The same again takes no more memory.
+        assert_eq!(insert(&documents[MAX_BYTES / LEN]), 1);
+        assert_eq!(insert(&documents[MAX_BYTES / LEN]), 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! The encoded forms of a file: files beside it that hold it compressed (sidecars), and gzip made on the fly.
+//!
+//! Which form a client gets depends on the Accept-Encoding header of its request. This file never touches the file system:
+//! `lookup` finds the sidecars, and `compressor` compresses.
+
+use crate::{
+    document::{Document, OpenDocument, Settings},
+    mime::{self, FileType},
+    options::Options,
+    types::Types,
+};
+use http_core::{Headers, Request, negotiate::coding_weights};
+use std::{
+    ops::RangeInclusive,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::SystemTime,
+};
+
+/// Which compressed forms of files are served. The default: none.
+///
+/// Only text and other types that compression makes smaller have compressed forms. Their responses have the header
+/// `Vary: Accept-Encoding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether the file `a.js.br`, `a.js.zst` or `a.js.gz` is served for `a.js` to clients that accept its coding. Ignored
+    /// if it is older than `a.js`, or empty.
+    pub precompressed: bool,
+    /// Whether a file from 1 KiB to 4 MiB is compressed with gzip when a client accepts that, unless it has a sidecar
+    /// that the client prefers. The result is kept in memory, at most 64 MiB for each [`Root`](crate::Root).
+    pub on_the_fly: bool,
+}
+
+impl Compression {
+    /// Returns whether files may have compressed forms.
+    pub(super) fn is_on(self) -> bool {
+        self.precompressed || self.on_the_fly
+    }
+
+    /// Returns which of these forms a file of this type may have, whose responses get the headers `added`.
+    pub(super) fn of_file(self, file_type: &FileType, added: &Headers) -> Compression {
+        if !file_type.is_compressible() {
+            return Compression::default();
+        }
+        let on_the_fly = self.on_the_fly && !forbids_transformation(added.get("Cache-Control").into_iter());
+        Compression { on_the_fly, ..self }
+    }
+}
+
+/// The lengths in bytes of files that are compressed on the fly. A shorter file fits into one packet anyway. A longer one
+/// would occupy a thread for over 100 ms.
+const COMPRESSED_LENGTHS: RangeInclusive<u64> = 1024..=4 * 1024 * 1024;
+
+/// Returns whether the server may send a file with this name in a compressed form: whether the name is that of text, or of
+/// another type that compression makes smaller.
+pub fn is_compressible(name: &Path) -> bool {
+    mime::file_type(name.as_os_str().as_bytes(), &Types::default()).is_compressible()
+}
+
+/// A content coding that files may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Brotli,
+    Zstd,
+    Gzip,
+}
+
+impl Coding {
+    /// All codings. Of two that the client likes equally, the first wins.
+    pub(super) const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
+    /// The value of the Content-Encoding header.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Coding::Brotli => "br",
+            Coding::Zstd => "zstd",
+            Coding::Gzip => "gzip",
+        }
+    }
+
+    /// The end of the names of sidecars.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Coding::Brotli => ".br",
+            Coding::Zstd => ".zst",
+            Coding::Gzip => ".gz",
+        }
+    }
+}
+
+/// The sidecars of a document, in the order of [`Coding::ALL`].
+pub(super) type Sidecars = [Option<Arc<Document>>; 3];
+
+/// The encoded forms of a document.
+#[derive(Debug)]
+pub(super) struct Variants {
+    pub(super) sidecars: Sidecars,
+    /// What the document itself was made with, as [`Settings`].
+    path: Box<[u8]>,
+    options: Arc<Options>,
+    date: SystemTime,
+    gzip: Mutex<Compressed>,
+}
+
+/// The form of a document that is made on the fly.
+#[derive(Clone, Debug)]
+pub(super) enum Compressed {
+    /// There is none, because it would not be smaller, or may not be made.
+    None,
+    /// The compressor may have it, or can make it.
+    Unknown,
+    /// The compressor has made this one. It drops it to make room for others.
+    Made(Weak<Document>),
+}
+
+/// Which form of a document a client gets.
+#[derive(Debug)]
+pub(super) enum Selected {
+    /// This document.
+    Ready(OpenDocument),
+    /// The gzip form of this document, which must be made.
+    ToCompress(OpenDocument),
+}
+
+impl Variants {
+    /// The forms of `document`, which was made with these settings.
+    pub(super) fn new(
+        document: &Document,
+        sidecars: Sidecars,
+        settings: Settings<'_>,
+        options: &Arc<Options>,
+    ) -> Variants {
+        // A file that has changed just before, or whose time is in the future, has another version soon.
+        let is_compressed = document.compression.on_the_fly
+            && document.is_settled
+            && !document.is_dated
+            && COMPRESSED_LENGTHS.contains(&document.len);
+        let gzip = if is_compressed { Compressed::Unknown } else { Compressed::None };
+        let (path, options) = (settings.path.into(), Arc::clone(options));
+        Variants { sidecars, path, options, date: settings.date, gzip: Mutex::new(gzip) }
+    }
+
+    /// Returns what the form of the document with this coding depends on.
+    pub(super) fn settings(&self, coding: Coding) -> Settings<'_> {
+        Settings { path: &self.path, options: &self.options, coding: Some(coding), date: self.date }
+    }
+
+    /// Returns whether these are the sidecars.
+    pub(super) fn has(&self, sidecars: &Sidecars) -> bool {
+        self.sidecars.iter().zip(sidecars).all(|sidecars| match sidecars {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        })
+    }
+
+    /// Returns whether the file of a sidecar was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sidecars.iter().flatten().any(|sidecar| sidecar.is_closed())
+    }
+
+    /// Returns how many bytes of content the sidecars keep in memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.sidecars.iter().flatten().map(|sidecar| sidecar.memory_bytes()).sum()
+    }
+
+    fn compressed(&self) -> Compressed {
+        self.gzip.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers what the compressor has made.
+    pub(super) fn set_compressed(&self, compressed: Compressed) {
+        *self.gzip.lock().unwrap_or_else(PoisonError::into_inner) = compressed;
+    }
+}
+
+/// Selects the form of `document` that the client prefers: of the forms with the greatest weight, the first in the order
+/// of [`Coding::ALL`], and the document itself last.
+#[inline]
+pub(super) fn select(document: OpenDocument, request: &Request<'_>) -> Selected {
+    if document.variants.is_none() || request.header("Accept-Encoding").is_none() {
+        return Selected::Ready(document);
+    }
+    select_encoded(document, request)
+}
+
+fn select_encoded(document: OpenDocument, request: &Request<'_>) -> Selected {
+    let Some(variants) = &document.variants else { return Selected::Ready(document) };
+    let [br, zstd, gzip, identity] =
+        coding_weights(request.header_values("Accept-Encoding"), ["br", "zstd", "gzip", "identity"]);
+    let mut best = (identity.max(1), None);
+    let mut compressed = None;
+    for ((coding, sidecar), weight) in Coding::ALL.iter().zip(&variants.sidecars).zip([br, zstd, gzip]) {
+        let is_better = if best.1.is_none() { weight >= best.0 } else { weight > best.0 };
+        if !is_better {
+            continue;
+        }
+        if let Some(sidecar) = sidecar {
+            best = (weight, Some(sidecar));
+        } else if *coding == Coding::Gzip && !forbids_transformation(request.header_values("Cache-Control")) {
+            compressed = Some(variants.compressed());
+        }
+    }
+    let encoded = match compressed {
+        Some(Compressed::Unknown) => return Selected::ToCompress(document),
+        Some(Compressed::Made(made)) => match made.upgrade() {
+            Some(made) => made.open(),
+            None => return Selected::ToCompress(document),
+        },
+        // A sidecar is closed only if it has just been closed because too many files are open.
+        Some(Compressed::None) | None => best.1.and_then(Document::open),
+    };
+    Selected::Ready(encoded.unwrap_or(document))
+}
+
+/// Returns whether the client (RFC 9111 §5.2.1.6) or the operator (§5.2.2.6) wants the file as it is, by these values of
+/// Cache-Control. A sidecar is not a transformation.
+fn forbids_transformation<'a>(cache_control: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut directives = cache_control.flat_map(|value| value.split(|&byte| byte == b','));
+    directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+}
