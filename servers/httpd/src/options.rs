@@ -2,11 +2,15 @@
 //! defined and documented here only: the texts are also those of `--help`.
 
 mod access;
+mod compression;
 mod headers;
 mod pages;
 mod types;
 
-use self::{access::AccessGroup, headers::HeaderOptions, pages::PageOptions, types::TypeOptions};
+use self::{
+    access::AccessGroup, compression::CompressionOptions, headers::HeaderOptions, pages::PageOptions,
+    types::TypeOptions,
+};
 use crate::{
     hosts::HostPattern,
     rules::{Destination, HostRedirect, Redirect, RedirectStatus, Rewrite, Template},
@@ -212,6 +216,9 @@ struct SiteOptions {
     file_system: FileSystemOption,
 
     #[command(flatten)]
+    compression: CompressionOptions,
+
+    #[command(flatten)]
     headers: HeaderOptions,
 
     #[command(flatten)]
@@ -254,6 +261,7 @@ impl SiteOptions {
         let (types, mime_types) = self.types.into_types();
         let mut options = Options {
             entity_tags,
+            compression: self.compression.into(),
             cors: self.headers.cors.clone(),
             headers: self.headers.into_rules(),
             types,

@@ -6,6 +6,7 @@
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`headers`] | headers that the operator adds |
 //! | [`pages`] | paths that name no plain file: `--spa`, `--clean-urls`, `--error-page`, `--listing`, `--hidden`, `--follow-symlinks` |
+//! | [`compression`] | compressed forms of files |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
@@ -47,6 +48,7 @@ macro_rules! two_kinds {
 mod access;
 mod admin;
 mod command_line;
+mod compression;
 mod configuration;
 mod conformance;
 mod contents;
