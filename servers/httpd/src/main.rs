@@ -8,12 +8,14 @@
 //! | `server` | the application: chooses the site and the directory of a request |
 //! | `hosts` | which site serves a host |
 //! | `rules` | redirects and rewrites |
+//! | `precompress` | `httpd precompress`: writes compressed forms of files |
 //! | `site` | a directory, and how its files are served |
 
 mod access;
 mod config;
 mod hosts;
 mod options;
+mod precompress;
 mod rules;
 mod server;
 mod site;
@@ -21,6 +23,7 @@ mod site;
 use config::{Configuration, Error, PROGRAM};
 use http_daemon::Inherited;
 use http_engine::io_cause;
+use options::Command;
 use std::{
     env,
     io::{self, Write},
@@ -33,6 +36,11 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
+    match config::subcommand(&arguments) {
+        Ok(None) => {}
+        Ok(Some(Command::Precompress(precompress))) => return precompress.run(),
+        Err(error) => error.exit(),
+    }
     let inherited = Inherited::receive().and_then(|inherited| {
         let configuration = inherited.as_ref().map(Inherited::configuration).transpose()?.flatten();
         Ok((inherited, configuration))

@@ -13,11 +13,12 @@ use self::{
 };
 use crate::{
     hosts::HostPattern,
+    precompress::Precompress,
     rules::{Destination, HostRedirect, Redirect, RedirectStatus, Rewrite, Template},
     server::{Mount, MountPath},
     site::Site,
 };
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use http_daemon::{
     options::{self, Common, MAX_MILLIS},
@@ -33,7 +34,11 @@ use std::path::PathBuf;
 // The help text shows the lines above. The signals are SIGTERM and SIGINT. In a handoff, which SIGUSR2 starts, a new
 // process of the program takes over the listening sockets, and the old one exits.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The directory to serve [default: .]
     #[arg(value_name = "ROOT")]
     positional_root: Option<PathBuf>,
@@ -58,6 +63,12 @@ pub struct Arguments {
     // Otherwise the last heading of the options before would apply.
     #[command(flatten, next_help_heading = None::<&'static str>)]
     common: Common,
+}
+
+/// What the program does instead of serving.
+#[derive(Subcommand)]
+pub enum Command {
+    Precompress(Precompress),
 }
 
 /// The options that say where options come from.
@@ -95,6 +106,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   httpd                                       serve this directory at http://localhost:8080/
   httpd -p 80 -b '*' --user www-data /srv/www serve a directory to all, without staying root
+  httpd precompress /srv/www                  write compressed forms of its files, to be served
   httpd --config httpd.toml --check           check a configuration file
   kill -HUP \"$(cat httpd.pid)\"                reload the file and the logs";
 

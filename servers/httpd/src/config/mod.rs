@@ -17,7 +17,7 @@ mod sites;
 pub use reload::Reloader;
 
 use crate::{
-    options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE},
+    options::{self as arguments, Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE},
     server::Server,
 };
 use clap::{Command, FromArgMatches};
@@ -109,6 +109,20 @@ pub fn command() -> Command {
         None => EXAMPLES.to_owned(),
     };
     command.after_long_help(long)
+}
+
+/// Returns the subcommand, if the first of the command line `arguments` names one. Other layers do not apply to it.
+///
+/// # Errors
+///
+/// If the command line is wrong.
+pub fn subcommand(arguments: &[OsString]) -> Result<Option<arguments::Command>, clap::Error> {
+    let command = command();
+    let name = arguments.get(1).and_then(|name| name.to_str());
+    if name.is_none_or(|name| command.find_subcommand(name).is_none()) {
+        return Ok(None);
+    }
+    Ok(Arguments::from_arg_matches(&command.try_get_matches_from(arguments)?)?.command)
 }
 
 /// Reads and parses the file at `path`, or parses what was read from it before.

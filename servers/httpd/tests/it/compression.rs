@@ -2,9 +2,10 @@
 
 use crate::{
     client::{Client, request, wait_for},
-    program,
+    program::{self, HTTPD, Program, text},
     site::Directory,
 };
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 /// Sends a GET request with this Accept-Encoding header. Returns the coding and the length of the response.
 fn fetch(client: &mut Client, target: &str, accept: &str) -> (Option<String>, usize) {
@@ -37,5 +38,67 @@ two_kinds! {
         let server = program::serve_root(kind, root.root(), &["--compress", "off", "--precompressed", "off"]);
         let response = Client::connect(server.address()).fetch(request("GET", "/page.txt", "Accept-Encoding: br\r\n"));
         assert_eq!((response.header("Content-Encoding"), response.header("Vary")), (None, None));
+    }
+}
+
+#[test]
+fn precompress_writes_what_is_missing_and_smaller() {
+    let (root, outside) = (Directory::new(), Directory::new());
+    let content = "text ".repeat(1_000);
+    for name in ["page.txt", "below/page.css", "image.png", ".hidden.txt", "old.txt"] {
+        root.write(name, &content);
+    }
+    root.write("short.txt", "text");
+    outside.write("secret.txt", &content);
+    symlink(outside.root(), root.path("link"))
+        .and_then(|()| symlink("page.txt", root.path("link.txt")))
+        .expect("links");
+    // A form that is a link is replaced, and its target stays as it is.
+    symlink(outside.path("secret.txt"), root.path("page.txt.gz")).expect("a link");
+    root.write("old.txt.gz", "OLD");
+    let old = fs::File::options().write(true).open(root.path("old.txt.gz")).expect("a file");
+    old.set_modified(std::time::UNIX_EPOCH).expect("a time");
+    let files = || {
+        let list = |directory: &str| {
+            let entries = fs::read_dir(root.path(directory)).expect("a directory");
+            entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+        };
+        let names = list("").into_iter().chain(list("below"));
+        let mut names: Vec<_> = names
+            .map(|path| text(path.strip_prefix(root.root()).expect("below the root")).to_owned())
+            .filter(|name| name.ends_with("br") || name.ends_with("gz") || name.ends_with("tmp"))
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    for written in [6, 0] {
+        let exit = program::run(&["precompress", text(root.root()), "--level", "5"]);
+        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""), "{exit:?}");
+        let expected = format!("3 compressible files, {written} forms written: ");
+        assert!(exit.stdout.starts_with(&expected), "{}", exit.stdout);
+        let expected = "below/page.css.br below/page.css.gz old.txt.br old.txt.gz page.txt.br page.txt.gz";
+        assert_eq!(files(), expected);
+    }
+    assert_eq!(outside.read("secret.txt"), content);
+    assert_eq!(fs::read_dir(outside.root()).expect("a directory").count(), 1);
+    let time =
+        |name: &str| fs::symlink_metadata(root.path(name)).and_then(|file| file.modified()).expect("a time");
+    assert_eq!(time("page.txt.gz"), time("page.txt"));
+    let exit = program::run(&["precompress", text(&root.path("nowhere"))]);
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.stderr.ends_with("nowhere: no such file or directory\n"), "{}", exit.stderr);
+}
+
+#[test]
+fn precompress_ignores_the_options_of_the_environment() {
+    let root = Directory::new();
+    for (arguments, code, message) in
+        [(&["precompress", text(root.root())][..], 0, ""), (&["precompress"], 2, "<DIRECTORY>")]
+    {
+        let environment = [("HTTPD_PORT", "80"), ("HTTPD_CONFIG", "/none")];
+        let exit =
+            Program::spawn(Command::new(HTTPD).args(arguments).envs(environment)).expect("httpd").wait();
+        assert_eq!(exit.code, Some(code), "{exit:?}");
+        assert!(exit.stderr.contains(message), "{exit:?}");
     }
 }

@@ -6,7 +6,7 @@
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`headers`] | headers that the operator adds |
 //! | [`pages`] | paths that name no plain file: `--spa`, `--clean-urls`, `--error-page`, `--listing`, `--hidden`, `--follow-symlinks` |
-//! | [`compression`] | compressed forms of files |
+//! | [`compression`] | compressed forms of files, and `httpd precompress` |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
