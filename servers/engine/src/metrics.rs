@@ -26,6 +26,15 @@ pub const LATENCY_BOUNDS: [Duration; 10] = [
 ];
 
 /// What one worker of a server has counted since it started ([`Running::metrics`](crate::Running::metrics)).
+///
+/// ```
+/// use http_engine::{Server, WorkerMetrics};
+///
+/// let running = Server::bind("127.0.0.1:0")?.workers(2).serve(|_| "Hello")?;
+/// let workers: Vec<WorkerMetrics> = running.metrics();
+/// assert_eq!((workers.len(), workers[0].open_connections), (2, 0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerMetrics {
     /// The number of responses by the class of their status: from 1xx to 5xx. A response counts when it is queued.
