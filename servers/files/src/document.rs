@@ -65,7 +65,7 @@ pub(super) struct Document {
 /// Where the content of a document is kept.
 #[derive(Clone, Debug)]
 enum Content {
-    /// All bytes: of a file of at most [`MAX_IN_MEMORY`] bytes, or of one that was compressed on the fly.
+    /// All bytes of a file of at most [`MAX_IN_MEMORY`] bytes, or of a file that was compressed on the fly.
     Memory(Arc<[u8]>),
     /// A longer file. The table of open files keeps it open, and so does each response that sends it.
     File(Weak<DiskFile>),

@@ -47,7 +47,7 @@ pub struct Files {
 pub struct RewrittenPath(pub Vec<u8>);
 
 impl RewrittenPath {
-    /// Returns the path to serve: the one that is attached to the request, or else the requested one.
+    /// Returns the path to serve: the path attached to the request, or the requested path if none is attached.
     #[inline]
     pub fn of<'r>(request: &Request<'r>) -> &'r [u8] {
         request.extension::<RewrittenPath>().map_or(request.path_bytes(), |path| &path.0)

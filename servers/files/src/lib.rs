@@ -24,9 +24,8 @@
 //! | `cors` | which other origins may read the files |
 //!
 //! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
-//! begins with the path of the root. A request for a link that leaves the root gets 403,
-//! unless [`Root::with_links_outside`] permits it. Hidden files, whose names
-//! begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`, and unless
+//! begins with the path of the root. A request for a link that leaves the root gets 403, unless
+//! [`Root::with_links_outside`] permits it. Hidden files, whose names begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`, and unless
 //! [`Options::hidden`] is set.
 //!
 //! A large file stays open for two to four seconds after the last request for it. Then a thread closes it, so that a

@@ -287,7 +287,7 @@ impl Lookup<'_> {
         }
         let settings = Settings { coding: Some(coding), ..settings };
         match load(self.root, settings, stale, file, version, self.pool.is_some()) {
-            // A dated document is for one response, and the one that it belongs to may be cached.
+            // A dated document is valid for one response only, but this document is cached with its sidecars.
             Ok(sidecar) if !sidecar.is_dated => Ok(Some(Arc::clone(sidecar.document()))),
             Ok(_) | Err(LoadError::Failed(_)) => Ok(None),
             Err(LoadError::WouldBlock(pool)) => Err(pool),

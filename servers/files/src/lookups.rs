@@ -79,7 +79,7 @@ pub(super) struct LateLookup {
     pub(super) wanted: Wanted,
     /// The requested path, which is the key in the cache.
     pub(super) path: Box<[u8]>,
-    /// Who has sent the first request.
+    /// The client that has sent the first request.
     pub(super) client: ClientKey,
 }
 

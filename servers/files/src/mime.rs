@@ -236,7 +236,7 @@ fn text_type(media_type: &str) -> Option<&'static str> {
     TEXT_TYPES.iter().copied().find(|sent| sent.split(';').next() == Some(media_type))
 }
 
-/// Replaces the charset of [`TEXT_TYPES`] by the one that the operator has chosen.
+/// Replaces the charset of [`TEXT_TYPES`] by the operator's charset.
 fn with_charset(media_type: &'static str, types: &Types) -> Cow<'static, str> {
     match (media_type.strip_suffix(UTF_8), types.charset.name()) {
         (None, _) | (_, Some("utf-8")) => Cow::Borrowed(media_type),

@@ -87,7 +87,7 @@ mod tests {
             (0x0102_1994, FileSystem::Memory),
             (0xef53, FileSystem::Local),
             (0x794c_7630, FileSystem::Local),
-            // FUSE, NFS, CIFS, 9p and one that nobody knows.
+            // FUSE, NFS, CIFS, 9p and an unknown file system.
             (0x6573_5546, FileSystem::Slow),
             (0x6969, FileSystem::Slow),
             (0xff53_4d42, FileSystem::Slow),

@@ -163,6 +163,6 @@ impl Task for Close {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Nobody waits for it.
+    /// Does nothing: no client waits for a close.
     fn expire(&self) {}
 }
