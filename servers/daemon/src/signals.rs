@@ -27,6 +27,8 @@ pub enum Signal {
     ReopenLogs,
     /// Reopen the log files and the document roots by their names, and read the configuration again.
     Reload,
+    /// A reload that was begun has ended.
+    ReloadEnded,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
     /// Look for worker processes that have ended or must be replaced: a child process has ended, or the deadline of

@@ -3,7 +3,8 @@
 use super::{
     announcement::{Announcement, Style},
     engine, listeners,
-    settings::{OpenApplication, ServerSettings},
+    reload::{Reloads, report_failure},
+    settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
     admin::{AdminServer, Report, WorkerReport},
@@ -49,6 +50,7 @@ pub(super) struct Master<'a> {
     application: OpenApplication,
     /// What is handed over to worker processes for the application. Empty without `--prefork`.
     application_files: Vec<OwnedFd>,
+    reloads: Reloads<(), Reloaded>,
     workers: Workers,
     /// A successor that was started and does not accept connections yet.
     successor: Option<Child>,
@@ -60,6 +62,14 @@ pub(super) struct Master<'a> {
     is_admin_ending: bool,
     /// When this process has started.
     started_at: SystemTime,
+}
+
+/// What a reload has loaded.
+struct Reloaded {
+    application: OpenApplication,
+    make: MakeHandler,
+    /// Whether the configuration was read again.
+    is_changed: bool,
 }
 
 /// The workers that serve the requests.
@@ -129,6 +139,7 @@ impl Master<'_> {
         };
         let start_admin = |listener| AdminServer::start(listener, settings.server_header(), signals.sender());
         let admin = admin.map(start_admin).transpose()?;
+        let reloads = Reloads::new(signals.sender());
         let mut master = Master {
             settings,
             signals,
@@ -136,6 +147,7 @@ impl Master<'_> {
             listeners,
             application,
             application_files,
+            reloads,
             workers,
             successor: None,
             pid_file: claimed,
@@ -204,11 +216,12 @@ impl Master<'_> {
     /// although no signal has stopped it.
     fn serve(&mut self) -> io::Result<()> {
         loop {
-            let next_restart = self.maintain_workers();
-            match self.signals.next(next_restart) {
+            let (restart, check) = (self.maintain_workers(), self.reloads.check(Instant::now()));
+            match self.signals.next(restart.into_iter().chain(check).min()) {
                 Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
                 Signal::Reload => self.reload(),
+                Signal::ReloadEnded => self.end_reload(),
                 Signal::StartSuccessor => self.start_successor(),
                 Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
                 Signal::SuccessorReady => break self.retire(),
@@ -260,35 +273,41 @@ impl Master<'_> {
         }
     }
 
-    /// Reopens the log files and the document roots by their names, and reads the configuration again. A failure is logged,
-    /// and what was open before stays in use.
+    /// Reopens the log files and the document roots by their names, and reads the configuration again. Does not wait:
+    /// [`Signal::ReloadEnded`] follows. If a reload is running, another one begins after it.
     fn reload(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
-        if let Err(error) = self.reload_application() {
-            log::error!("{} (still serving as before)", io_cause(&error));
-        }
-        notify(ServiceState::Ready);
+        self.reloads.request(());
+        self.begin_reload();
     }
 
-    /// Reads the configuration of the application again, opens its document roots by their names, which may refer to other
-    /// directories now, and makes all workers serve them. If this fails, the workers serve as before.
-    fn reload_application(&mut self) -> io::Result<()> {
-        let changed = self.application.application.reload()?;
-        let is_changed = changed.is_some();
-        let next = changed.unwrap_or_else(|| Arc::clone(&self.application.application));
-        let application = OpenApplication::open(next)?;
-        if self.settings.options.service.confine {
-            // Landlock does not restrict opening a directory as a path, only reading it.
-            for (root, path) in application.application.roots().iter().zip(application.paths()) {
-                fs::read_dir(path)
-                    .context(format_args!("cannot serve {} under --confine", root.display()))?;
-            }
+    /// Begins the reload that was requested, if there is one and none is running.
+    fn begin_reload(&mut self) {
+        if let Some(()) = self.reloads.next() {
+            let application = Arc::clone(&self.application.application);
+            let is_confined = self.settings.options.service.confine;
+            self.reloads.begin(Instant::now(), move || Reloaded::load(application, is_confined));
         }
-        let make = self.logs.wrap(application.make_handler()?);
+    }
+
+    /// Makes all workers serve what a reload has loaded. A failure is logged, and what was open before stays in use.
+    fn end_reload(&mut self) {
+        if let Some(Err(error)) = self.reloads.end().map(|reloaded| self.serve_reloaded(reloaded)) {
+            report_failure(&error);
+        }
+        self.begin_reload();
+        if !self.reloads.is_running() {
+            notify(ServiceState::Ready);
+        }
+    }
+
+    /// Makes all workers serve what a reload has loaded. If this fails, the workers serve as before.
+    fn serve_reloaded(&mut self, reloaded: Reloaded) -> io::Result<()> {
+        let Reloaded { application, make, is_changed } = reloaded;
         let files = files_of(self.settings, &application)?;
         match &self.workers {
-            Workers::Threads(threads) => threads.replace_handlers(&*make),
+            Workers::Threads(threads) => threads.replace_handlers(&*self.logs.wrap(make)),
             Workers::Processes(pool) => {
                 pool.broadcast(&Message::Application(files.iter().map(AsFd::as_fd).collect()));
             }
@@ -397,6 +416,25 @@ impl Master<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+impl Reloaded {
+    /// Reads the configuration of `application` again, and opens its document roots by their names, which may refer to
+    /// other directories now. May wait for a disk.
+    fn load(application: Arc<dyn Application>, is_confined: bool) -> io::Result<Reloaded> {
+        let changed = application.reload()?;
+        let is_changed = changed.is_some();
+        let application = OpenApplication::open(changed.unwrap_or(application))?;
+        if is_confined {
+            // Landlock does not restrict opening a directory as a path, only reading it.
+            for (root, path) in application.application.roots().iter().zip(application.paths()) {
+                fs::read_dir(path)
+                    .context(format_args!("cannot serve {} under --confine", root.display()))?;
+            }
+        }
+        let make = application.make_handler()?;
+        Ok(Reloaded { application, make, is_changed })
     }
 }
 

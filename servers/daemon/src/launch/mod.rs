@@ -22,6 +22,7 @@ mod announcement;
 mod engine;
 mod listeners;
 mod master;
+mod reload;
 mod settings;
 mod upgrade;
 mod worker;

@@ -2,6 +2,7 @@
 
 use super::{
     engine,
+    reload::Reloads,
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
@@ -10,13 +11,13 @@ use crate::{
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
 };
-use http_engine::io_cause;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
     io,
+    os::fd::OwnedFd,
     sync::{Arc, mpsc::Sender},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long writing the last lines of each log may take before the process ends.
@@ -36,20 +37,18 @@ pub(super) fn run(
     let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
     let signals = handlers.into_queue(Signal::for_worker)?;
     // To its engine the worker has number 0; among the worker processes it has `number`.
-    let make_handler = |application: Arc<dyn Application>, roots| -> io::Result<MakeHandler> {
-        let make = OpenApplication::inherited(application, roots).make_handler()?;
-        Ok(logs.wrap(Arc::new(move |_| make(number))))
-    };
+    let wrap = |make: MakeHandler| logs.wrap(Arc::new(move |_| make(number)));
     // The program has read the configuration, which is the first file.
     let roots = application.split_off(1.min(application.len()));
     let mut application = Arc::clone(&settings.application);
-    let make = make_handler(Arc::clone(&application), roots)?;
+    let make = wrap(OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?);
     let engine = engine::start(settings, listeners, &make, signals.sender())?;
     socket.send_ready().context("cannot notify the master process")?;
     forward_messages(socket, signals.sender())?;
+    let mut reloads = Reloads::new(signals.sender());
     let mut draining = false;
     let result = loop {
-        match signals.next(None) {
+        match signals.next(reloads.check(Instant::now())) {
             Signal::Stop | Signal::EngineEnded if draining => break Ok(()),
             Signal::Stop | Signal::MasterEnded => {
                 draining = true;
@@ -62,27 +61,35 @@ pub(super) fn run(
                 // Fails if the master does not wait any more.
                 let _ = admin::send(socket, &worker, logs.lost());
             }
-            Signal::ServeApplication(mut files) => {
-                let configuration = files.remove(0);
-                let change = || {
-                    let changed = application.with_configuration(&read_configuration(&configuration)?)?;
-                    let next = changed.unwrap_or_else(|| Arc::clone(&application));
-                    let make = make_handler(Arc::clone(&next), files)?;
-                    io::Result::Ok((next, make))
-                };
-                match change() {
-                    Ok((next, make)) => {
-                        engine.replace_handlers(&*make);
-                        application = next;
-                    }
-                    Err(error) => log::error!("{} (still serving as before)", io_cause(&error)),
+            Signal::ServeApplication(files) => reloads.request(files),
+            Signal::ReloadEnded => {
+                if let Some((next, make)) = reloads.end() {
+                    engine.replace_handlers(&*wrap(make));
+                    application = next;
                 }
             }
             _ => {}
         }
+        if let Some(files) = reloads.next() {
+            let current = Arc::clone(&application);
+            reloads.begin(Instant::now(), move || load(current, files));
+        }
     };
     logs.flush(FLUSH_TIMEOUT);
     result
+}
+
+/// Returns the application with the configuration that the master has reloaded, which is the first of these files, and
+/// its handler for the document roots, which are the others. May wait for a disk.
+fn load(
+    application: Arc<dyn Application>,
+    mut files: Vec<OwnedFd>,
+) -> io::Result<(Arc<dyn Application>, MakeHandler)> {
+    let configuration = files.remove(0);
+    let changed = application.with_configuration(&read_configuration(&configuration)?)?;
+    let application = changed.unwrap_or(application);
+    let make = OpenApplication::inherited(Arc::clone(&application), files).make_handler()?;
+    Ok((application, make))
 }
 
 /// Sets the name of this process, which `ps` and `pgrep` show: the kernel has taken it from the file that was executed,

@@ -238,6 +238,45 @@ two_kinds! {
 }
 
 http_testing::both_engines! {
+    /// A reload opens the root: first in the main process, and then in the worker process, if there is one.
+    fn a_signal_ends_the_program_although_a_reload_hangs(kind: ServerKind) {
+        for is_worker in [false, true] {
+            if is_worker && !kind.is_prefork() {
+                continue;
+            }
+            let Some(setup) = Setup::start(kind, Mount::Root, &["--grace", "1"]) else { return };
+            let mut idle = connect_idle(setup.server.address());
+            let hang = || setup.slow.hang(Op::Getattr, &[ROOT]);
+            let mut held = hang();
+            setup.server.signal(Signal::HUP);
+            held.wait_until_reached(1);
+            if is_worker {
+                let next = hang();
+                std::mem::replace(&mut held, next).release();
+                held.wait_until_reached(1);
+            }
+            setup.server.signal(Signal::TERM);
+            idle.expect_eof();
+            wait_for("the program to end", || setup.server.has_ended().then_some(()));
+            held.release();
+            assert_eq!(setup.server.wait().code, Some(0));
+        }
+    }
+
+    fn a_reload_follows_one_that_hangs(kind: ServerKind) {
+        let Some(setup) = Setup::start(kind, Mount::Root, &[]) else { return };
+        let held = setup.slow.hang(Op::Getattr, &[ROOT]);
+        setup.server.signal(Signal::HUP);
+        held.wait_until_reached(1);
+        let next = setup.slow.hang(Op::Statfs, &[ROOT]);
+        (0..2).for_each(|_| setup.server.signal(Signal::HUP));
+        held.release();
+        next.wait_until_reached(1);
+        next.release();
+        setup.check_serves_others();
+        setup.server.stop_cleanly();
+    }
+
     /// The processes end only when the file system answers, because the kernel cannot interrupt a call on it. But the
     /// program closes its connections, and its main thread ends.
     fn a_signal_ends_the_program_although_lookups_hang(kind: ServerKind) {
