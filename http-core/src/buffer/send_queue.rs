@@ -129,6 +129,8 @@ pub struct SendQueue {
     segments: VecDeque<Segment>,
     /// The number of streams in `segments`.
     streams: usize,
+    /// Whether the transport has taken no more bytes since the last [`transmit`](SendQueue::transmit).
+    is_blocked: bool,
     /// The number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
     pending: u64,
     /// The number of bytes sent since the queue was created.
@@ -227,7 +229,7 @@ impl SendQueue {
     /// all of the bytes, report their number with [`sent`](SendQueue::sent), and call `transmit` again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
-        if self.streams > 0 && self.segments.front().is_some_and(Segment::is_stream) {
+        if self.streams > 0 && (self.is_blocked || self.segments.front().is_some_and(Segment::is_stream)) {
             return self.transmit_stream();
         }
         match self.segments.front() {
@@ -241,10 +243,42 @@ impl SendQueue {
         }
     }
 
+    /// Tells the queue that the transport takes no more bytes now. If part of a file is next, and a stream has produced
+    /// it, the next [`transmit`](SendQueue::transmit) asks the stream whether the rest can still be sent without waiting
+    /// for a disk ([`ChunkSource::can_resume`](crate::ChunkSource::can_resume)). An engine whose threads may wait for a
+    /// disk need not call this.
+    #[inline]
+    pub fn blocked(&mut self) {
+        self.is_blocked = self.streams > 0;
+    }
+
+    /// Returns the part of a file at the front to the stream that has produced it, if one has.
+    fn interrupt_stream(&mut self) {
+        // A part is followed by its stream, or by the end of its chunk and the stream. Between another file and a stream
+        // is a head.
+        let after = match (self.segments.get(1), self.segments.get(2)) {
+            (Some(Segment::Stream(_)), _) => &[],
+            (Some(Segment::Static(after)), Some(Segment::Stream(_))) => *after,
+            _ => return,
+        };
+        let Some(Segment::File(rest)) = self.segments.front() else { return };
+        let rest = rest.clone();
+        self.pending = self.pending.saturating_sub(rest.len).saturating_sub(after.len() as u64);
+        self.segments.drain(..if after.is_empty() { 1 } else { 2 });
+        if let Some(Segment::Stream(stream)) = self.segments.front_mut() {
+            stream.interrupt(rest, after);
+        }
+    }
+
     /// As [`transmit`](SendQueue::transmit), if the front is a stream: queues the stream's next bytes before it.
-    /// Removes the stream if it has ended or fails.
+    /// Removes the stream if it has ended or fails. If the transport was blocked, first asks the stream that has produced
+    /// the front.
     #[cold]
     fn transmit_stream(&mut self) -> Transmit<'_> {
+        if std::mem::take(&mut self.is_blocked) {
+            self.interrupt_stream();
+            return self.transmit();
+        }
         let Some(Segment::Stream(stream)) = self.segments.front_mut() else { return Transmit::Empty };
         let pulled = stream.pull();
         if let Ok(Pulled::Pending) = pulled {
@@ -341,6 +375,7 @@ impl SendQueue {
         self.text.shrink_to(TEXT_CAPACITY);
         self.pending = 0;
         self.streams = 0;
+        self.is_blocked = false;
     }
 }
 
@@ -474,6 +509,56 @@ mod tests {
         queue.write(|text| text.extend_from_slice(b"next"));
         assert!(matches!(queue.transmit(), Transmit::Bytes { more: true, .. }));
         assert_eq!(drain(&mut queue, 6), "head5678901234next");
+    }
+
+    /// A source of ten bytes of a file, with these results of `can_resume`: `None` is an error.
+    struct Part(bool, std::array::IntoIter<Option<bool>, 3>);
+
+    impl ChunkSource for Part {
+        fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+            let is_first = !std::mem::replace(&mut self.0, true);
+            Ok(if is_first { Chunk::File(file_slice(0, 10)) } else { Chunk::End })
+        }
+
+        fn can_resume(&mut self, _: &FileSlice) -> io::Result<bool> {
+            self.1.next().expect("an expected call").ok_or_else(|| io::ErrorKind::TimedOut.into())
+        }
+    }
+
+    #[test]
+    fn a_stream_is_asked_before_a_part_of_a_file_is_resumed() {
+        for (length, sent, expected) in
+            [(BodyLength::Exact(10), 3, "3456789"), (BodyLength::Chunked, 6, "3456789\r\n0\r\n\r\n")]
+        {
+            let part = |answers: [Option<bool>; 3]| {
+                let mut queue = SendQueue::default();
+                queue.push_stream(Box::new(Part(false, answers.into_iter())), length);
+                for step in [sent - 3, 3] {
+                    if step > 0 {
+                        assert!(!matches!(queue.transmit(), Transmit::Empty));
+                        queue.sent(step);
+                    }
+                }
+                let pending = queue.pending();
+                queue.blocked();
+                (queue, pending)
+            };
+            let (mut queue, pending) = part([Some(false), Some(false), Some(true)]);
+            for _ in 0..2 {
+                assert!(matches!(queue.transmit(), Transmit::Pending));
+                assert_eq!(queue.pending(), 0);
+            }
+            assert!(
+                matches!(queue.transmit(), Transmit::File { slice, .. } if (slice.offset, slice.len) == (3, 7))
+            );
+            assert_eq!(queue.pending(), pending);
+            assert_eq!(drain(&mut queue, 4), expected);
+            assert_eq!((queue.pending(), queue.total_sent()), (0, (sent + expected.len()) as u64));
+            let (mut queue, _) = part([None, None, None]);
+            assert!(
+                matches!(queue.transmit(), Transmit::Broken(error) if error.kind() == io::ErrorKind::TimedOut)
+            );
+        }
     }
 
     /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and

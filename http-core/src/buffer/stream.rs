@@ -187,6 +187,19 @@ pub trait ChunkSource: Send {
     /// the client that the body is incomplete (an HTTP/1.0 client only if the length is known).
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
 
+    /// Returns whether `rest`, which is left of a part of a file ([`Chunk::File`]), can be sent without waiting for a disk.
+    /// An event loop asks before it continues with a part for which the socket had no room: the kernel may have dropped
+    /// the part from the page cache meanwhile. A source that returns `false` calls its [`Waker`] when it is time to ask
+    /// again. The default implementation returns `true`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`next_chunk`](ChunkSource::next_chunk).
+    fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+        let _ = rest;
+        Ok(true)
+    }
+
     /// Returns headers to send after the body, in a trailer section (RFC 9112 §7.1.2). Called once, after
     /// [`Chunk::End`], if the body is sent in the chunked coding: in HTTP/1.1, and without a
     /// [length](ChunkSource::length). The default implementation returns none.
@@ -212,6 +225,8 @@ pub(crate) struct Stream {
     length: BodyLength,
     /// The last chunk, before it is coded. Kept so that its memory is used again.
     chunk: Vec<u8>,
+    /// The rest of a part of a file that the source produced, and the bytes after it.
+    interrupted: Option<(FileSlice, &'static [u8])>,
 }
 
 /// What [`Stream::pull`] has taken from a source.
@@ -229,7 +244,12 @@ pub(super) enum Pulled {
 impl Stream {
     /// Begins a stream whose head has announced `length`.
     pub(super) fn new(source: Box<dyn ChunkSource>, length: BodyLength) -> Stream {
-        Stream { source: CatchDrop::new(source), length, chunk: Vec::new() }
+        Stream { source: CatchDrop::new(source), length, chunk: Vec::new(), interrupted: None }
+    }
+
+    /// Takes back the rest of a part of a file, and the bytes after it.
+    pub(super) fn interrupt(&mut self, rest: FileSlice, after: &'static [u8]) {
+        self.interrupted = Some((rest, after));
     }
 
     /// Takes the next bytes from the source, and codes them. Catches its panics.
@@ -247,6 +267,13 @@ impl Stream {
 
     fn next(&mut self) -> io::Result<Pulled> {
         let Some(source) = self.source.get_mut() else { return Ok(Pulled::Last(Vec::new())) };
+        if let Some((rest, after)) = self.interrupted.take() {
+            if source.can_resume(&rest)? {
+                return Ok(Pulled::File(Vec::new(), rest, after));
+            }
+            self.interrupted = Some((rest, after));
+            return Ok(Pulled::Pending);
+        }
         self.chunk.clear();
         let next = source.next_chunk(&mut self.chunk)?;
         let in_file = match &next {

@@ -3,7 +3,7 @@
 
 use crate::{label::RequestLabel, pool::Task};
 use http_core::{
-    Body, BodySender, Chunk, ChunkSource, Headers, Rejection, catch_panic, drop_caught, io_cause,
+    Body, BodySender, Chunk, ChunkSource, FileSlice, Headers, Rejection, catch_panic, drop_caught, io_cause,
 };
 use std::{
     io::{self, Read},
@@ -132,6 +132,10 @@ impl ChunkSource for MonitoredSource {
             self.source.start(waker);
         }
         self.source.next_chunk(chunk)
+    }
+
+    fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+        self.source.can_resume(rest)
     }
 
     fn trailers(&mut self) -> Headers {

@@ -204,7 +204,12 @@ impl Transport {
                     counters.count_sent(count);
                     budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
                 }
-                Err(Errno::AGAIN) => return Ok(Transmitted::WouldBlock),
+                Err(Errno::AGAIN) => {
+                    if !self.blocking {
+                        queue.blocked();
+                    }
+                    return Ok(Transmitted::WouldBlock);
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -345,12 +350,15 @@ impl AsFd for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::{Body, Buffers, Clock, Connection, FileSlice, Response, Step};
+    use http_core::{Body, Buffers, Chunk, ChunkSource, Clock, Connection, FileSlice, Response, Step};
     use rustix::fs::{OFlags, fcntl_getfl};
     use std::{
         fs::File,
         os::unix::net::UnixStream,
-        sync::{Arc, mpsc::channel},
+        sync::{
+            Arc,
+            mpsc::{Sender, channel},
+        },
         thread,
         time::{Instant, SystemTime},
     };
@@ -358,11 +366,12 @@ mod tests {
     /// More bytes than the kernel takes for a client that reads nothing.
     const LEN: usize = 16 * 1024 * 1024;
 
-    /// Sends a response with this body on a blocking socket to a client that reads nothing at first, and then
-    /// everything. Returns whether the socket is blocking afterwards.
-    fn transmit(body: Body) -> bool {
+    /// Sends a response with this body on a socket, which may be blocking, to a client that reads nothing at first, and
+    /// then everything. Returns whether the socket is blocking afterwards.
+    fn transmit(body: Body, blocking: bool) -> bool {
         let (server, mut client) = UnixStream::pair().expect("sockets");
-        let transport = Transport::new(server.into(), true);
+        server.set_nonblocking(!blocking).expect("a socket");
+        let transport = Transport::new(server.into(), blocking);
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
         let mut conn = Connection::new(Arc::default(), clock.now());
         let Buffers { mut input, mut out } = Buffers::default();
@@ -390,10 +399,37 @@ mod tests {
         let slice = FileSlice { file, offset: 0, len: LEN as u64 };
         let bodies = [Body::Bytes(vec![b'x'; LEN]), Body::File(slice)];
         let (sender, receiver) = channel();
-        thread::spawn(move || bodies.into_iter().try_for_each(|body| sender.send(transmit(body))));
+        thread::spawn(move || bodies.into_iter().try_for_each(|body| sender.send(transmit(body, true))));
         for _ in 0..2 {
             let is_blocking = receiver.recv_timeout(Duration::from_secs(20));
             assert_eq!(is_blocking, Ok(true));
+        }
+    }
+
+    /// A source of part of a file, which reports each call of `can_resume`.
+    struct Part(Option<FileSlice>, Sender<u64>);
+
+    impl ChunkSource for Part {
+        fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+            Ok(self.0.take().map_or(Chunk::End, Chunk::File))
+        }
+
+        fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+            self.1.send(rest.len).map_err(io::Error::other)?;
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn only_a_socket_that_does_not_block_asks_before_it_resumes_a_file() {
+        for blocking in [true, false] {
+            let file = File::open("/dev/zero").map(Arc::new).expect("/dev/zero");
+            let (sender, asked) = channel();
+            let source = Part(Some(FileSlice { file, offset: 0, len: LEN as u64 }), sender);
+            assert_eq!(transmit(Body::Stream(Box::new(source)), blocking), blocking);
+            let rest: Vec<_> = asked.try_iter().collect();
+            assert_eq!(rest.is_empty(), blocking);
+            assert!(rest.iter().all(|rest| (1..LEN as u64).contains(rest)), "{rest:?}");
         }
     }
 
