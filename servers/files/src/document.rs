@@ -5,7 +5,7 @@
 
 use crate::{
     disk::{DiskFile, Medium, Pool},
-    file_body::{FileBody, Piece, STRETCH},
+    file_body::{FileBody, Piece},
     mime,
     options::Options,
     rules::remove_content_headers,
@@ -270,12 +270,8 @@ impl OpenDocument {
 
     /// Returns a response body with these pieces, for a client.
     pub(super) fn parts(&self, pieces: Vec<Piece>, client: Option<SocketAddr>) -> Body {
-        let is_ready = |piece: &Piece| match (piece, &self.content) {
-            (Piece::File(range), OpenContent::File(file)) => is_ready(file, range),
-            _ => true,
-        };
         match &self.content {
-            OpenContent::File(file) if !pieces.iter().all(is_ready) => {
+            OpenContent::File(file) if may_wait(file) => {
                 Body::Stream(Box::new(FileBody::new(Arc::clone(file), pieces, client)))
             }
             content => Body::Parts(
@@ -300,22 +296,18 @@ fn memory_part(bytes: &Arc<[u8]>, range: Range<u64>) -> Body {
 
 /// Returns a body with a part of a file.
 fn file_part(file: &Arc<DiskFile>, range: Range<u64>, client: Option<SocketAddr>) -> Body {
-    if is_ready(file, &range) {
-        return slice(file, range);
+    if may_wait(file) {
+        return Body::Stream(Box::new(FileBody::new(Arc::clone(file), [Piece::File(range)], client)));
     }
-    Body::Stream(Box::new(FileBody::new(Arc::clone(file), [Piece::File(range)], client)))
+    slice(file, range)
 }
 
-/// Returns whether a part of a file can be sent without waiting for a disk.
-fn is_ready(file: &DiskFile, range: &Range<u64>) -> bool {
-    match file.medium {
-        Medium::Memory => true,
-        Medium::Local(_) => range.end - range.start <= STRETCH && file.is_cached(range),
-        Medium::Slow(_) => false,
-    }
+/// Returns whether sending a file may wait for a disk, if not now, then after a pause of the client.
+fn may_wait(file: &DiskFile) -> bool {
+    !matches!(file.medium, Medium::Memory)
 }
 
-/// Returns a body that the engine sends from the page cache.
+/// Returns a body that the engine sends from memory.
 fn slice(file: &DiskFile, range: Range<u64>) -> Body {
     let (file, offset, len) = (Arc::clone(file.file()), range.start, range.end - range.start);
     Body::File(FileSlice { file, offset, len })

@@ -1,4 +1,5 @@
-//! A body from a file that may not be in memory: it waits until a thread has read what comes next.
+//! A body from a file that may not be in memory: it waits until a thread has read what comes next, also after each pause
+//! of the client.
 //!
 //! It never makes a call that may block. A file on a local disk is sent from the page cache, a stretch at a time; what
 //! is not there is read ahead first. A file on a slow medium is read into memory, a little at a time.
@@ -16,7 +17,7 @@ use std::{
 
 /// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other
 /// clients.
-pub(super) const STRETCH: u64 = 1024 * 1024;
+const STRETCH: u64 = 1024 * 1024;
 
 /// How far the disk reads ahead of what is sent, in bytes.
 const READ_AHEAD: u64 = 4 * STRETCH;
@@ -173,6 +174,26 @@ impl ChunkSource for FileBody {
         let Range { start, end } = self.take(STRETCH);
         let file = Arc::clone(self.file.file());
         Ok(Chunk::File(FileSlice { file, offset: start, len: end - start }))
+    }
+
+    fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+        let Medium::Local(pool) = self.file.medium.clone() else { return Ok(true) };
+        match self.read.take() {
+            ReadState::Pending => {
+                self.read.set(ReadState::Pending);
+                Ok(false)
+            }
+            ReadState::Done(read) => read.map(|_| true),
+            ReadState::None => {
+                self.file.forget_cached();
+                let range = rest.offset..rest.offset + rest.len;
+                if self.file.is_cached(&range) {
+                    return Ok(true);
+                }
+                let ahead = self.read_ahead_to.max(range.end);
+                self.read(&pool, range, ahead).map(|_| false)
+            }
+        }
     }
 }
 
@@ -362,6 +383,27 @@ mod tests {
             body.check(&["1048576 in the file", "1048576 in the file", "402848 in the file", "end"]);
             assert!(body.bytes == file.content, "{is_evicted}");
         }
+    }
+
+    /// Where the file system can remove a file from the page cache.
+    #[test]
+    fn what_the_page_cache_has_lost_in_a_pause_is_read_again() {
+        let file = TestFile::new(FileSystem::Local, 1_000_000);
+        let mut body = file.body(vec![Piece::File(0..1_000_000)]);
+        body.check(&["1000000 in the file"]);
+        let rest =
+            FileSlice { file: Arc::clone(file.file.file()), offset: 100_000, len: 1_000_000 - 100_000 };
+        assert!(body.body.can_resume(&rest).expect("a file"));
+        file.evict();
+        file.file.forget_cached();
+        if file.file.is_cached(&(500_000..500_001)) {
+            return;
+        }
+        assert!(!body.body.can_resume(&rest).expect("a file"));
+        assert_eq!(body.wait(), Ok(()));
+        assert!(body.body.can_resume(&rest).expect("a file"));
+        assert!(file.file.is_cached(&(100_000..1_000_000)));
+        body.check(&["end"]);
     }
 
     /// Where the file system can remove a file from the page cache, and the kernel does not read all of it ahead.
