@@ -136,13 +136,38 @@ impl Directory {
         }
     }
 
-    /// Returns the beginning of `path` that names a mount point, if the path leaves the mount of this directory there.
-    /// Returns `None` if it does so through a symbolic link, or not at all. Makes no call to another file system.
-    pub(super) fn mount_point<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+    /// Opens the file or directory at `path` as [`open_beneath`](Directory::open_beneath) does, if it is on the mount at
+    /// `mount`, a beginning of `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of openat2(2). EXDEV if the path leaves the mount.
+    pub(super) fn open_on_mount(&self, mount: &[u8], path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mut resolve = Reach::Mount.resolve_flags();
+        resolve.set(ResolveFlags::BENEATH, links == Links::Beneath);
+        let rest = path[mount.len()..].strip_prefix(b"/").filter(|rest| !rest.is_empty());
+        openat2_in(&self.open_mount(mount)?, rest.unwrap_or(b"."), flags, resolve)
+    }
+
+    /// Opens the root of the mount at `mount`. Makes no call to its file system.
+    fn open_mount(&self, mount: &[u8]) -> Result<OwnedFd, Errno> {
+        self.openat2(mount, OFlags::PATH | OFlags::CLOEXEC, Reach::Anywhere.resolve_flags())
+    }
+
+    /// Returns the beginning of `path` that names a mount point, if the path leaves there the mount of this directory, or
+    /// the one at `mount`, a beginning of `path`. Returns `None` if it does so through a symbolic link, or not at all.
+    /// Makes no call to another file system.
+    pub(super) fn mount_point<'p>(&self, mount: Option<&[u8]>, path: &'p [u8]) -> Option<&'p [u8]> {
+        let (opened, start) = match mount {
+            Some(mount) => (Some(self.open_mount(mount).ok()?), mount.len() + 1),
+            None => (None, 0),
+        };
+        let outer = opened.as_ref().unwrap_or(&self.directory);
+        let resolve = Reach::Mount.resolve_flags() | ResolveFlags::NO_SYMLINKS;
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
-        for end in ends.chain([path.len()]) {
-            let resolve = Reach::Mount.resolve_flags() | ResolveFlags::NO_SYMLINKS;
-            match self.openat2(&path[..end], OFlags::PATH | OFlags::CLOEXEC, resolve) {
+        for end in ends.chain([path.len()]).filter(|end| *end > start) {
+            match openat2_in(outer, &path[start..end], OFlags::PATH | OFlags::CLOEXEC, resolve) {
                 Ok(_) => {}
                 Err(errno) => return (errno == Errno::XDEV).then_some(&path[..end]),
             }
@@ -219,16 +244,26 @@ impl Directory {
         }
     }
 
-    /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless
-    /// the path must be cached, after EAGAIN.
+    /// Opens `path`, relative to this directory, with these flags.
     fn openat2(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-        let mut retries = 0;
-        loop {
-            match openat2(&self.directory, path, flags, Mode::empty(), resolve) {
-                Err(Errno::AGAIN) if resolve.contains(ResolveFlags::CACHED) => return Err(Errno::AGAIN),
-                Err(Errno::AGAIN | Errno::INTR) if retries < MAX_RETRIES => retries += 1,
-                result => return result,
-            }
+        openat2_in(&self.directory, path, flags, resolve)
+    }
+}
+
+/// Opens `path`, relative to `directory`, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless the path
+/// must be cached, after EAGAIN.
+fn openat2_in(
+    directory: &OwnedFd,
+    path: &[u8],
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let mut retries = 0;
+    loop {
+        match openat2(directory, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if resolve.contains(ResolveFlags::CACHED) => return Err(Errno::AGAIN),
+            Err(Errno::AGAIN | Errno::INTR) if retries < MAX_RETRIES => retries += 1,
+            result => return result,
         }
     }
 }

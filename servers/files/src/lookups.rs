@@ -99,13 +99,14 @@ impl LateLookup {
         let is_first = requests.len() == 1;
         drop(waiting);
         if is_first {
-            Arc::new(self).submit(pool);
+            Arc::new(self).submit(pool, Instant::now());
         }
     }
 
-    fn submit(self: Arc<LateLookup>, pool: &Arc<Pool>) {
-        let task = LookupTask { lookup: Arc::clone(&self), pool: Arc::clone(pool) };
-        if pool.submit(self.client, Arc::new(task)).is_err() {
+    /// Queues the lookup for clients that have waited since `since`.
+    fn submit(self: Arc<LateLookup>, pool: &Arc<Pool>, since: Instant) {
+        let task = LookupTask { lookup: Arc::clone(&self), pool: Arc::clone(pool), since };
+        if pool.submit_since(self.client, Arc::new(task), since).is_err() {
             self.complete(&Found::Error(Status::SERVICE_UNAVAILABLE));
         }
     }
@@ -142,6 +143,8 @@ impl LateLookup {
 struct LookupTask {
     lookup: Arc<LateLookup>,
     pool: Arc<Pool>,
+    /// When the first mount got the lookup: the timeout covers all.
+    since: Instant,
 }
 
 impl Task for LookupTask {
@@ -155,7 +158,7 @@ impl Task for LookupTask {
                 lookups.insert(path, &found, Instant::now());
                 self.lookup.complete(&found);
             }
-            Ok(Err(pool)) => Arc::clone(&self.lookup).submit(&pool),
+            Ok(Err(pool)) => Arc::clone(&self.lookup).submit(&pool, self.since),
             Err(_) => self.lookup.complete(&Found::Error(Status::INTERNAL_SERVER_ERROR)),
         }
     }

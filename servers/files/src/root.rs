@@ -179,7 +179,7 @@ impl Root {
         pool: Option<&Arc<Pool>>,
     ) -> Result<Entry, EntryError> {
         let mounts = &self.mounts;
-        if let (None, Some(pool)) = (pool, mounts.below(path)) {
+        if let (None, Some(pool)) = (pool, mounts.below(path, now)) {
             return Err(EntryError::Elsewhere(pool));
         }
         let in_root_pool = || EntryError::Elsewhere(Arc::clone(&mounts.root));
@@ -190,10 +190,17 @@ impl Root {
             None if file_system == FileSystem::Local => Reach::Cached,
             _ => Reach::Mount,
         };
-        let file = match (directory.open_beneath(path, &self.name, reach, self.links), pool) {
+        // A thread of a mount below the root serves paths on that mount, and parts of sites that are not.
+        let mount = pool.and_then(|pool| mounts.mount_of(pool, path));
+        let opened = match mount {
+            Some(mount) => directory.open_on_mount(mount, path, self.links),
+            None => directory.open_beneath(path, &self.name, reach, self.links),
+        };
+        let file = match (opened, pool) {
             (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(in_root_pool()),
-            (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount => {
-                return Err(EntryError::Elsewhere(mounts.outside(directory.mount_point(path))));
+            (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount || mount.is_some() => {
+                let mount_point = directory.mount_point(mount, path);
+                return Err(EntryError::Elsewhere(mounts.outside(mount_point, now)));
             }
             (result, _) => File::from(result?),
         };

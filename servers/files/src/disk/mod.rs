@@ -26,12 +26,15 @@ use std::{
     collections::HashSet,
     os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The maximum number of mounts below a document root that have threads of their own. Further ones share those of
-/// [`Mounts::links`].
+/// [`Mounts::links`], unless one of these was not used for [`FORGET_AFTER`].
 const MAX_MOUNTS: usize = 64;
+
+/// How long a mount must be unused before another one may take its place.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The maximum number of devices that are remembered as slow.
 const MAX_SLOW_DEVICES: usize = 256;
@@ -55,11 +58,19 @@ pub(super) struct Mounts {
 
 #[derive(Debug, Default)]
 struct MountTable {
-    /// The paths of the mounts below the root, relative to it, and their threads.
-    below: Vec<(Box<[u8]>, Arc<Pool>)>,
+    below: Vec<Mount>,
     /// The devices of slow file systems, where fstatfs(2) is slow too. The kernel gives the number of an unmounted device
     /// to another one: a fast one may be taken for slow then, but never a slow one for fast.
     slow: HashSet<u64, RandomState>,
+}
+
+/// A mount below a root.
+#[derive(Debug)]
+struct Mount {
+    /// Relative to the root.
+    path: Box<[u8]>,
+    pool: Arc<Pool>,
+    last_use: Instant,
 }
 
 impl Mounts {
@@ -77,26 +88,40 @@ impl Mounts {
         Mounts { kind, timeout, root, links, name, monitor, table: Mutex::default() }
     }
 
-    /// Returns the threads of the mount below the root that this path leads to, as far as lookups have met it.
-    pub(super) fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
-        self.table().below(path)
+    /// Returns the threads of the mount below the root that this path leads to at the time `now`, as far as lookups have
+    /// met it.
+    pub(super) fn below(&self, path: &[u8], now: Instant) -> Option<Arc<Pool>> {
+        let mut table = self.table();
+        // Mounts may be nested.
+        let mounts = table.below.iter_mut().filter(|mount| mount.contains(path));
+        let mount = mounts.max_by_key(|mount| mount.path.len())?;
+        mount.last_use = now;
+        Some(Arc::clone(&mount.pool))
     }
 
-    /// Returns the threads for a path that leaves the mount of the root: at `mount`, or if that is `None`, through a
-    /// symbolic link.
-    pub(super) fn outside(&self, mount: Option<&[u8]>) -> Arc<Pool> {
+    /// Returns the path of the mount below the root with these threads, if `path` is below it.
+    pub(super) fn mount_of<'p>(&self, pool: &Arc<Pool>, path: &'p [u8]) -> Option<&'p [u8]> {
+        let table = self.table();
+        let mount = table.below.iter().find(|mount| Arc::ptr_eq(&mount.pool, pool))?;
+        mount.contains(path).then(|| &path[..mount.path.len()])
+    }
+
+    /// Returns the threads for a path that leaves a mount at the time `now`: at the mount point `mount`, or if that is
+    /// `None`, through a symbolic link.
+    pub(super) fn outside(&self, mount: Option<&[u8]>, now: Instant) -> Arc<Pool> {
         let Some(mount) = mount else { return Arc::clone(&self.links) };
         let mut table = self.table();
-        if let Some(pool) = table.below(mount) {
-            return pool;
+        if let Some(known) = table.below.iter_mut().find(|known| *known.path == *mount) {
+            known.last_use = now;
+            return Arc::clone(&known.pool);
         }
-        if table.below.len() >= MAX_MOUNTS {
+        if table.below.len() >= MAX_MOUNTS && !table.forget_one(now) {
             return Arc::clone(&self.links);
         }
         let name = format!("the file system of {}/{}", self.name, mount.escape_ascii());
         let pool = Arc::new(Pool::new(name, Arc::clone(&self.monitor)));
         self.monitor.add(&pool);
-        table.below.push((mount.into(), Arc::clone(&pool)));
+        table.below.push(Mount { path: mount.into(), pool: Arc::clone(&pool), last_use: now });
         pool
     }
 
@@ -135,10 +160,23 @@ impl Mounts {
 }
 
 impl MountTable {
-    fn below(&self, path: &[u8]) -> Option<Arc<Pool>> {
-        let is_below =
-            |mount: &[u8]| path.strip_prefix(mount).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
-        self.below.iter().find(|(mount, _)| is_below(mount)).map(|(_, pool)| Arc::clone(pool))
+    /// Forgets the mount whose last use is the longest ago, if that is long enough at the time `now`. Its threads end when
+    /// they have no more tasks. Returns whether there was one.
+    fn forget_one(&mut self, now: Instant) -> bool {
+        let oldest = self.below.iter().enumerate().min_by_key(|(_, mount)| mount.last_use);
+        let Some((index, mount)) = oldest else { return false };
+        if now.saturating_duration_since(mount.last_use) < FORGET_AFTER {
+            return false;
+        }
+        self.below.swap_remove(index).pool.close();
+        true
+    }
+}
+
+impl Mount {
+    /// Returns whether this path leads to this mount or to one below it.
+    fn contains(&self, path: &[u8]) -> bool {
+        path.strip_prefix(&*self.path).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
     }
 }
 
@@ -148,7 +186,7 @@ impl Drop for Mounts {
         self.monitor.end();
         self.root.close();
         self.links.close();
-        self.table().below.iter().for_each(|(_, pool)| pool.close());
+        self.table().below.iter().for_each(|mount| mount.pool.close());
     }
 }
 
@@ -164,7 +202,8 @@ mod tests {
     #[test]
     fn a_path_is_below_a_mount_if_whole_components_are() {
         let mounts = mounts(None);
-        let pool = mounts.outside(Some(b"a/b"));
+        let now = Instant::now();
+        let pool = mounts.outside(Some(b"a/b"), now);
         for (path, expected) in [
             ("a/b", true),
             ("a/b/", true),
@@ -174,7 +213,7 @@ mod tests {
             ("c/a/b", false),
             ("", false),
         ] {
-            let found = mounts.below(path.as_bytes());
+            let found = mounts.below(path.as_bytes(), now);
             assert_eq!(found.is_some_and(|found| Arc::ptr_eq(&found, &pool)), expected, "{path}");
         }
     }
@@ -182,17 +221,41 @@ mod tests {
     #[test]
     fn each_mount_has_threads_of_its_own_up_to_a_limit() {
         let mounts = mounts(None);
-        let mut pools = vec![Arc::clone(&mounts.root), mounts.outside(None)];
+        let now = Instant::now();
+        let mut pools = vec![Arc::clone(&mounts.root), mounts.outside(None, now)];
         let names: Vec<_> = (0..MAX_MOUNTS).map(|number| number.to_string()).collect();
-        pools.extend(names.iter().map(|name| mounts.outside(Some(name.as_bytes()))));
+        pools.extend(names.iter().map(|name| mounts.outside(Some(name.as_bytes()), now)));
         for (index, pool) in pools.iter().enumerate() {
             assert!(pools[..index].iter().all(|other| !Arc::ptr_eq(other, pool)), "{index}");
         }
         for (name, pool) in names.iter().zip(&pools[2..]) {
-            assert!(Arc::ptr_eq(&mounts.outside(Some(name.as_bytes())), pool), "{name}");
+            assert!(Arc::ptr_eq(&mounts.outside(Some(name.as_bytes()), now), pool), "{name}");
         }
-        assert!(Arc::ptr_eq(&mounts.outside(Some(b"more")), &mounts.links));
-        assert!(mounts.below(b"more").is_none());
+        assert!(Arc::ptr_eq(&mounts.outside(Some(b"more"), now), &mounts.links));
+        assert!(mounts.below(b"more", now).is_none());
+        // The first one is used again, and the second one is forgotten.
+        let later = now + FORGET_AFTER;
+        assert!(mounts.below(b"0", later).is_some());
+        assert!(!Arc::ptr_eq(&mounts.outside(Some(b"more"), later), &mounts.links));
+        for (path, expected) in [("0", true), ("1", false), ("2", true), ("more", true)] {
+            assert_eq!(mounts.below(path.as_bytes(), later).is_some(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn of_nested_mounts_the_innermost_is_used() {
+        let (mounts, now) = (mounts(None), Instant::now());
+        let [outer, inner] = ["a", "a/b/c"].map(|path| mounts.outside(Some(path.as_bytes()), now));
+        for (path, expected) in [("a/b", &outer), ("a/b/c", &inner), ("a/b/c/d", &inner), ("a/b/cd", &outer)]
+        {
+            assert!(
+                mounts.below(path.as_bytes(), now).is_some_and(|pool| Arc::ptr_eq(&pool, expected)),
+                "{path}"
+            );
+        }
+        assert_eq!(mounts.mount_of(&inner, b"a/b/c/d"), Some(&b"a/b/c"[..]));
+        assert_eq!(mounts.mount_of(&inner, b"a/b"), None);
+        assert_eq!(mounts.mount_of(&mounts.root, b"a/b"), None);
     }
 
     #[test]

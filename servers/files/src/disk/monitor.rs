@@ -51,9 +51,11 @@ impl Monitor {
         })
     }
 
-    /// Adds a mount.
+    /// Adds a mount, and forgets those that were dropped.
     pub(super) fn add(&self, pool: &Arc<Pool>) {
-        self.state().pools.push(Arc::downgrade(pool));
+        let pools = &mut self.state().pools;
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
     }
 
     /// Wakes the thread if it waits for a task, or starts it. Call this after a task was queued.

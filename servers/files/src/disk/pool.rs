@@ -80,7 +80,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct PoolState {
-    /// The tasks that no thread has taken, by client, the oldest first.
+    /// The tasks that no thread has taken, by client, the one that waits for longest first.
     queues: HashMap<ClientKey, VecDeque<Queued>, RandomState>,
     /// The clients whose tasks are taken next, each once, in the order of [`add_turn`].
     turns: VecDeque<ClientKey>,
@@ -99,6 +99,7 @@ struct PoolState {
 
 struct Queued {
     task: Arc<dyn Task>,
+    /// Since when the client waits.
     since: Instant,
 }
 
@@ -119,24 +120,38 @@ impl Pool {
     ///
     /// The mount takes no more tasks now. The task is dropped.
     pub(crate) fn submit(self: &Arc<Pool>, client: ClientKey, task: Arc<dyn Task>) -> Result<(), Busy> {
+        self.submit_since(client, task, Instant::now())
+    }
+
+    /// Queues a task for a client who has waited since `since`, perhaps for a task of another mount.
+    ///
+    /// # Errors
+    ///
+    /// As of [`submit`](Pool::submit).
+    pub(crate) fn submit_since(
+        self: &Arc<Pool>,
+        client: ClientKey,
+        task: Arc<dyn Task>,
+        since: Instant,
+    ) -> Result<(), Busy> {
         let state = self.state();
         if state.hung >= MAX_HUNG || state.queued >= MAX_QUEUED {
             return Err(Busy);
         }
-        self.queue(state, client, task)
+        self.queue(state, client, Queued { task, since })
     }
 
     /// Queues a task that no client waits for and that must not be lost, such as closing a file. It stays in the queue
     /// until a thread takes it. If the system has no thread, drops the task: that does what its `run` would do.
     pub(crate) fn submit_always(self: &Arc<Pool>, task: Arc<dyn Task>) {
-        let _ = self.queue(self.state(), ClientKey::NONE, task);
+        let _ = self.queue(self.state(), ClientKey::NONE, Queued { task, since: Instant::now() });
     }
 
     fn queue(
         self: &Arc<Pool>,
         mut state: MutexGuard<'_, PoolState>,
         client: ClientKey,
-        task: Arc<dyn Task>,
+        queued: Queued,
     ) -> Result<(), Busy> {
         // Each waiting thread takes one of the tasks in the queue. This task is one more.
         if state.queued >= state.waiting && state.threads < MAX_THREADS {
@@ -155,7 +170,8 @@ impl Pool {
         if queue.is_empty() {
             add_turn(&mut state.turns, client);
         }
-        queue.push_back(Queued { task, since: Instant::now() });
+        // The oldest first. Most are the youngest.
+        queue.insert(queue.partition_point(|other| other.since <= queued.since), queued);
         state.queued += 1;
         self.changed.notify_one();
         self.monitor.wake();
@@ -417,6 +433,22 @@ mod tests {
         assert_eq!(test.submit(1, "after"), Ok(()));
         test.tasks.check(&["after runs", "after ends"]);
         test.tasks.check_none();
+    }
+
+    /// A task may come from another mount.
+    #[test]
+    fn a_task_expires_by_the_time_when_the_client_began_to_wait() {
+        let test = TestPool::new();
+        let gates = test.tasks.occupy_all(&test.pool);
+        let now = Instant::now();
+        for (name, age) in [("young", 0), ("old", 2)] {
+            let since = now.checked_sub(Duration::from_secs(age)).expect("a time since the start");
+            assert_eq!(test.pool.submit_since(ClientKey(1), test.tasks.short(name), since), Ok(()));
+        }
+        test.pool.expire(now.checked_sub(Duration::from_secs(1)));
+        test.tasks.check(&["old expires", "old ends"]);
+        test.tasks.check_none();
+        drop(gates);
     }
 
     /// Closing a file may block, and the thread that expires tasks must not. So only a thread of the pool drops the
