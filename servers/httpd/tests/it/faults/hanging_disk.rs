@@ -9,14 +9,24 @@ use crate::{
 };
 use http_test_suite::fixtures;
 use http_testing::slow_fs::{Op, ROOT, SlowFs};
-use rustix::process::Signal;
-use std::{fs, path::Path, thread};
+use rustix::{
+    mount::{UnmountFlags, mount_bind, unmount},
+    process::Signal,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
 
 /// How many requests wait for calls that hang, if many do: more than the server has threads for lookups.
 const MANY: usize = 12;
 
 /// How many calls the server makes at once, at least, if so many requests wait for them.
 const AT_ONCE: usize = 4;
+
+/// How many calls the server makes at once, at most.
+const MAX_AT_ONCE: usize = 16;
 
 /// The calls of a lookup, and those of the close that follows it.
 const CALLS: [Op; 7] = [Op::Lookup, Op::Open, Op::Getattr, Op::Read, Op::Flush, Op::Release, Op::Statfs];
@@ -91,6 +101,24 @@ impl Setup {
     }
 }
 
+/// A directory that is mounted on another one. Dropping this unmounts it.
+struct BindMount(PathBuf);
+
+impl BindMount {
+    /// Returns `None`, and prints why, without the permission to mount.
+    fn new(source: &Path, target: PathBuf) -> Option<BindMount> {
+        let mounted = mount_bind(source, &target);
+        mounted.inspect_err(|error| eprintln!("skipped: cannot mount a directory: {error}")).ok()?;
+        Some(BindMount(target))
+    }
+}
+
+impl Drop for BindMount {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
 /// Requests `count` files while calls of the kind `op` hang. Checks that the server serves others meanwhile, and these
 /// requests when the calls continue.
 fn check(kind: ServerKind, mount: Mount, op: Op, count: usize) {
@@ -153,6 +181,32 @@ two_kinds! {
 
     fn a_file_system_that_hangs_delays_no_files_in_memory(kind: ServerKind) {
         [1, MANY].into_iter().for_each(|count| check(kind, Mount::InMemory, Op::Open, count));
+    }
+
+    fn a_mount_in_a_mount_delays_no_files_of_the_outer_one(kind: ServerKind) {
+        let (root, outer) = (Directory::new(), Directory::new());
+        ["notes.txt", "others.txt"].iter().for_each(|name| outer.write(name, *name));
+        for directory in [root.path("outer"), outer.path("slow")] {
+            fs::create_dir(directory).expect("a directory");
+        }
+        let Some(_outer) = BindMount::new(outer.root(), root.path("outer")) else { return };
+        let Some(slow) = SlowFs::mount_at(&root.path("outer/slow")) else { return };
+        let server = program::serve_root(kind, root.root(), &["-w", "1"]);
+        let mut other = Client::connect(server.address());
+        assert_eq!(other.fetch(get("/outer/notes.txt")).text(), "notes.txt");
+        let names: Vec<String> = (0..=MAX_AT_ONCE).map(|number| format!("{number}.txt")).collect();
+        names.iter().for_each(|name| slow.add(name, name.as_bytes()));
+        let held = slow.hang(Op::Open, &names);
+        let request = |name| Client::connect_and_send(server.address(), get(&format!("/outer/slow/{name}")));
+        let clients: Vec<_> = names.iter().map(request).collect();
+        held.wait_until_reached(MAX_AT_ONCE);
+        assert_eq!(other.fetch(get("/outer/others.txt")).text(), "others.txt");
+        held.release();
+        for (mut client, name) in clients.into_iter().zip(names) {
+            assert_eq!(client.response().text(), name);
+        }
+        other.finish();
+        server.stop_cleanly();
     }
 
     /// The other files are on the same file system.
