@@ -190,7 +190,7 @@ impl Root {
             None if file_system == FileSystem::Local => Reach::Cached,
             _ => Reach::Mount,
         };
-        // A thread of a mount below the root serves paths on that mount, and parts of sites that are not.
+        // A thread of a mount below the root may need files elsewhere too, such as an error page.
         let mount = pool.and_then(|pool| mounts.mount_of(pool, path));
         let opened = match mount {
             Some(mount) => directory.open_on_mount(mount, path, self.links),
