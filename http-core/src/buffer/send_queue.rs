@@ -11,6 +11,7 @@ use crate::{codec::framing::BodyLength, types::panic::catch_panic};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    time::Instant,
 };
 
 /// The maximum number of slices of one gathered write: a few heads with their bodies.
@@ -65,7 +66,7 @@ pub enum Transmit<'q> {
     },
     /// Everything is sent but the rest of a stream, whose source has no bytes yet. Call
     /// [`transmit`](SendQueue::transmit) again when the source has called the waker that the engine has given it
-    /// ([`ChunkSource::start`](crate::ChunkSource::start)).
+    /// ([`ChunkSource::start`](crate::ChunkSource::start)), or at the time that [`SendQueue::resume_at`] returns.
     Pending,
     /// A [`ChunkSource`](crate::ChunkSource) failed. The engine must close the connection.
     Broken(io::Error),
@@ -267,6 +268,17 @@ impl SendQueue {
         self.segments.drain(..if after.is_empty() { 1 } else { 2 });
         if let Some(Segment::Stream(stream)) = self.segments.front_mut() {
             stream.interrupt(rest, after);
+        }
+    }
+
+    /// Returns when to call [`transmit`](SendQueue::transmit) again after [`Transmit::Pending`], although the source of
+    /// the stream has not called its waker ([`ChunkSource::resume_at`](crate::ChunkSource::resume_at)). Returns `None`
+    /// if only the waker counts.
+    #[cold]
+    pub fn resume_at(&mut self) -> Option<Instant> {
+        match self.segments.front_mut() {
+            Some(Segment::Stream(stream)) => stream.resume_at(),
+            _ => None,
         }
     }
 

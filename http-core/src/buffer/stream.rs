@@ -10,7 +10,7 @@ use crate::{
         panic::{CatchDrop, catch_panic},
     },
 };
-use std::{io, task::Waker};
+use std::{io, task::Waker, time::Instant};
 
 /// Headers that no trailer may contain, besides those that [`Headers`] never contains: they frame or route the message,
 /// authenticate it, control how it is processed, or describe its content (RFC 9110 §6.5.1).
@@ -114,7 +114,8 @@ pub enum Chunk {
     /// }
     /// ```
     File(FileSlice),
-    /// The next bytes do not exist yet. The source calls its [`Waker`] when they do.
+    /// The next bytes do not exist yet, or must not be sent yet. The source calls its [`Waker`] when they may, or says
+    /// when that is ([`resume_at`](ChunkSource::resume_at)).
     Pending,
     /// Nothing: the body ends here.
     End,
@@ -200,6 +201,15 @@ pub trait ChunkSource: Send {
         Ok(true)
     }
 
+    /// Returns when the engine must call [`next_chunk`](ChunkSource::next_chunk) again, after [`Chunk::Pending`], although
+    /// the waker was not called. The engine asks after each [`Chunk::Pending`], and may be a few milliseconds late. The
+    /// default implementation returns `None`: the source calls its waker.
+    ///
+    /// For sources that limit how fast a body is sent. No timeout applies to the client meanwhile.
+    fn resume_at(&self) -> Option<Instant> {
+        None
+    }
+
     /// Returns headers to send after the body, in a trailer section (RFC 9112 §7.1.2). Called once, after
     /// [`Chunk::End`], if the body is sent in the chunked coding: in HTTP/1.1, and without a
     /// [length](ChunkSource::length). The default implementation returns none.
@@ -263,6 +273,12 @@ impl Stream {
             let _ = catch_panic(|| source.failed(error));
         }
         pulled
+    }
+
+    /// Returns when the source asks to be called again. Catches its panic.
+    pub(super) fn resume_at(&mut self) -> Option<Instant> {
+        let source = self.source.get_mut()?;
+        catch_panic(|| source.resume_at()).ok().flatten()
     }
 
     fn next(&mut self) -> io::Result<Pulled> {

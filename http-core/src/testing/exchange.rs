@@ -24,6 +24,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     task::{Wake, Waker},
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -305,8 +306,13 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
         Ok(())
     }
 
-    /// Waits until the source of the stream calls its waker.
-    fn await_waker(&self) -> io::Result<()> {
+    /// Waits until the source of the stream calls its waker, or until the time at which it asks to be called again.
+    fn await_waker(&mut self) -> io::Result<()> {
+        let left = self.buffers.out.resume_at().map(|at| at.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| *left <= self.timeout) {
+            thread::sleep(left);
+            return Ok(());
+        }
         let woken = self
             .woken
             .as_ref()

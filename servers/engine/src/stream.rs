@@ -8,7 +8,7 @@ use http_core::{
 use std::{
     io::{self, Read},
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The maximum number of bytes that were read for a [`Body::Reader`] and are not sent.
@@ -136,6 +136,10 @@ impl ChunkSource for MonitoredSource {
 
     fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
         self.source.can_resume(rest)
+    }
+
+    fn resume_at(&self) -> Option<Instant> {
+        self.source.resume_at()
     }
 
     fn trailers(&mut self) -> Headers {

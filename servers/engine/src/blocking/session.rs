@@ -53,7 +53,7 @@ pub(super) fn first_receive_timeout(timeouts: &Timeouts) -> Duration {
 enum Blocked {
     /// Room in the socket's send buffer.
     Socket,
-    /// The source of a stream.
+    /// The source of a stream: its waker, or the time at which it asks to be called again.
     Source,
 }
 
@@ -274,7 +274,11 @@ impl Session<'_> {
             Blocked::Socket => {
                 self.wait(Awaited::Room, self.conn.deadline().min(self.clock.now() + SEND_INTERVAL))
             }
-            Blocked::Source => self.wait(Awaited::Event, self.conn.deadline()),
+            Blocked::Source => {
+                let deadline = self.conn.deadline();
+                let until = buffers.out.resume_at().map_or(deadline, |at| at.min(deadline));
+                self.wait(Awaited::Event, until)
+            }
         };
         self.update_clock();
         readiness != Readiness::Left

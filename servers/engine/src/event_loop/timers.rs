@@ -1,4 +1,5 @@
-//! The timers of one event loop: a wheel of one-second slots for deadlines, an ordered map for delayed jobs.
+//! The timers of one event loop: a wheel of one-second slots for deadlines, an ordered map for delayed jobs and for
+//! streams that continue at a given time.
 //!
 //! The wheel is lazy. A connection's deadline moves with every request, but its entry stays where it is; when the
 //! entry's second is over, the worker compares the deadline and schedules the connection again if it is later. Only
@@ -34,15 +35,22 @@ pub(super) struct Timers<K> {
     wheel: [Vec<K>; SLOTS as usize],
     /// The number of entries in the wheel.
     scheduled: usize,
-    /// The jobs of `Reply::After` (functions that produce responses), ordered by the time when they are due. A
-    /// connection has at most one.
-    jobs: BTreeMap<(Instant, K), CatchDrop<Job>>,
+    /// What connections wait for, ordered by the time when it is due. A connection has at most one entry.
+    due: BTreeMap<(Instant, K), Due>,
+}
+
+/// What a connection does at a given time.
+pub(super) enum Due {
+    /// Runs the job of a `Reply::After`, a function that produces the response.
+    Job(CatchDrop<Job>),
+    /// Asks the source of its stream for more bytes.
+    Stream,
 }
 
 impl<K: Copy + Ord> Timers<K> {
     /// Creates timers without entries. Seconds count from `now`.
     pub(super) fn new(now: Instant) -> Timers<K> {
-        Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, jobs: BTreeMap::new() }
+        Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, due: BTreeMap::new() }
     }
 
     /// Schedules a check of the deadline of the connection `key`: at the end of the deadline's second, or earlier if
@@ -84,31 +92,44 @@ impl<K: Copy + Ord> Timers<K> {
         Some((second, keys))
     }
 
-    /// Stores `job` of the connection `key`. From the time `due` on, [`take_job`](Timers::take_job) returns the job.
+    /// Stores `job` of the connection `key`. From the time `due` on, [`take_due`](Timers::take_due) returns the job.
     pub(super) fn delay(&mut self, due: Instant, key: K, job: Job) {
-        self.jobs.insert((due, key), CatchDrop::new(job));
+        self.due.insert((due, key), Due::Job(CatchDrop::new(job)));
+    }
+
+    /// Makes [`take_due`](Timers::take_due) return the connection `key` from the time `at` on, and not at an earlier
+    /// time that was set before. `None` for never. Stores the time in `resumes_at`, which belongs to the connection.
+    #[cold]
+    pub(super) fn resume_at(&mut self, at: Option<Instant>, key: K, resumes_at: &mut Option<Instant>) {
+        if let Some(earlier) = resumes_at.take() {
+            self.due.remove(&(earlier, key));
+        }
+        if let Some(at) = at {
+            self.due.insert((at, key), Due::Stream);
+        }
+        *resumes_at = at;
     }
 
     /// Drops the job of the connection `key` for which `waits_for` waits. Does nothing if there is no such job.
     pub(super) fn cancel(&mut self, waits_for: &WaitsFor, key: K) {
         if let WaitsFor::Timer(due) = *waits_for {
-            self.jobs.remove(&(due, key));
+            self.due.remove(&(due, key));
         }
     }
 
-    /// Removes and returns the earliest delayed job and the key of its connection; `None` if no job is due at `now`.
-    pub(super) fn take_job(&mut self, now: Instant) -> Option<(K, Job)> {
-        let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
-        let ((_, key), job) = first.remove_entry();
-        Some((key, job.into_inner()?))
+    /// Removes and returns what is due first, and the key of its connection; `None` if nothing is due at `now`.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(K, Due)> {
+        let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((_, key), due) = first.remove_entry();
+        Some((key, due))
     }
 
-    /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_job`](Timers::take_job)
-    /// again. Zero if a check or a job is due now; `None` if nothing is scheduled.
+    /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_due`](Timers::take_due)
+    /// again. Zero if something is due now; `None` if nothing is scheduled.
     pub(super) fn next_due(&self, now: Instant) -> Option<Duration> {
         let wheel = (self.scheduled > 0).then(|| self.start + Duration::from_secs(u64::from(self.next) + 1));
-        let job = self.jobs.first_key_value().map(|((due, _), _)| *due);
-        let due = wheel.into_iter().chain(job).min()?;
+        let first = self.due.first_key_value().map(|((due, _), _)| *due);
+        let due = wheel.into_iter().chain(first).min()?;
         Some(due.saturating_duration_since(now))
     }
 
@@ -177,11 +198,28 @@ mod tests {
             timers.delay(start + seconds(after), key, Box::new(|_| Response::new(Status::OK)));
         }
         assert_eq!(timers.next_due(start), Some(seconds(1)));
-        assert!(timers.take_job(start).is_none());
+        assert!(timers.take_due(start).is_none());
         timers.cancel(&WaitsFor::Timer(start + seconds(2)), 2);
         let keys: Vec<u8> =
-            std::iter::from_fn(|| timers.take_job(start + seconds(9)).map(|(key, _)| key)).collect();
+            std::iter::from_fn(|| timers.take_due(start + seconds(9)).map(|(key, _)| key)).collect();
         assert_eq!(keys, [1, 0]);
         assert_eq!(timers.next_due(start), None);
+    }
+
+    #[test]
+    fn a_stream_continues_at_the_time_that_was_set_last() {
+        let start = Instant::now();
+        let (mut timers, mut resumes_at) = (Timers::new(start), None);
+        for after in [3, 5, 1, 2] {
+            let at = start + seconds(after);
+            timers.resume_at(Some(at), KEY, &mut resumes_at);
+            assert_eq!((resumes_at, timers.next_due(start)), (Some(at), Some(seconds(after))));
+        }
+        assert!(timers.take_due(start + seconds(1)).is_none());
+        assert!(matches!(timers.take_due(start + seconds(2)), Some((KEY, Due::Stream))));
+        assert_eq!(timers.next_due(start), None);
+        timers.resume_at(Some(start), KEY, &mut resumes_at);
+        timers.resume_at(None, KEY, &mut resumes_at);
+        assert_eq!((resumes_at, timers.next_due(start)), (None, None));
     }
 }

@@ -69,7 +69,11 @@ impl Turn<'_> {
                     {
                         Ok(Transmitted::All) => {}
                         // Drive once more: the protocol must see how many bytes the client has taken.
-                        Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
+                        Ok(Transmitted::WouldBlock) => blocked = true,
+                        Ok(Transmitted::Pending) => {
+                            blocked = true;
+                            self.schedule_stream();
+                        }
                         Ok(Transmitted::BudgetSpent) => return Action::Yield,
                         Ok(Transmitted::FileFailed(error)) => {
                             report_file(&self.client.conn, error);
@@ -103,6 +107,15 @@ impl Turn<'_> {
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
         self.driver().complete(outcome);
         self.run()
+    }
+
+    /// Schedules the time at which the source of a stream asks to be called again, if it does.
+    #[cold]
+    fn schedule_stream(&mut self) {
+        let at = self.buffers.out.resume_at();
+        if at != self.client.resumes_at {
+            self.timers.resume_at(at, self.waker.key, &mut self.client.resumes_at);
+        }
     }
 
     /// Starts a late reply. Returns whether its outcome was known at once; then queues the response.

@@ -7,7 +7,7 @@ use super::{
     completions::{Completion, Completions, ConnectionWaker},
     connections::{ClientConnection, Connections, Key},
     listeners::{Listeners, MAX_LISTENERS},
-    timers::Timers,
+    timers::{Due, Timers},
     transfers::{Transfer, Transfers},
     turn::Turn,
     upgraded::UpgradedConnections,
@@ -56,6 +56,9 @@ const LAST_ACCEPT_TURNS: usize = 64;
 /// The maximum number of completions that the worker handles before it handles other events. So a connection whose
 /// replies complete at once does not delay the others.
 const COMPLETIONS_PER_TURN: usize = 64;
+/// The maximum number of delayed jobs that the worker runs, and of delayed streams that it continues, before it handles
+/// other events.
+const DUE_PER_TURN: usize = 64;
 /// The maximum number of unused buffers that the worker keeps for later use.
 const FREE_BUFFERS: usize = 64;
 
@@ -407,10 +410,13 @@ impl Worker {
     /// already.
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
-        let Some(client) = self.connections.remove(key) else { return };
+        let Some(mut client) = self.connections.remove(key) else { return };
         self.admission.counters().change_idle(client.counts_as_idle, false);
         if let Some(late) = &client.late {
             self.timers.cancel(&late.waits_for, key);
+        }
+        if client.resumes_at.is_some() {
+            self.timers.resume_at(None, key, &mut client.resumes_at);
         }
         if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
@@ -439,16 +445,32 @@ impl Worker {
                 self.check_deadline(key, second);
             }
         }
-        while let Some((key, job)) = self.timers.take_job(now) {
-            let late = self.connections.get(key).and_then(|client| client.late.as_ref());
-            let token = late.map(|late| late.token.clone()).unwrap_or_default();
-            self.resume(key, Wakeup::Completed(run_job(job, &token)));
+        for _ in 0..DUE_PER_TURN {
+            let Some((key, due)) = self.timers.take_due(now) else { break };
+            self.run_due(key, due);
         }
         while let Some((_, key)) = self.refused.front().copied().filter(|(end, _)| *end <= now) {
             self.refused.pop_front();
             self.close(key);
         }
         self.listeners.end_pause(now);
+    }
+
+    /// Does what the connection `key` has waited for.
+    fn run_due(&mut self, key: Key, due: Due) {
+        let Some(client) = self.connections.get(key) else { return };
+        match due {
+            Due::Stream => {
+                client.resumes_at = None;
+                self.resume(key, Wakeup::Ready);
+            }
+            Due::Job(job) => {
+                let token = client.late.as_ref().map(|late| late.token.clone()).unwrap_or_default();
+                if let Some(job) = job.into_inner() {
+                    self.resume(key, Wakeup::Completed(run_job(job, &token)));
+                }
+            }
+        }
     }
 
     /// Checks the deadline of the connection `key`, which was scheduled for `second` ([`Timers::take_second`]). If the
