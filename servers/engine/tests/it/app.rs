@@ -4,7 +4,7 @@ use crate::{
     client::{Client, TIMEOUT, get},
     faults::{self, Bomb, Event},
     server::{InProcessServer, settings},
-    source::{Feed, fed_stream, stream},
+    source::{Feed, fed_stream, stream, timed_stream},
 };
 use http_engine::{
     Admit, Chunk, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder, Response, Settings,
@@ -81,6 +81,8 @@ impl App {
                 let _ = self.feeds.send(feed);
                 response.into()
             }
+            "/timed" => Response::bytes(timed_stream(3, Duration::from_millis(20), bomb())).into(),
+            "/timed-long" => Response::bytes(timed_stream(3, LONG, bomb())).into(),
             "/endless" => {
                 let bomb = bomb();
                 let endless = stream(move |chunk| {

@@ -6,6 +6,7 @@ use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
     task::Waker,
+    time::{Duration, Instant},
 };
 
 /// A source that calls `start` when it is started, and `next` for each chunk.
@@ -35,6 +36,40 @@ pub fn stream_with_start(
     next: impl FnMut(&mut Vec<u8>) -> io::Result<Chunk> + Send + 'static,
 ) -> Body {
     Body::Stream(Box::new(FnSource { start, next }))
+}
+
+/// A source that never calls its waker: it names the time of its next chunk.
+struct TimedSource<O> {
+    left: u32,
+    interval: Duration,
+    next: Instant,
+    _owned: O,
+}
+
+impl<O: Send> ChunkSource for TimedSource<O> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let now = Instant::now();
+        if self.left == 0 {
+            return Ok(Chunk::End);
+        }
+        if now < self.next {
+            return Ok(Chunk::Pending);
+        }
+        self.left -= 1;
+        self.next = now + self.interval;
+        chunk.extend_from_slice(b"tick ");
+        Ok(Chunk::Data)
+    }
+
+    fn resume_at(&self) -> Option<Instant> {
+        Some(self.next)
+    }
+}
+
+/// Returns a stream that sends `tick ` after each interval. The source owns `owned`.
+pub fn timed_stream(count: u32, interval: Duration, owned: impl Send + 'static) -> Body {
+    let next = Instant::now() + interval;
+    Body::Stream(Box::new(TimedSource { left: count, interval, next, _owned: owned }))
 }
 
 /// Sends what its [`Feed`] passes on.

@@ -126,6 +126,21 @@ http_testing::both_engines! {
         }
     }
 
+    /// The event loop has one worker, and more streams than it continues at once.
+    fn a_stream_continues_at_the_time_that_its_source_names(engine: Engine) {
+        let app = TestApp::start(engine, settings_with(|settings| settings.workers = 1));
+        let long = app.request("/timed-long");
+        let mut clients: Vec<_> = (0..100).map(|_| app.request("/timed")).collect();
+        check_open(&mut app.connect(), "/open");
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "tick tick tick ");
+            check_open(client, "/open");
+        }
+        app.expect(&[Event::Dropped; 100]);
+        long.reset();
+        app.expect(&[Event::Dropped]);
+    }
+
     fn a_source_without_a_body_to_send_is_dropped(engine: Engine) {
         let app = TestApp::start(engine, settings());
         let mut client = app.connect();
