@@ -12,6 +12,7 @@
 //! | `site` | a directory, and how its files are served |
 
 mod access;
+mod bandwidth;
 mod config;
 mod hosts;
 mod options;

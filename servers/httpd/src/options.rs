@@ -2,14 +2,15 @@
 //! defined and documented here only: the texts are also those of `--help`.
 
 mod access;
+mod bandwidth;
 mod compression;
 mod headers;
 mod pages;
 mod types;
 
 use self::{
-    access::AccessGroup, compression::CompressionOptions, headers::HeaderOptions, pages::PageOptions,
-    types::TypeOptions,
+    access::AccessGroup, bandwidth::BandwidthGroup, compression::CompressionOptions, headers::HeaderOptions,
+    pages::PageOptions, types::TypeOptions,
 };
 use crate::{
     hosts::HostPattern,
@@ -241,6 +242,9 @@ struct SiteOptions {
 
     #[command(flatten)]
     access: AccessGroup,
+
+    #[command(flatten)]
+    bandwidth: BandwidthGroup,
 }
 
 impl Arguments {
@@ -288,6 +292,7 @@ impl SiteOptions {
             follow_symlinks,
             options: options.into(),
             access: self.access.into_options(),
+            bandwidth: self.bandwidth.into_options(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The files of a directory, and how they are served.
 
-use crate::access::{AccessOptions, Guarded};
+use crate::{
+    access::{AccessOptions, Guarded},
+    bandwidth::{BandwidthOptions, Limiter},
+};
 use http_daemon::MakeHandler;
 use http_engine::Handler;
 use http_files::{FileSystem, Files, Options, Root};
@@ -27,6 +30,8 @@ pub struct Site {
     pub options: Arc<Options>,
     /// Which requests are permitted.
     pub access: AccessOptions,
+    /// How fast responses are sent.
+    pub bandwidth: BandwidthOptions,
 }
 
 impl Site {
@@ -62,13 +67,18 @@ impl Site {
     /// If a file that the options name cannot be used.
     pub fn make_handler(&self, root: Arc<Root>, prefix: &str) -> io::Result<MakeHandler> {
         let rules = self.access.open(&self.root)?;
+        let limiter = Limiter::new(&self.bandwidth, prefix);
         let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
             let files = files.with_options(Arc::clone(&options));
-            match &rules {
+            let handler: Arc<dyn Handler> = match &rules {
                 Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
                 None => Arc::new(files),
+            };
+            match &limiter {
+                Some(limiter) => Arc::new(limiter.limit(handler)),
+                None => handler,
             }
         }))
     }

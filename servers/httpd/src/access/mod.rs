@@ -14,7 +14,7 @@ pub mod login;
 pub mod networks;
 mod passwords;
 pub mod rate;
-mod times;
+pub mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
 use login::{Access, Login, LoginOptions, keep_private};

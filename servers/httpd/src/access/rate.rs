@@ -75,7 +75,7 @@ impl RateLimit {
     pub fn take(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         // Never zero, which means that the client is unknown.
         let now = now.saturating_duration_since(self.start) + Duration::from_nanos(1);
-        self.clients.update(client.map_or(0, key), |full| {
+        self.clients.update(client.map_or(0, client_key), |full| {
             let next = now.max(*full) + self.interval;
             match next.checked_sub(now + self.burst) {
                 Some(wait) if !wait.is_zero() => Err(wait),
@@ -91,7 +91,7 @@ impl RateLimit {
 /// Returns the key of a client: the first half of its IPv6 address, because networks give each customer at least a /64.
 /// An IPv4 address becomes a key in `0:1::/32`, which no IPv6 client has (RFC 4291 §2.4: all clients have 2000::/3, or
 /// local addresses with a 1 in the first bits, except `::1`).
-fn key(client: IpAddr) -> u64 {
+pub fn client_key(client: IpAddr) -> u64 {
     match client.to_canonical() {
         IpAddr::V4(address) => 1 << 32 | u64::from(address.to_bits()),
         IpAddr::V6(address) => (address.to_bits() >> 64) as u64,

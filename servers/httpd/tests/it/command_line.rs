@@ -119,6 +119,10 @@ fn wrong_usage_exits_with_2() {
         ("--deny 10.0.0.1/8", "10.0.0.1 is not the first address of its network: write 10.0.0.0/8"),
         ("--rate 0", "with a period if it is not a second: 10, 10/s, 300/m, 1000/h"),
         ("--rate-burst 10", "--rate"),
+        ("--bandwidth 1000", "must be from 1K to 1024G, in bytes per second, as in 500K or 2M/s, or off"),
+        ("--bandwidth a**=1M", "malformed glob \"a**\""),
+        ("--bandwidth-after 1M", "--bandwidth"),
+        ("--bandwidth-per-client fast", "must be from 1K to 1024G"),
         ("--auth-path /a", "--auth-file"),
         ("--auth-file users --auth-path a", "must begin with a slash, as in /private"),
         ("--group web", ""),
@@ -173,6 +177,7 @@ fn prints_its_version_and_all_options() {
             confine upgrade header cache-control cache security-headers cors mime \
             mime-types default-type charset \
             allow deny rate rate-burst auth-file auth-path auth-realm \
+            bandwidth bandwidth-after bandwidth-per-client \
             config check print-config man completions redirect-host";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");

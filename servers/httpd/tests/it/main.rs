@@ -12,6 +12,7 @@
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a disk that fails or hangs |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`access`] | clients that are denied, too fast, or need a password |
+//! | [`bandwidth`] | limits on how fast responses are sent |
 //! | [`configuration`] | the configuration file, the environment, sites |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`admin`] | the admin server: health and metrics |
@@ -47,6 +48,7 @@ macro_rules! two_kinds {
 
 mod access;
 mod admin;
+mod bandwidth;
 mod command_line;
 mod compression;
 mod configuration;

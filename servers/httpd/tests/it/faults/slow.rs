@@ -59,6 +59,22 @@ two_kinds! {
         server.check_recovers();
     }
 
+    fn serves_others_while_downloads_are_limited(kind: ServerKind) {
+        let server = start(kind, &["--bandwidth", "1K", "--bandwidth-per-client", "100K"]);
+        let begin = |number: usize| {
+            let mut client = if number % 2 == 0 { begin_download(server.address(), "/huge.bin") } else { server.connect() };
+            if number % 2 == 1 {
+                client.send(get("/huge.bin"));
+                client.await_status_line();
+            }
+            client
+        };
+        let limited: Vec<Client> = (0..UNREAD).map(begin).collect();
+        server.check_responsive("limited downloads", || {});
+        drop(limited);
+        server.check_recovers();
+    }
+
     /// The clients keep their connections open, so the server must close them.
     fn closes_connections_whose_timeouts_expire(kind: ServerKind) {
         let (short, idle) = (["--head-timeout", "1", "--body-timeout", "1s"], ["--idle-timeout", "900ms"]);

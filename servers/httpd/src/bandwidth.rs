@@ -1,0 +1,678 @@
+//! Limits how fast responses are sent: each one, and all those to one client together.
+//!
+//! A body is sent in pieces. Before each, its time is reserved, as in a queue: so the connections of a client take turns,
+//! and each waits once for each piece. While a piece waits, the engine asks nothing of the client, and the body holds no
+//! more memory than one that a slow client receives.
+
+use crate::access::{rate::client_key, times::Times};
+use http_daemon::units::{Size, size};
+use http_engine::{
+    Admit, Body, Chunk, ChunkSource, FileSlice, Handler, Headers, Rejected, Reply, Request, Response,
+    path::RelativePath,
+};
+use http_files::{Glob, RewrittenPath};
+use std::{
+    collections::VecDeque,
+    io, mem,
+    ops::Range,
+    str::FromStr,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// The clients that a process remembers, as those of [`crate::access::rate`].
+const MAX_CLIENTS: usize = 65_536;
+
+/// How many pieces of a body are sent in a second. More pieces would cost more system calls, and fewer would make the
+/// connections of a client wait longer for each other.
+const PIECES_PER_SECOND: u64 = 8;
+
+/// The time whose bytes may be sent at once, after a pause and at the beginning. Of this, a piece may also be late.
+const BURST: Duration = Duration::from_millis(250);
+
+/// The accepted rates in bytes per second. A slower response would take days, and nobody could tell it from one that hangs.
+const RATES: std::ops::RangeInclusive<u64> = 1024..=1 << 40;
+
+/// A number of bytes in a second, such as `500K` or `2M/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRate(u64);
+
+impl ByteRate {
+    /// The number of bytes of a piece, at least 1.
+    fn piece(self) -> u64 {
+        self.0 / PIECES_PER_SECOND
+    }
+
+    /// The time that these bytes take.
+    fn time(self, bytes: u64) -> Duration {
+        let nanos = (u128::from(bytes) * 1_000_000_000).div_ceil(u128::from(self.0));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Reserves the time of these bytes after all bytes before, which take until `busy_until`. Returns when they may be
+    /// sent: [`BURST`] earlier than a steady stream would send the last of them (GCRA).
+    fn reserve(self, busy_until: &mut Duration, bytes: u64, now: Duration) -> Duration {
+        *busy_until = now.max(*busy_until).saturating_add(self.time(bytes));
+        now.max(busy_until.saturating_sub(BURST))
+    }
+}
+
+/// A limit, or none if the text is `off`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit(Option<ByteRate>);
+
+impl FromStr for Limit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Limit, &'static str> {
+        if text == "off" {
+            return Ok(Limit(None));
+        }
+        match size(RATES)(text.strip_suffix("/s").unwrap_or(text)) {
+            Ok(Size(rate)) => Ok(Limit(Some(ByteRate(rate)))),
+            Err(_) => Err("must be from 1K to 1024G, in bytes per second, as in 500K or 2M/s, or off"),
+        }
+    }
+}
+
+/// The limit of each response, written as `[GLOB=]RATE`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The paths of the requests, relative to the root of the site; `None` for all.
+    glob: Option<Glob>,
+    limit: Limit,
+}
+
+impl FromStr for Rule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rule, String> {
+        let (glob, limit) = text.rsplit_once('=').map_or((None, text), |(glob, limit)| (Some(glob), limit));
+        let glob =
+            glob.map(|glob| glob.trim().parse::<Glob>()).transpose().map_err(|error| error.to_string())?;
+        Ok(Rule { glob, limit: limit.trim().parse()? })
+    }
+}
+
+/// What an operator chooses about bandwidth.
+#[derive(Clone, Debug, Default)]
+pub struct BandwidthOptions {
+    /// Of each response. The last rule that matches applies.
+    pub rules: Vec<Rule>,
+    /// The first bytes of each response, which `rules` do not limit.
+    pub after: u64,
+    /// Of all responses to a client together.
+    pub per_client: Limit,
+}
+
+/// The limits of a site, which the workers of a process share.
+struct Limits {
+    options: BandwidthOptions,
+    /// The directory of the URLs of the site, without a slash at either end.
+    prefix: String,
+    /// The moment at which all times begin to count.
+    start: Instant,
+    /// For each client, until when its responses take their time. `None` without a limit per client.
+    clients: Option<(ByteRate, Times<u64>)>,
+}
+
+impl Limits {
+    /// Returns the limit of the response to a request.
+    fn of(&self, request: &Request<'_>) -> Option<ByteRate> {
+        let path = RelativePath::new(RewrittenPath::of(request));
+        let path = path.and_then(|path| path.strip_prefix(self.prefix.as_bytes()));
+        let matches = |glob: &Glob| path.as_ref().is_some_and(|path| glob.matches(path.as_bytes()));
+        let rule = self.options.rules.iter().rfind(|rule| rule.glob.as_ref().is_none_or(matches));
+        rule.and_then(|rule| rule.limit.0)
+    }
+
+    /// The present time. Never zero, which means that a client is unknown.
+    fn now(&self) -> Duration {
+        self.start.elapsed() + Duration::from_nanos(1)
+    }
+}
+
+/// Limits how fast the responses of a handler are sent.
+#[derive(Clone)]
+pub struct Limiter(Arc<Limits>);
+
+impl Limiter {
+    /// Creates the limits of a site whose URLs begin with `prefix`; `None` if there are none.
+    pub fn new(options: &BandwidthOptions, prefix: &str) -> Option<Limiter> {
+        if options.rules.is_empty() && options.per_client.0.is_none() {
+            return None;
+        }
+        let clients = options.per_client.0.map(|rate| (rate, Times::new(MAX_CLIENTS)));
+        let (options, prefix) = (options.clone(), prefix.to_owned());
+        Some(Limiter(Arc::new(Limits { options, prefix, start: Instant::now(), clients })))
+    }
+
+    /// Limits the responses of `handler`.
+    pub fn limit(&self, handler: impl Handler + 'static) -> impl Handler + 'static {
+        Limited { limits: Arc::clone(&self.0), handler }
+    }
+}
+
+/// A handler whose responses are limited.
+struct Limited<H> {
+    limits: Arc<Limits>,
+    handler: H,
+}
+
+impl<H: Handler> Handler for Limited<H> {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        self.handler.admit(head)
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        let reply = self.handler.handle(request);
+        let rate = self.limits.of(request);
+        if rate.is_none() && self.limits.clients.is_none() {
+            return reply;
+        }
+        let client = request.client_addr().map_or(0, |address| client_key(address.ip()));
+        let limits = Arc::clone(&self.limits);
+        reply.map(move |response| limited(response, limits, rate, client))
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        self.handler.rejected(rejected, response)
+    }
+}
+
+/// Limits how fast a response is sent. A short one without a limit per client is sent at once.
+fn limited(mut response: Response, limits: Arc<Limits>, rate: Option<ByteRate>, client: u64) -> Response {
+    let length = response.body().len();
+    let at_once = match (rate, &limits.clients) {
+        (Some(rate), None) => limits.options.after.saturating_add(rate.piece()),
+        _ => 0,
+    };
+    if length.is_none_or(|length| length > at_once) {
+        let body = mem::take(response.body_mut());
+        *response.body_mut() = match LimitedBody::new(body, length, limits, rate, client) {
+            Ok(body) => Body::Stream(Box::new(body)),
+            Err(body) => body,
+        };
+    }
+    response
+}
+
+/// A body that is sent in pieces, each not before its time.
+struct LimitedBody {
+    /// What can be sent next.
+    parts: VecDeque<Part>,
+    /// What produces further parts.
+    source: Option<Box<dyn ChunkSource>>,
+    /// Whether `source` has ended.
+    has_ended: bool,
+    length: Option<u64>,
+    limits: Arc<Limits>,
+    /// The limit of this response.
+    rate: Option<ByteRate>,
+    /// Until when the pieces before take their time, as of `rate`.
+    busy_until: Duration,
+    /// The bytes that `rate` does not limit.
+    free: u64,
+    /// The key of the client in [`Limits::clients`].
+    client: u64,
+    /// The piece that is sent next.
+    reserved: Option<Reservation>,
+}
+
+/// A piece of a body whose time is reserved.
+#[derive(Clone, Copy, Debug)]
+struct Reservation {
+    bytes: u64,
+    at: Duration,
+}
+
+/// A part of a body.
+enum Part {
+    /// This range of bytes in memory.
+    Bytes(Box<dyn AsRef<[u8]> + Send>, Range<usize>),
+    File(FileSlice),
+}
+
+impl Part {
+    fn all(bytes: impl AsRef<[u8]> + Send + 'static) -> Part {
+        let all = 0..bytes.as_ref().len();
+        Part::Bytes(Box::new(bytes), all)
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Part::Bytes(_, range) => range.len() as u64,
+            Part::File(slice) => slice.len,
+        }
+    }
+}
+
+impl LimitedBody {
+    /// Limits a body.
+    ///
+    /// # Errors
+    ///
+    /// Returns a body that a thread reads. (The file server has none.)
+    fn new(
+        body: Body,
+        length: Option<u64>,
+        limits: Arc<Limits>,
+        rate: Option<ByteRate>,
+        client: u64,
+    ) -> Result<LimitedBody, Body> {
+        let (mut parts, mut source) = (VecDeque::new(), None);
+        match body {
+            Body::Stream(stream) => source = Some(stream),
+            body => add_parts(body, &mut parts)?,
+        }
+        parts.retain(|part| part.len() > 0);
+        let free = limits.options.after;
+        Ok(LimitedBody {
+            parts,
+            source,
+            has_ended: false,
+            length,
+            limits,
+            rate,
+            busy_until: Duration::ZERO,
+            free,
+            client,
+            reserved: None,
+        })
+    }
+
+    /// As [`ChunkSource::next_chunk`], at the time `now`.
+    fn next(&mut self, chunk: &mut Vec<u8>, now: Duration) -> io::Result<Chunk> {
+        if self.parts.is_empty()
+            && let Some(next) = self.pull(chunk)?
+        {
+            return Ok(next);
+        }
+        let Some(left) = self.parts.front().map(Part::len) else { return Ok(Chunk::End) };
+        let reserved = match self.reserved {
+            Some(reserved) => reserved,
+            None => self.reserve(left, now),
+        };
+        if reserved.at > now {
+            self.reserved = Some(reserved);
+            return Ok(Chunk::Pending);
+        }
+        self.reserved = None;
+        Ok(self.take(reserved.bytes, chunk))
+    }
+
+    /// Takes parts from the source. Returns what follows if it has none.
+    fn pull(&mut self, chunk: &mut Vec<u8>) -> io::Result<Option<Chunk>> {
+        let Some(source) = self.source.as_mut().filter(|_| !self.has_ended) else { return Ok(None) };
+        let next = source.next_chunk(chunk)?;
+        self.has_ended = next == Chunk::End;
+        if !chunk.is_empty() {
+            self.parts.push_back(Part::all(mem::take(chunk)));
+        }
+        Ok(match next {
+            Chunk::File(slice) => {
+                self.parts.push_back(Part::File(slice));
+                None
+            }
+            next if self.parts.is_empty() => Some(next),
+            _ => None,
+        })
+    }
+
+    /// Reserves the time of a piece of the first part, which has `left` bytes.
+    fn reserve(&mut self, left: u64, now: Duration) -> Reservation {
+        let mut bytes = left;
+        let rate = self.rate.filter(|_| self.free == 0);
+        if let Some(rate) = rate {
+            bytes = bytes.min(rate.piece());
+        } else if self.rate.is_some() {
+            bytes = bytes.min(self.free);
+        }
+        if let Some((rate, _)) = &self.limits.clients {
+            bytes = bytes.min(rate.piece());
+        }
+        self.free = self.free.saturating_sub(bytes);
+        let mut at = rate.map_or(now, |rate| rate.reserve(&mut self.busy_until, bytes, now));
+        if let Some((rate, clients)) = &self.limits.clients {
+            at = at.max(clients.update(self.client, |busy_until| rate.reserve(busy_until, bytes, now)));
+        }
+        Reservation { bytes, at }
+    }
+
+    /// Removes the first `count` bytes from the first part, which has as many.
+    fn take(&mut self, count: u64, chunk: &mut Vec<u8>) -> Chunk {
+        let (next, is_last) = match self.parts.front_mut() {
+            None => return Chunk::End,
+            Some(Part::Bytes(bytes, range)) => {
+                let taken = range.start..range.end.min(range.start + count as usize);
+                range.start = taken.end;
+                chunk.extend_from_slice(bytes.as_ref().as_ref().get(taken).unwrap_or_default());
+                (Chunk::Data, range.start >= range.end)
+            }
+            Some(Part::File(slice)) => {
+                let taken = FileSlice { len: count.min(slice.len), ..slice.clone() };
+                slice.offset += taken.len;
+                slice.len -= taken.len;
+                (Chunk::File(taken), slice.len == 0)
+            }
+        };
+        if is_last {
+            self.parts.pop_front();
+        }
+        next
+    }
+}
+
+/// Adds the parts of a body.
+///
+/// # Errors
+///
+/// Returns a body that is neither in memory nor in a file.
+fn add_parts(body: Body, parts: &mut VecDeque<Part>) -> Result<(), Body> {
+    match body {
+        Body::Empty => {}
+        Body::Static(bytes) => parts.push_back(Part::all(bytes)),
+        Body::Bytes(bytes) => parts.push_back(Part::all(bytes)),
+        Body::Shared(bytes, range) => parts.push_back(Part::Bytes(Box::new(bytes), range)),
+        Body::File(slice) => parts.push_back(Part::File(slice)),
+        Body::Parts(bodies) => bodies.into_iter().try_for_each(|body| add_parts(body, parts))?,
+        body => return Err(body),
+    }
+    Ok(())
+}
+
+impl ChunkSource for LimitedBody {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn start(&mut self, waker: Waker) {
+        if let Some(source) = &mut self.source {
+            source.start(waker);
+        }
+    }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        self.next(chunk, self.limits.now())
+    }
+
+    fn resume_at(&self) -> Option<Instant> {
+        match self.reserved {
+            Some(reserved) => self.limits.start.checked_add(reserved.at),
+            None => self.source.as_ref().and_then(|source| source.resume_at()),
+        }
+    }
+
+    fn trailers(&mut self) -> Headers {
+        self.source.as_mut().map(|source| source.trailers()).unwrap_or_default()
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if let Some(source) = &mut self.source {
+            source.failed(error);
+        }
+    }
+}
+
+/// A client that leaves does not take the time of its other connections.
+impl Drop for LimitedBody {
+    fn drop(&mut self) {
+        if let (Some(reserved), Some((rate, clients))) = (self.reserved, &self.limits.clients) {
+            let time = rate.time(reserved.bytes);
+            clients.update(self.client, |busy_until| *busy_until = busy_until.saturating_sub(time));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_engine::testing::TestRequest;
+    use proptest::prelude::*;
+    use std::{cmp::Reverse, collections::BinaryHeap, fs::File};
+
+    fn limits(per_client: Option<u64>, after: u64) -> Arc<Limits> {
+        let per_client = Limit(per_client.map(ByteRate));
+        // A rule, because there are limits only with one.
+        let rules = vec!["1K".parse().expect("a rule")];
+        let options = BandwidthOptions { rules, after, per_client };
+        Limiter::new(&options, "").expect("limits").0
+    }
+
+    fn limited_body(body: Body, limits: &Arc<Limits>, rate: Option<u64>, client: u64) -> LimitedBody {
+        let length = body.len();
+        LimitedBody::new(body, length, Arc::clone(limits), rate.map(ByteRate), client).expect("a source")
+    }
+
+    fn file(len: u64) -> Body {
+        Body::File(FileSlice { file: Arc::new(File::open("/dev/null").expect("/dev/null")), offset: 7, len })
+    }
+
+    /// A body of memory, of two parts of a file, or of a stream of both.
+    fn body(kind: usize, len: u64) -> Body {
+        let half = len / 2;
+        match kind {
+            0 => vec![b'x'; len as usize].into(),
+            1 => Body::Parts(vec![file(half), Body::Empty, file(len - half)]),
+            _ => Body::Stream(Box::new(Script(vec![
+                Step(len - half, Chunk::End),
+                Step(0, Chunk::Pending),
+                match file(half) {
+                    Body::File(slice) if half > 0 => Step(0, Chunk::File(slice)),
+                    _ => Step(0, Chunk::Pending),
+                },
+            ]))),
+        }
+    }
+
+    /// The number of bytes in memory that a source produces, and what follows them.
+    struct Step(u64, Chunk);
+
+    /// A source with these results, the last one first.
+    struct Script(Vec<Step>);
+
+    impl ChunkSource for Script {
+        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+            let Step(bytes, next) = self.0.pop().ok_or_else(|| io::Error::other("no more"))?;
+            chunk.resize(bytes as usize, b'x');
+            Ok(next)
+        }
+
+        fn resume_at(&self) -> Option<Instant> {
+            None
+        }
+
+        fn trailers(&mut self) -> Headers {
+            let mut trailers = Headers::default();
+            trailers.append("X-Sum", "1").expect("a valid header");
+            trailers
+        }
+    }
+
+    /// Sends bodies as an engine does, each `late` nanoseconds later than it asks for. Calls `sent` with the time, the
+    /// number of the body and the number of its bytes sent so far. Returns when the last byte was sent.
+    fn send(bodies: &mut [LimitedBody], late: u64, mut sent: impl FnMut(Duration, usize, u64)) -> Duration {
+        let mut queue: BinaryHeap<_> =
+            (0..bodies.len()).map(|number| Reverse((Duration::ZERO, number))).collect();
+        let mut counts = vec![0; bodies.len()];
+        let mut last = Duration::ZERO;
+        while let Some(Reverse((now, number))) = queue.pop() {
+            let mut chunk = Vec::new();
+            let next = bodies[number].next(&mut chunk, now).expect("no failure");
+            let bytes = chunk.len() as u64 + if let Chunk::File(slice) = &next { slice.len } else { 0 };
+            if bytes > 0 {
+                counts[number] += bytes;
+                last = now;
+                sent(now, number, counts[number]);
+            }
+            match (&next, bodies[number].reserved) {
+                (Chunk::End, _) => continue,
+                (Chunk::Pending, Some(reserved)) => {
+                    queue.push(Reverse((reserved.at + Duration::from_nanos(late), number)));
+                }
+                (Chunk::Data, _) => assert!(bytes > 0, "a chunk without data"),
+                _ => {}
+            }
+            if next != Chunk::Pending || bodies[number].reserved.is_none() {
+                queue.push(Reverse((now, number)));
+            }
+        }
+        last
+    }
+
+    /// The number of bytes that a limit permits in this time from its start.
+    fn permitted(rate: u64, time: Duration) -> u64 {
+        (u128::from(rate) * (time + BURST).as_nanos() / 1_000_000_000) as u64
+    }
+
+    proptest! {
+        #[test]
+        fn a_response_is_never_faster_and_always_complete(
+            rate in prop_oneof![1024..100_000_u64, 1024..1_u64 << 40],
+            quarters in 0..100_u64,
+            rest in 0..1000_u64,
+            after in prop_oneof![Just(0), 0..100_000_u64],
+            kind in 0..3_usize,
+            late in 0..400_000_000_u64,
+        ) {
+            let len = (quarters * rate / 4).min(1 << 20) + rest;
+            let limits = limits(None, after);
+            let mut bodies = [limited_body(body(kind, len), &limits, Some(rate), 1)];
+            let mut total = 0;
+            let end = send(&mut bodies, late, |now, _, sent| {
+                assert!(sent <= after + permitted(rate, now), "{sent} bytes after {now:?}");
+                total = sent;
+            });
+            prop_assert_eq!(total, len);
+            // Not slower than needed either, unless each piece is later than a burst may be.
+            if late < 100_000_000 {
+                let needed = ByteRate(rate).time(len) + Duration::from_nanos(late + 1000);
+                prop_assert!(end <= needed, "{end:?} instead of {needed:?}");
+            }
+        }
+
+        #[test]
+        fn the_connections_of_a_client_share_its_limit(
+            rate in 1024..1_000_000_u64,
+            lens in prop::collection::vec(1..200_000_u64, 1..6),
+            own in prop::option::of(1024..1_000_000_u64),
+            kind in 0..3_usize,
+        ) {
+            let limits = limits(Some(rate), 0);
+            let mut bodies: Vec<_> =
+                lens.iter().map(|len| limited_body(body(kind, *len), &limits, own, 1)).collect();
+            let mut counts = vec![0; lens.len()];
+            send(&mut bodies, 0, |now, number, sent| {
+                counts[number] = sent;
+                let total: u64 = counts.iter().sum();
+                assert!(total <= permitted(rate, now), "{total} bytes after {now:?}");
+                // They take turns.
+                let unfinished = counts.iter().zip(&lens).filter(|(sent, len)| sent < len).map(|(sent, _)| *sent);
+                let (least, most) = (unfinished.clone().min(), unfinished.max());
+                let piece = rate.min(own.unwrap_or(rate)) / PIECES_PER_SECOND;
+                if kind == 0 && let (Some(least), Some(most)) = (least, most) {
+                    assert!(most - least <= 4 * piece, "{counts:?} with pieces of {piece} bytes");
+                }
+            });
+            prop_assert_eq!(counts, lens);
+        }
+    }
+
+    #[test]
+    fn clients_do_not_wait_for_each_other() {
+        let limits = limits(Some(1024), 0);
+        let mut bodies = [1, 2, 0].map(|client| limited_body(body(0, 1024), &limits, None, client));
+        assert_eq!(send(&mut bodies, 0, |_, _, _| ()), Duration::from_millis(750));
+    }
+
+    #[test]
+    fn a_client_that_leaves_returns_what_it_has_reserved() {
+        let limits = limits(Some(1024), 0);
+        let reserved = || {
+            let mut body = limited_body(body(0, 128), &limits, None, 1);
+            let next = body.next(&mut Vec::new(), Duration::from_millis(1)).expect("a chunk");
+            (body.reserved.map(|reserved| reserved.at.as_millis()), next, body)
+        };
+        let first = [(); 2].map(|()| reserved());
+        assert!(first.iter().all(|(at, next, _)| at.is_none() && *next == Chunk::Data));
+        // What was sent stays counted.
+        drop(first);
+        let (at, next, left) = reserved();
+        assert_eq!((at, next), (Some(126), Chunk::Pending));
+        let (at, _, _other) = reserved();
+        assert_eq!(at, Some(251));
+        drop(left);
+        assert_eq!(reserved().0, Some(251));
+    }
+
+    #[test]
+    fn a_source_says_when_it_has_more_and_what_is_wrong() {
+        let limits = limits(None, 0);
+        let script = Script(vec![Step(0, Chunk::Data), Step(3, Chunk::Pending), Step(0, Chunk::Pending)]);
+        let mut body = limited_body(Body::Stream(Box::new(script)), &limits, Some(1024), 1);
+        let mut next = || {
+            let mut chunk = Vec::new();
+            let next = body.next(&mut chunk, Duration::ZERO).map_err(|error| error.to_string());
+            (next, chunk.len())
+        };
+        assert_eq!(next(), (Ok(Chunk::Pending), 0));
+        assert_eq!(next(), (Ok(Chunk::Data), 3));
+        // The engine rejects this.
+        assert_eq!(next(), (Ok(Chunk::Data), 0));
+        assert_eq!(next(), (Err("no more".to_owned()), 0));
+        assert_eq!((body.resume_at(), body.trailers().get("X-Sum")), (None, Some(&b"1"[..])));
+    }
+
+    #[test]
+    fn the_last_rule_that_matches_a_path_applies() {
+        let parse = |text: &str| text.parse::<Rule>().expect("a rule");
+        let rules = ["1K", "/videos/=2M/s", "*.css=off"].map(parse).to_vec();
+        let options = BandwidthOptions { rules, ..BandwidthOptions::default() };
+        let limits = Limiter::new(&options, "docs").expect("limits").0;
+        let handler = move |request: &Request<'_>| Response::text(format!("{:?}", limits.of(request)));
+        for (path, expected) in [
+            ("/docs", Some(1024)),
+            ("/docs/videos/a.mp4", Some(2 << 20)),
+            ("/docs/%76ideos/a.mp4", Some(2 << 20)),
+            ("/docs/videos/a.css", None),
+            ("/docs/a.css", None),
+            ("/videos/a.mp4", Some(1024)),
+        ] {
+            let response = TestRequest::get(path).run(&handler);
+            assert_eq!(response.text(), format!("{:?}", expected.map(ByteRate)), "{path}");
+        }
+        assert!(Limiter::new(&BandwidthOptions::default(), "").is_none());
+    }
+
+    #[test]
+    fn limited_responses_are_complete() {
+        let options =
+            BandwidthOptions { rules: vec!["1M".parse().expect("a rule")], ..BandwidthOptions::default() };
+        let limiter = Limiter::new(&options, "").expect("limits");
+        for len in [0, 5, 131_072, 131_073, 300_000] {
+            let expected: Vec<u8> = (0..len).map(|at: u32| (at / 7) as u8).collect();
+            let body = expected.clone();
+            let handler = limiter.limit(move |_: &Request<'_>| Response::bytes(body.clone()));
+            let response = TestRequest::get("/").run(&handler);
+            assert!(response.body() == expected, "{len} bytes");
+            assert_eq!(response.header("Content-Length"), Some(len.to_string().as_bytes()));
+        }
+    }
+
+    #[test]
+    fn parses_limits() {
+        let check = |text: &str, expected: Option<Option<u64>>| {
+            let limit = text.parse::<Limit>().ok();
+            assert_eq!(limit.map(|limit| limit.0.map(|rate| rate.0)), expected, "{text}");
+        };
+        check("off", Some(None));
+        check("1024", Some(Some(1024)));
+        check("500K", Some(Some(500 << 10)));
+        check("2M/s", Some(Some(2 << 20)));
+        check("1g", Some(Some(1 << 30)));
+        for text in ["", "0", "1023", "1025G", "1.5M", "1M/m", "1M/s/s", "1 M", "off/s", "-1K"] {
+            check(text, None);
+        }
+    }
+}
