@@ -748,6 +748,34 @@ mod tests {
         // The queue is dropped with the stream in it.
     }
 
+    /// A source that is pending until this time. Asking a source without a time panics.
+    struct Timed(Option<Instant>);
+
+    impl ChunkSource for Timed {
+        fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+            Ok(Chunk::Pending)
+        }
+
+        fn resume_at(&self) -> Option<Instant> {
+            self.0.or_else(|| resume_unwind(Box::new(PanicOnDrop(2))))
+        }
+    }
+
+    #[test]
+    fn a_source_names_the_time_at_which_it_continues() {
+        let at = Instant::now();
+        for expected in [Some(at), None] {
+            let mut queue = SendQueue::default();
+            assert_eq!(queue.resume_at(), None);
+            queue.write(|text| text.extend_from_slice(b"head"));
+            queue.push_stream(Box::new(Timed(expected)), BodyLength::Chunked);
+            assert_eq!(queue.resume_at(), None, "the head can be sent");
+            queue.sent(4);
+            assert!(matches!(queue.transmit(), Transmit::Pending));
+            assert_eq!(queue.resume_at(), expected);
+        }
+    }
+
     fn end(from: u64, callback: impl FnOnce(Sent) + Send + 'static) -> Segment {
         Segment::End { from, on_sent: CatchDrop::new(Box::new(callback)) }
     }

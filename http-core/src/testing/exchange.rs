@@ -307,6 +307,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
     }
 
     /// Waits until the source of the stream calls its waker, or until the time at which it asks to be called again.
+    #[expect(clippy::disallowed_methods, reason = "no engine waits, or passes the time in")]
     fn await_waker(&mut self) -> io::Result<()> {
         let left = self.buffers.out.resume_at().map(|at| at.saturating_duration_since(Instant::now()));
         if let Some(left) = left.filter(|left| *left <= self.timeout) {
