@@ -107,7 +107,7 @@ pub struct BandwidthOptions {
 }
 
 /// The limits of a site, which the workers of a process share.
-struct Limits {
+pub struct Limits {
     options: BandwidthOptions,
     /// The directory of the URLs of the site, without a slash at either end.
     prefix: String,
@@ -118,6 +118,16 @@ struct Limits {
 }
 
 impl Limits {
+    /// Creates the limits of a site whose URLs begin with `prefix`; `None` if there are none.
+    pub fn new(options: &BandwidthOptions, prefix: &str) -> Option<Arc<Limits>> {
+        if options.rules.is_empty() && options.per_client.0.is_none() {
+            return None;
+        }
+        let clients = options.per_client.0.map(|rate| (rate, Times::new(MAX_CLIENTS)));
+        let (options, prefix) = (options.clone(), prefix.to_owned());
+        Some(Arc::new(Limits { options, prefix, start: Instant::now(), clients }))
+    }
+
     /// Returns the limit of the response to a request.
     fn of(&self, request: &Request<'_>) -> Option<ByteRate> {
         let path = RelativePath::new(RewrittenPath::of(request));
@@ -133,34 +143,20 @@ impl Limits {
     }
 }
 
-/// Limits how fast the responses of a handler are sent.
-#[derive(Clone)]
-pub struct Limiter(Arc<Limits>);
-
-impl Limiter {
-    /// Creates the limits of a site whose URLs begin with `prefix`; `None` if there are none.
-    pub fn new(options: &BandwidthOptions, prefix: &str) -> Option<Limiter> {
-        if options.rules.is_empty() && options.per_client.0.is_none() {
-            return None;
-        }
-        let clients = options.per_client.0.map(|rate| (rate, Times::new(MAX_CLIENTS)));
-        let (options, prefix) = (options.clone(), prefix.to_owned());
-        Some(Limiter(Arc::new(Limits { options, prefix, start: Instant::now(), clients })))
-    }
-
-    /// Limits the responses of `handler`.
-    pub fn limit(&self, handler: impl Handler + 'static) -> impl Handler + 'static {
-        Limited { limits: Arc::clone(&self.0), handler }
-    }
-}
-
 /// A handler whose responses are limited.
-struct Limited<H> {
+pub struct LimitedHandler {
     limits: Arc<Limits>,
-    handler: H,
+    handler: Arc<dyn Handler>,
 }
 
-impl<H: Handler> Handler for Limited<H> {
+impl LimitedHandler {
+    /// Limits the responses of `handler`.
+    pub fn new(limits: Arc<Limits>, handler: Arc<dyn Handler>) -> LimitedHandler {
+        LimitedHandler { limits, handler }
+    }
+}
+
+impl Handler for LimitedHandler {
     fn admit(&self, head: &Request<'_>) -> Admit {
         self.handler.admit(head)
     }
@@ -437,7 +433,7 @@ mod tests {
         // A rule, because there are limits only with one.
         let rules = vec!["1K".parse().expect("a rule")];
         let options = BandwidthOptions { rules, after, per_client };
-        Limiter::new(&options, "").expect("limits").0
+        Limits::new(&options, "").expect("limits")
     }
 
     fn limited_body(body: Body, limits: &Arc<Limits>, rate: Option<u64>, client: u64) -> LimitedBody {
@@ -477,10 +473,6 @@ mod tests {
             let Step(bytes, next) = self.0.pop().ok_or_else(|| io::Error::other("no more"))?;
             chunk.resize(bytes as usize, b'x');
             Ok(next)
-        }
-
-        fn resume_at(&self) -> Option<Instant> {
-            None
         }
 
         fn trailers(&mut self) -> Headers {
@@ -629,7 +621,7 @@ mod tests {
         let parse = |text: &str| text.parse::<Rule>().expect("a rule");
         let rules = ["1K", "/videos/=2M/s", "*.css=off"].map(parse).to_vec();
         let options = BandwidthOptions { rules, ..BandwidthOptions::default() };
-        let limits = Limiter::new(&options, "docs").expect("limits").0;
+        let limits = Limits::new(&options, "docs").expect("limits");
         let handler = move |request: &Request<'_>| Response::text(format!("{:?}", limits.of(request)));
         for (path, expected) in [
             ("/docs", Some(1024)),
@@ -642,18 +634,19 @@ mod tests {
             let response = TestRequest::get(path).run(&handler);
             assert_eq!(response.text(), format!("{:?}", expected.map(ByteRate)), "{path}");
         }
-        assert!(Limiter::new(&BandwidthOptions::default(), "").is_none());
+        assert!(Limits::new(&BandwidthOptions::default(), "").is_none());
     }
 
     #[test]
     fn limited_responses_are_complete() {
         let options =
             BandwidthOptions { rules: vec!["1M".parse().expect("a rule")], ..BandwidthOptions::default() };
-        let limiter = Limiter::new(&options, "").expect("limits");
+        let limits = Limits::new(&options, "").expect("limits");
         for len in [0, 5, 131_072, 131_073, 300_000] {
             let expected: Vec<u8> = (0..len).map(|at: u32| (at / 7) as u8).collect();
             let body = expected.clone();
-            let handler = limiter.limit(move |_: &Request<'_>| Response::bytes(body.clone()));
+            let handler = move |_: &Request<'_>| Response::bytes(body.clone());
+            let handler = LimitedHandler::new(Arc::clone(&limits), Arc::new(handler));
             let response = TestRequest::get("/").run(&handler);
             assert!(response.body() == expected, "{len} bytes");
             assert_eq!(response.header("Content-Length"), Some(len.to_string().as_bytes()));

@@ -2,7 +2,7 @@
 
 use crate::{
     access::{AccessOptions, Guarded},
-    bandwidth::{BandwidthOptions, Limiter},
+    bandwidth::{BandwidthOptions, LimitedHandler, Limits},
 };
 use http_daemon::MakeHandler;
 use http_engine::Handler;
@@ -67,7 +67,7 @@ impl Site {
     /// If a file that the options name cannot be used.
     pub fn make_handler(&self, root: Arc<Root>, prefix: &str) -> io::Result<MakeHandler> {
         let rules = self.access.open(&self.root)?;
-        let limiter = Limiter::new(&self.bandwidth, prefix);
+        let limits = Limits::new(&self.bandwidth, prefix);
         let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
         Ok(Arc::new(move |_| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
@@ -76,8 +76,8 @@ impl Site {
                 Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
                 None => Arc::new(files),
             };
-            match &limiter {
-                Some(limiter) => Arc::new(limiter.limit(handler)),
+            match &limits {
+                Some(limits) => Arc::new(LimitedHandler::new(Arc::clone(limits), handler)),
                 None => handler,
             }
         }))
