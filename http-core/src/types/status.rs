@@ -26,14 +26,15 @@ pub struct Status(u16);
 macro_rules! page {
     ($title:expr, $code:expr, $reason:expr) => {
         concat!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>",
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n",
+            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
             $title,
-            "</title>\n<style>body{font:1.2em system-ui;margin:20vh auto;max-width:30em;text-align:center;",
-            "color-scheme:light dark}</style>\n<h1>",
+            "</title>\n<style>:root{color-scheme:light dark;font:1.2em system-ui,sans-serif;text-align:center}",
+            "main{margin:25vh 1em}h1{font-size:4em;line-height:1;margin:0}p{margin:.5em}</style>\n<main>\n<h1>",
             $code,
             "</h1>\n<p>",
             $reason,
-            "</p>\n</html>\n"
+            "</p>\n</main>\n</html>\n"
         )
     };
 }
