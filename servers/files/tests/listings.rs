@@ -121,6 +121,7 @@ fn the_accept_header_chooses_the_format() {
         ("", "text/html; charset=utf-8", "<td><a href=\"./f\">f</a><td>5 B<td>1994-11-06 08:49:37\n"),
         ("*/*", "text/html; charset=utf-8", "<td><a href=\"./d/\">d/</a>"),
         ("image/png", "text/html; charset=utf-8", "<title>Index of /</title>"),
+        ("text/html", "text/html; charset=utf-8", ">1 directory, 1 file</p>"),
         (
             "application/json",
             "application/json",

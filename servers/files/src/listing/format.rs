@@ -8,16 +8,17 @@ use std::fmt::Write;
 pub(super) const ENTRY_LEN: usize = 80;
 
 /// About how many bytes a page takes besides its entries.
-pub(super) const PAGE_LEN: usize = 4096;
+pub(super) const PAGE_LEN: usize = 6144;
 
 /// Forbids a page everything but its own style and script, also if a name should get through as markup.
-pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-/w4OXt+EOoruokvYd2RZ3KsEW+b7QFvkm/Qaktz+0Co='; \
-     script-src 'sha256-/L5wi39LBMXJsIrJsoyVaIPn9phizpdjdOneRrdWwM0='; form-action 'self'; base-uri 'none'";
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-91ORbpKSOd7/2kTZsbb+KPOOdF8f3iMDmtmsSxgogoI='; \
+     script-src 'sha256-I2vmnb+piGBUaskhuXEhPbfTEGQRhxl9LWmbGBkpeWs='; form-action 'self'; base-uri 'none'";
 
 /// The style of a page. A change needs another hash in [`CONTENT_SECURITY_POLICY`].
 const STYLE: &str = include_str!("style.css");
 
-/// Shows a field that filters the entries by name. A change needs another hash in [`CONTENT_SECURITY_POLICY`].
+/// Shows a field that filters the entries by name, and that the key `/` focuses. A change needs another hash in
+/// [`CONTENT_SECURITY_POLICY`].
 const SCRIPT: &str = include_str!("filter.js");
 
 /// Formats the sorted entries of the directory at `path`.
@@ -88,11 +89,13 @@ fn html(path: &[u8], entries: &[&ListEntry], view: View) -> String {
         page.push_str(if index == 0 { "</a> " } else { "</a>/ " });
     }
     page.push_str(
-        "</h1>\n</nav>\n<input id=\"filter\" type=\"search\" placeholder=\"Filter\" aria-label=\"Filter by name\" hidden>\n\
-         <table>\n<thead>\n<tr>",
+        "</h1>\n</nav>\n<div id=\"bar\"><input id=\"filter\" type=\"search\" placeholder=\"Filter ( / )\" aria-label=\"Filter by name\" \
+         hidden>\n<p id=\"count\" role=\"status\">",
     );
+    write_count(&mut page, entries);
+    page.push_str("</p></div>\n<table>\n<thead>\n<tr>");
     for (sort, name, label) in
-        [(Sort::Name, "name", "Name"), (Sort::Size, "size", "Size"), (Sort::Time, "time", "Modified")]
+        [(Sort::Name, "name", "Name"), (Sort::Size, "size", "Size"), (Sort::Time, "time", "Modified (UTC)")]
     {
         let is_current = sort == view.sort;
         let state = match (is_current, view.is_descending) {
@@ -108,10 +111,11 @@ fn html(path: &[u8], entries: &[&ListEntry], view: View) -> String {
              <button name=\"sort\" value=\"{name}\">{label}</button></form>"
         );
     }
-    page.push_str("\n</thead>\n<tbody>\n");
+    page.push_str("\n</thead>\n");
     if !segments.is_empty() {
-        page.push_str("<tr><td><a href=\"../\">../</a><td><td>\n");
+        page.push_str("<tbody>\n<tr><td><a href=\"../\">../</a><td><td>\n");
     }
+    page.push_str("<tbody id=\"entries\">\n");
     for entry in entries {
         let slash = if entry.len.is_some() { "" } else { "/" };
         // The reference begins with `./`: a name may contain a colon.
@@ -148,6 +152,15 @@ fn escape(page: &mut String, bytes: &[u8]) {
             _ => page.push(char),
         }
     }
+}
+
+/// Appends how many directories and files there are: `1 directory, 12 files`.
+fn write_count(page: &mut String, entries: &[&ListEntry]) {
+    let files = entries.iter().filter(|entry| entry.len.is_some()).count();
+    let directories = entries.len() - files;
+    let directory = if directories == 1 { "directory" } else { "directories" };
+    let file = if files == 1 { "file" } else { "files" };
+    let _ = write!(page, "{directories} {directory}, {files} {file}");
 }
 
 /// Appends a number of bytes with a unit: `512 B`, `1.5 KiB`.
