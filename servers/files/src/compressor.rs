@@ -1,19 +1,20 @@
 //! Compresses documents with gzip, each once, and keeps the results.
 //!
 //! Threads compress, at most one for each CPU, and never one that serves connections. Requests for one document share its
-//! compression. If the threads have too much to do, clients get the document as it is.
+//! compression. If the threads have too much to do, clients get the document as it is. The threads also compress documents
+//! that are not kept, while they are sent (`gzip_body`).
 
 use crate::{
     disk::{ClientKey, Task},
     document::{Document, OpenDocument},
     files::{Outcome, respond},
     options::Options,
-    variants::Compressed,
+    variants::{Compressed, permits_stream},
     version::FileVersion,
 };
 use flate2::{Compression, write::GzEncoder};
 use foldhash::fast::RandomState;
-use http_core::{OwnedRequest, Responder, SharedHeaders, catch_panic};
+use http_core::{OwnedRequest, Request, Responder, SharedHeaders, catch_panic};
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -36,7 +37,11 @@ const MAX_RUNNING: usize = 16;
 /// The maximum number of requests that wait for one document.
 const MAX_WAITING: usize = 16 * 1024;
 
-/// How long a thread waits for a document before it ends.
+/// The maximum number of documents that are compressed while they are sent. Each takes up to 0.6 MB: a piece of the
+/// document, the encoder, and what the client has not taken.
+const MAX_STREAMS: usize = 64;
+
+/// How long a thread waits for a job before it ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The threads that compress, and what they have made.
@@ -46,7 +51,7 @@ pub(super) struct Compressor(Arc<SharedCompressor>);
 #[derive(Default)]
 struct SharedCompressor {
     state: Mutex<State>,
-    /// Wakes a thread for a document.
+    /// Wakes a thread for a job.
     changed: Condvar,
 }
 
@@ -60,10 +65,22 @@ struct State {
     bytes: usize,
     /// The number of documents that are not done.
     running: usize,
+    /// Each document that is compressed while it is sent has a clone.
+    streams: Arc<()>,
     queue: VecDeque<Job>,
     threads: usize,
-    /// The number of threads that wait for a document.
+    /// The number of threads that wait for a job.
     idle: usize,
+}
+
+/// What a thread does.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The permission to compress a document while it is sent. Dropping it permits another one.
+#[derive(Clone, Debug)]
+pub(super) struct GzipSlot {
+    pub(super) compressor: Compressor,
+    _stream: Arc<()>,
 }
 
 enum Progress {
@@ -81,13 +98,6 @@ pub(super) struct Waiter {
     pub(super) request: OwnedRequest,
     pub(super) options: Arc<Options>,
     pub(super) responder: Responder,
-}
-
-/// A document to compress.
-struct Job {
-    original: OpenDocument,
-    /// The content, if it was read already.
-    content: Option<Vec<u8>>,
 }
 
 impl Compressor {
@@ -134,6 +144,24 @@ impl Compressor {
         }
     }
 
+    /// Returns the form of a document that is compressed while it is sent; the document as it is if that does not suit the
+    /// request, or if too many are sent so.
+    pub(super) fn compress_while_sent(&self, original: OpenDocument, request: &Request<'_>) -> OpenDocument {
+        let slot = if permits_stream(request) { self.slot() } else { None };
+        match slot {
+            Some(slot) => original.compressed_while_sent(slot),
+            None => original,
+        }
+    }
+
+    /// Permits to compress a document while it is sent, unless too many are.
+    pub(super) fn slot(&self) -> Option<GzipSlot> {
+        let stream = Arc::clone(&self.0.state().streams);
+        // The state has one more.
+        let is_free = Arc::strong_count(&stream) <= MAX_STREAMS + 1;
+        is_free.then(|| GzipSlot { compressor: self.clone(), _stream: stream })
+    }
+
     /// Makes threads read and compress a document.
     fn start(&self, original: OpenDocument, client: ClientKey) {
         match original.pool().cloned() {
@@ -144,40 +172,68 @@ impl Compressor {
                     self.0.give_up(&key);
                 }
             }
-            None => self.submit(Job { original, content: None }),
+            None => self.compress(original, None),
         }
     }
 
-    /// Queues a document for the threads, and starts one if none is idle.
-    fn submit(&self, job: Job) {
+    /// Makes a thread compress a document: `content`, if it was read already.
+    fn compress(&self, original: OpenDocument, content: Option<Vec<u8>>) {
+        let (compressor, key) = (self.clone(), key(&original));
+        let submitted = self.submit({
+            let key = key.clone();
+            move || match catch_panic(|| compress(&original, content)) {
+                Ok(Ok(document)) => compressor.0.complete(&key, document.as_ref()),
+                Ok(Err(error)) => compressor.fail(&key, &error),
+                Err(_) => compressor.0.give_up(&key),
+            }
+        });
+        if submitted.is_err() {
+            self.0.give_up(&key);
+        }
+    }
+
+    /// Responds to the requests that wait for a document that could not be read. If it has changed, which it may do again,
+    /// compresses it while it is sent.
+    fn fail(&self, key: &Key, error: &io::Error) {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return self.0.give_up(key);
+        }
+        let requests = self.0.state().take(key);
+        for waiter in requests {
+            let form = self.compress_while_sent(waiter.original.clone(), &waiter.request.as_request());
+            waiter.respond_with(form);
+        }
+    }
+
+    /// Queues a job for the threads, and starts one if none is idle.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread.
+    pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.0.state();
         if state.queue.len() >= state.idle && state.threads < max_threads() {
             let shared = Arc::clone(&self.0);
             let thread = thread::Builder::new().name("compressor".to_owned()).spawn(move || shared.run());
+            if let (0, Err(error)) = (state.threads, &thread) {
+                return Err(error.kind().into());
+            }
             state.threads += usize::from(thread.is_ok());
         }
-        if state.threads == 0 {
-            drop(state);
-            return self.0.give_up(&key(&job.original));
-        }
-        state.queue.push_back(job);
+        state.queue.push_back(Box::new(job));
         self.0.changed.notify_one();
+        Ok(())
     }
 }
 
 impl SharedCompressor {
-    /// The loop of a thread: compresses documents, until none comes for [`IDLE_TIMEOUT`].
+    /// The loop of a thread: runs jobs, until none comes for [`IDLE_TIMEOUT`].
     fn run(&self) {
         let mut state = self.state();
         loop {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
-                let key = key(&job.original);
-                match catch_panic(|| job.run()) {
-                    Ok(Ok(document)) => self.complete(&key, document.as_ref()),
-                    _ => self.give_up(&key),
-                }
-                drop(job);
+                let _ = catch_panic(job);
                 state = self.state();
                 continue;
             }
@@ -272,26 +328,17 @@ impl Waiter {
     }
 }
 
-impl Job {
-    /// Compresses the document. Returns `None` if the result would not be smaller.
-    ///
-    /// # Errors
-    ///
-    /// If the content cannot be read, or has changed.
-    fn run(&self) -> io::Result<Option<Arc<Document>>> {
-        let read;
-        let content = match &self.content {
-            Some(content) => content,
-            None => {
-                read = self.original.read()?;
-                &read
-            }
-        };
-        let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::default());
-        encoder.write_all(content)?;
-        let bytes = encoder.finish()?;
-        Ok((bytes.len() < content.len()).then(|| self.original.compressed(bytes)).flatten())
-    }
+/// Compresses a document: `content`, if it was read already. Returns `None` if the result would not be smaller.
+///
+/// # Errors
+///
+/// If the content cannot be read, or has changed.
+fn compress(original: &OpenDocument, content: Option<Vec<u8>>) -> io::Result<Option<Arc<Document>>> {
+    let content = content.map_or_else(|| original.read(), Ok)?;
+    let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::default());
+    encoder.write_all(&content)?;
+    let bytes = encoder.finish()?;
+    Ok((bytes.len() < content.len()).then(|| original.compressed(bytes)).flatten())
 }
 
 /// Reads a document in the queue of a mount.
@@ -303,10 +350,8 @@ struct ContentTask {
 impl Task for ContentTask {
     fn run(&self) {
         match self.original.read() {
-            Ok(content) => {
-                self.compressor.submit(Job { original: self.original.clone(), content: Some(content) });
-            }
-            Err(_) => self.expire(),
+            Ok(content) => self.compressor.compress(self.original.clone(), Some(content)),
+            Err(error) => self.compressor.fail(&key(&self.original), &error),
         }
     }
 
@@ -341,6 +386,7 @@ fn choose(original: OpenDocument, made: Option<&Arc<Document>>) -> OpenDocument 
 mod tests {
     use super::*;
     use crate::{
+        disk::{DiskFile, Medium},
         document::Settings,
         variants::{self, Sidecars, Variants},
     };
@@ -357,11 +403,16 @@ mod tests {
     fn document(len: usize) -> OpenDocument {
         let file = tempfile::tempfile().expect("a file");
         let version = FileVersion::of(&file).expect("its version").1;
+        with_variants(|settings| Document::in_memory(vec![b' '; len], version, settings))
+    }
+
+    /// Makes a document that may be compressed, and that has not changed just before.
+    fn with_variants(make: impl FnOnce(Settings<'_>) -> OpenDocument) -> OpenDocument {
         let compression = variants::Compression { precompressed: false, on_the_fly: true };
         let options = Arc::new(Options { compression, ..Options::default() });
         let date = SystemTime::now() + TIMEOUT;
         let settings = Settings { path: b"a.txt", options: &options, coding: None, date };
-        let document = Document::in_memory(vec![b' '; len], version, settings);
+        let document = make(settings);
         let variants = Variants::new(&document, Sidecars::default(), settings, &options);
         document.with_variants(variants)
     }
@@ -409,6 +460,30 @@ mod tests {
         check(&request(&compressor, &document), false);
         compressor.0.state().running = 0;
         check(&request(&compressor, &document), true);
+    }
+
+    #[test]
+    fn a_document_that_changes_while_it_is_read_is_compressed_while_it_is_sent() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&[b' '; 2_000]).expect("its content");
+        let version = FileVersion::of(&file).expect("its version").1;
+        file.write_all(b"more").expect("its content");
+        let file = Arc::new(DiskFile::new(Arc::new(file), Medium::Memory));
+        let document = with_variants(|settings| Document::in_file(file, version, settings));
+        check(&request(&Compressor::default(), &document), true);
+    }
+
+    #[test]
+    fn the_number_of_documents_that_are_compressed_while_they_are_sent_is_limited() {
+        let (compressor, document) = (Compressor::default(), document(2_000));
+        let head = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+        let received = ReceivedRequest::new(head, Instant::now()).expect("a request");
+        let begin = || compressor.compress_while_sent(document.clone(), &received.as_request());
+        let is_compressed = |form: &OpenDocument| form.headers.get("Content-Encoding").is_some();
+        let mut streams: Vec<_> = (0..MAX_STREAMS).map(|_| begin()).collect();
+        assert!(streams.iter().all(is_compressed) && !is_compressed(&begin()));
+        streams.pop();
+        assert!(is_compressed(&begin()));
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! reading it ends the process with SIGBUS.
 
 use crate::{
+    compressor::GzipSlot,
     disk::{DiskFile, Medium, Pool},
     file_body::{FileBody, Piece},
+    gzip_body::GzipBody,
     mime,
     options::Options,
     rules::remove_content_headers,
@@ -32,7 +34,7 @@ pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     pub(super) version: FileVersion,
-    /// The length of the content in bytes.
+    /// The length of the content in bytes. Of a form that is made while it is sent, the length of the file.
     pub(super) len: u64,
     pub(super) media_type: Cow<'static, str>,
     /// The value of the ETag header, with its quotes.
@@ -52,7 +54,7 @@ pub(super) struct Document {
     /// The headers of a 304: all of `validator_headers`, and those that the operator has set for the path and that do
     /// not describe the content.
     pub(super) not_modified_headers: SharedHeaders,
-    /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 412 and 416 have them
+    /// Last-Modified (unless `last_modified` is `None`), ETag, and Accept-Ranges if there are ranges. The responses 412 and 416 have them
     /// too.
     pub(super) validator_headers: SharedHeaders,
     /// Which encoded forms the document may have.
@@ -69,6 +71,9 @@ enum Content {
     Memory(Arc<[u8]>),
     /// A longer file. The table of open files keeps it open, and so does each response that sends it.
     File(Weak<DiskFile>),
+    /// Nowhere: it is made for each response, from another document. It has no ranges, its length is unknown, and its
+    /// bytes may differ.
+    Made,
 }
 
 /// A document whose content can be sent: if it is in a file, the file is open.
@@ -76,6 +81,8 @@ enum Content {
 pub(super) struct OpenDocument {
     document: Arc<Document>,
     content: OpenContent,
+    /// What compresses the content while it is sent; `None` if it is sent as it is.
+    encoder: Option<Box<GzipSlot>>,
 }
 
 /// The content of an [`OpenDocument`].
@@ -105,7 +112,7 @@ impl Document {
         let content = Content::Memory(Arc::clone(&bytes));
         let len = bytes.len() as u64;
         let document = Document::new((content, len), version, entity_tag, settings);
-        OpenDocument { document: Arc::new(document), content: OpenContent::Memory(bytes) }
+        OpenDocument::new(document, OpenContent::Memory(bytes))
     }
 
     /// Makes a document of an open file.
@@ -113,7 +120,7 @@ impl Document {
         let entity_tag = settings.options.entity_tags.of_version(&version, version.is_settled(settings.date));
         let content = Content::File(Arc::downgrade(&file));
         let document = Document::new((content, version.len), version, entity_tag, settings);
-        OpenDocument { document: Arc::new(document), content: OpenContent::File(file) }
+        OpenDocument::new(document, OpenContent::File(file))
     }
 
     /// Formats the headers of a document.
@@ -139,7 +146,9 @@ impl Document {
             append(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
         }
         append(&mut validator_headers, "ETag", &entity_tag);
-        append(&mut validator_headers, "Accept-Ranges", "bytes");
+        if !matches!(content, Content::Made) {
+            append(&mut validator_headers, "Accept-Ranges", "bytes");
+        }
         if compression.is_on() {
             append(&mut validator_headers, "Vary", "Accept-Encoding");
         }
@@ -184,8 +193,9 @@ impl Document {
         let content = match &self.content {
             Content::Memory(bytes) => OpenContent::Memory(Arc::clone(bytes)),
             Content::File(file) => OpenContent::File(file.upgrade()?),
+            Content::Made => return None,
         };
-        Some(OpenDocument { document: Arc::clone(self), content })
+        Some(OpenDocument { document: Arc::clone(self), content, encoder: None })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -196,13 +206,17 @@ impl Document {
     pub(super) fn memory_bytes(&self) -> usize {
         let own = match &self.content {
             Content::Memory(bytes) => bytes.len(),
-            Content::File(_) => 0,
+            Content::File(_) | Content::Made => 0,
         };
         own + self.variants.as_ref().map_or(0, |variants| variants.memory_bytes())
     }
 }
 
 impl OpenDocument {
+    fn new(document: Document, content: OpenContent) -> OpenDocument {
+        OpenDocument { document: Arc::new(document), content, encoder: None }
+    }
+
     /// Returns the document without its content.
     pub(super) fn document(&self) -> &Arc<Document> {
         &self.document
@@ -218,6 +232,18 @@ impl OpenDocument {
     pub(super) fn compressed(&self, bytes: Vec<u8>) -> Option<Arc<Document>> {
         let settings = self.variants.as_ref()?.settings(Coding::Gzip);
         Some(Document::in_memory(bytes, self.version, settings).document)
+    }
+
+    /// Returns the gzip form of the document that is made while it is sent. If the document has no encoded forms, returns
+    /// it as it is.
+    pub(super) fn compressed_while_sent(self, slot: GzipSlot) -> OpenDocument {
+        let Some(variants) = &self.variants else { return self };
+        let document = variants.made_while_sent(|settings| {
+            // Weak, because another version of the program may make other bytes (RFC 9110 §8.8.1).
+            let opaque_tag = self.entity_tag.trim_start_matches("W/");
+            Document::new((Content::Made, self.len), self.version, format!("W/{opaque_tag}"), settings)
+        });
+        OpenDocument { document, encoder: Some(Box::new(slot)), ..self }
     }
 
     /// Returns the threads that must read the content; `None` if reading it does not block.
@@ -240,6 +266,20 @@ impl OpenDocument {
         }
     }
 
+    /// Reads at most `len` bytes of the content. As [`read`](OpenDocument::read), but the file may have changed. Returns
+    /// nothing if it has become shorter than `offset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of pread(2).
+    pub(super) fn read_part(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let end = self.len.min(offset + len as u64);
+        match &self.content {
+            OpenContent::Memory(bytes) => Ok(bytes[offset as usize..end as usize].to_vec()),
+            OpenContent::File(file) => file.read(offset, (end - offset) as usize),
+        }
+    }
+
     /// Returns whether the content is in `file`.
     pub(super) fn is_in(&self, file: &Arc<DiskFile>) -> bool {
         matches!(&self.content, OpenContent::File(own) if Arc::ptr_eq(own, file))
@@ -247,7 +287,10 @@ impl OpenDocument {
 
     /// Returns a response body with the whole content, for a client.
     #[inline]
-    pub(super) fn into_body(self, client: Option<SocketAddr>) -> Body {
+    pub(super) fn into_body(mut self, client: Option<SocketAddr>) -> Body {
+        if let Some(slot) = self.encoder.take() {
+            return Body::Stream(Box::new(GzipBody::new(self, *slot, client)));
+        }
         let len = self.document.len;
         match self.content {
             OpenContent::Memory(bytes) => {

@@ -202,6 +202,7 @@ pub(super) fn reply(root: &Root, request: &Request<'_>, outcome: Outcome, option
     };
     let document = match select(document, request) {
         Selected::Ready(document) => document,
+        Selected::ToCompressWhileSent(original) => root.compressor.compress_while_sent(original, request),
         Selected::ToCompress(original) => match root.compressor.find(original) {
             Ok(document) => document,
             Err(original) => {

@@ -9,12 +9,11 @@ use crate::{
     options::Options,
     types::Types,
 };
-use http_core::{Headers, Request, negotiate::coding_weights};
+use http_core::{Headers, Request, Version, negotiate::coding_weights};
 use std::{
-    ops::RangeInclusive,
     os::unix::ffi::OsStrExt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::SystemTime,
 };
 
@@ -27,8 +26,11 @@ pub struct Compression {
     /// Whether the file `a.js.br`, `a.js.zst` or `a.js.gz` is served for `a.js` to clients that accept its coding. Ignored
     /// if it is older than `a.js`, or empty.
     pub precompressed: bool,
-    /// Whether a file from 1 KiB to 4 MiB is compressed with gzip when a client accepts that, unless it has a sidecar
-    /// that the client prefers. The result is kept in memory, at most 64 MiB for each [`Root`](crate::Root).
+    /// Whether a file of at least 1 KiB is compressed with gzip when a client accepts that, unless it has a sidecar that
+    /// the client prefers. Up to 4 MiB, the result is kept in memory, at most 64 MiB for each [`Root`](crate::Root). A
+    /// longer file, or one that has just changed, is compressed while it is sent, for at most 64 clients of a `Root` at
+    /// once: without Content-Length, with a weak entity tag, and not for HTTP/1.0. A Range header then applies to the file
+    /// as it is.
     pub on_the_fly: bool,
 }
 
@@ -48,9 +50,11 @@ impl Compression {
     }
 }
 
-/// The lengths in bytes of files that are compressed on the fly. A shorter file fits into one packet anyway. A longer one
-/// would occupy a thread for over 100 ms.
-const COMPRESSED_LENGTHS: RangeInclusive<u64> = 1024..=4 * 1024 * 1024;
+/// The length in bytes of the shortest file that is compressed on the fly. A shorter one fits into one packet anyway.
+const MIN_COMPRESSED: u64 = 1024;
+
+/// The length in bytes of the longest file whose compressed form is kept. A longer one would occupy a thread for over 100 ms.
+const MAX_KEPT: u64 = 4 * 1024 * 1024;
 
 /// Returns whether the server may send a file with this name in a compressed form: whether the name is that of text, or of
 /// another type that compression makes smaller.
@@ -101,6 +105,8 @@ pub(super) struct Variants {
     options: Arc<Options>,
     date: SystemTime,
     gzip: Mutex<Compressed>,
+    /// The gzip form that is made while it is sent. Not set before its first request.
+    made_while_sent: OnceLock<Arc<Document>>,
 }
 
 /// The form of a document that is made on the fly.
@@ -112,6 +118,8 @@ pub(super) enum Compressed {
     Unknown,
     /// The compressor has made this one. It drops it to make room for others.
     Made(Weak<Document>),
+    /// It is made while it is sent, because the file is too long or may change soon.
+    WhileSent,
 }
 
 /// Which form of a document a client gets.
@@ -121,6 +129,8 @@ pub(super) enum Selected {
     Ready(OpenDocument),
     /// The gzip form of this document, which must be made.
     ToCompress(OpenDocument),
+    /// The gzip form of this document, which is made while it is sent.
+    ToCompressWhileSent(OpenDocument),
 }
 
 impl Variants {
@@ -131,14 +141,23 @@ impl Variants {
         settings: Settings<'_>,
         options: &Arc<Options>,
     ) -> Variants {
-        // A file that has changed just before, or whose time is in the future, has another version soon.
-        let is_compressed = document.compression.on_the_fly
-            && document.is_settled
-            && !document.is_dated
-            && COMPRESSED_LENGTHS.contains(&document.len);
-        let gzip = if is_compressed { Compressed::Unknown } else { Compressed::None };
+        let gzip = if !document.compression.on_the_fly || document.len < MIN_COMPRESSED {
+            Compressed::None
+        } else if document.len > MAX_KEPT || !document.is_settled || document.is_dated {
+            // A file that has changed just before, or whose time is in the future, has another version soon.
+            Compressed::WhileSent
+        } else {
+            Compressed::Unknown
+        };
         let (path, options) = (settings.path.into(), Arc::clone(options));
-        Variants { sidecars, path, options, date: settings.date, gzip: Mutex::new(gzip) }
+        Variants {
+            sidecars,
+            path,
+            options,
+            date: settings.date,
+            gzip: Mutex::new(gzip),
+            made_while_sent: OnceLock::new(),
+        }
     }
 
     /// Returns what the form of the document with this coding depends on.
@@ -166,6 +185,12 @@ impl Variants {
 
     fn compressed(&self) -> Compressed {
         self.gzip.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the gzip form that is made while it is sent. `make` makes it of its settings, the first time.
+    pub(super) fn made_while_sent(&self, make: impl FnOnce(Settings<'_>) -> Document) -> Arc<Document> {
+        let form = self.made_while_sent.get_or_init(|| Arc::new(make(self.settings(Coding::Gzip))));
+        Arc::clone(form)
     }
 
     /// Remembers what the compressor has made.
@@ -203,6 +228,7 @@ fn select_encoded(document: OpenDocument, request: &Request<'_>) -> Selected {
     }
     let encoded = match compressed {
         Some(Compressed::Unknown) => return Selected::ToCompress(document),
+        Some(Compressed::WhileSent) => return Selected::ToCompressWhileSent(document),
         Some(Compressed::Made(made)) => match made.upgrade() {
             Some(made) => made.open(),
             None => return Selected::ToCompress(document),
@@ -211,6 +237,12 @@ fn select_encoded(document: OpenDocument, request: &Request<'_>) -> Selected {
         Some(Compressed::None) | None => best.1.and_then(Document::open),
     };
     Selected::Ready(encoded.unwrap_or(document))
+}
+
+/// Returns whether a client can get what is made while it is sent: an end without Content-Length that it recognises, and
+/// no ranges.
+pub(super) fn permits_stream(request: &Request<'_>) -> bool {
+    request.version() == Version::Http11 && request.header("Range").is_none()
 }
 
 /// Returns whether the client (RFC 9111 §5.2.1.6) or the operator (§5.2.2.6) wants the file as it is, by these values of

@@ -180,7 +180,6 @@ fn text_is_compressed_on_the_fly() {
             ("/small.txt", None),
             ("/page.txt", Some("gzip")),
             ("/large.txt", Some("gzip")),
-            ("/huge.txt", None),
             ("/noise.txt", None),
             ("/image.png", None),
         ] {
@@ -197,6 +196,42 @@ fn text_is_compressed_on_the_fly() {
         server.check("/page.txt", "br", None);
         let headers = [("Accept-Encoding", "gzip"), ("Cache-Control", "max-age=0, No-Transform")];
         assert_eq!(server.fetch("GET", "/page.txt", &headers).header("Content-Encoding"), None);
+    }
+}
+
+/// Files that are too long to keep their compressed form, and files with a time in the future, which may change soon.
+#[test]
+fn what_is_not_kept_is_compressed_while_it_is_sent() {
+    let site = Site::new();
+    site.write("new.txt", &text(2_000));
+    let new = File::options().write(true).open(site.path("new.txt")).expect("a file");
+    new.set_modified(SystemTime::now() + 1_000 * TIMEOUT).expect("a time");
+    for kind in KINDS {
+        let server = site.serve(kind, ALL);
+        for target in ["/huge.txt", "/new.txt"] {
+            let content = fs::read(site.path(&target[1..])).expect("a file");
+            let response = server.check(target, "gzip", Some("gzip"));
+            assert!(unzip(response.body()) == content, "{kind:?} {target}");
+            let names = ["Vary", "Accept-Ranges", "Content-Length"];
+            assert_eq!(names.map(|name| response.header(name)), [Some(&b"Accept-Encoding"[..]), None, None]);
+            let tag = str::from_utf8(response.header("ETag").expect("a tag")).expect("text");
+            assert!(tag.starts_with("W/\"") && tag.ends_with("-gzip\""), "{tag}");
+            let accept = ("Accept-Encoding", "gzip");
+            let unchanged = server.fetch("GET", target, &[accept, ("If-None-Match", tag)]);
+            assert_eq!((unchanged.status().code(), unchanged.header("ETag")), (304, Some(tag.as_bytes())));
+            for if_range in [None, Some(("If-Range", tag))] {
+                let mut headers = vec![accept, ("Range", "bytes=1-3")];
+                headers.extend(if_range);
+                let part = server.fetch("GET", target, &headers);
+                // A weak tag never matches.
+                let (status, expected) =
+                    if if_range.is_none() { (206, &content[1..=3]) } else { (200, &*content) };
+                assert_eq!((part.status().code(), part.header("Content-Encoding")), (status, None));
+                assert!(part.body() == expected, "{kind:?} {target} {if_range:?}");
+            }
+            let old_client = TestRequest::get(target).header("Accept-Encoding", "gzip").http10();
+            assert!(old_client.run(&server.files).body() == content, "{kind:?} {target}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use http_files::Compression;
 #[derive(Args)]
 #[command(next_help_heading = "Compression")]
 pub(super) struct CompressionOptions {
-    /// Whether to compress text from 1 KiB to 4 MiB with gzip for clients that accept it: once, in memory
+    /// Whether to compress text of at least 1 KiB with gzip for clients that accept it: up to 4 MiB once, in memory
     #[arg(long, value_name = "on|off", action = ArgAction::Set, value_parser = BoolishValueParser::new(),
         hide_possible_values = true, default_value = "on")]
     compress: bool,

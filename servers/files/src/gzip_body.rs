@@ -1,0 +1,337 @@
+//! A body that is compressed with gzip while it is sent: of a file that is too long to keep its compressed form, or that
+//! changes too often.
+//!
+//! It never makes a call that may block. Threads read and compress a piece at a time, and not more than one piece ahead of
+//! what the client takes.
+
+use crate::{
+    compressor::GzipSlot,
+    disk::{ClientKey, Task},
+    document::OpenDocument,
+};
+use flate2::{Compression, write::GzEncoder};
+use http_core::{Chunk, ChunkSource, catch_panic};
+use std::{
+    io::{self, Write},
+    mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    task::Waker,
+};
+
+/// The number of bytes that are read and compressed at once: a thread takes about a millisecond for them.
+const PIECE: usize = 128 * 1024;
+
+/// How much to compress, from 1 to 9. The result is not kept, so that each client costs as much again.
+const LEVEL: u32 = 2;
+
+/// The body. Dropping it ends the work.
+pub(super) struct GzipBody(Arc<Stream>);
+
+/// What the body shares with the threads that work for it.
+struct Stream {
+    original: OpenDocument,
+    slot: GzipSlot,
+    client: ClientKey,
+    /// Not set before the engine has passed it on.
+    waker: OnceLock<Waker>,
+    /// Only threads lock it.
+    progress: Mutex<Progress>,
+    made: Mutex<Made>,
+}
+
+/// What was read and compressed.
+struct Progress {
+    encoder: GzEncoder<Vec<u8>>,
+    /// The offset of the next piece in the file.
+    offset: u64,
+}
+
+/// What the threads have made for the client.
+enum Made {
+    /// Nothing, and no thread has begun.
+    Nothing,
+    /// A thread makes the next bytes, or will.
+    Pending,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// These bytes, the last ones.
+    Last(Vec<u8>),
+    /// The end.
+    End,
+    Failed(io::Error),
+}
+
+impl GzipBody {
+    /// The body with all of `original`, for a client with this address.
+    pub(super) fn new(original: OpenDocument, slot: GzipSlot, client: Option<SocketAddr>) -> GzipBody {
+        let encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
+        GzipBody(Arc::new(Stream {
+            original,
+            slot,
+            client: client.into(),
+            waker: OnceLock::new(),
+            progress: Mutex::new(Progress { encoder, offset: 0 }),
+            made: Mutex::new(Made::Nothing),
+        }))
+    }
+}
+
+impl ChunkSource for GzipBody {
+    fn start(&mut self, waker: Waker) {
+        let _ = self.0.waker.set(waker);
+    }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let stream = &self.0;
+        let made = mem::replace(&mut *stream.made(), Made::Pending);
+        match made {
+            Made::Nothing => stream.begin()?,
+            Made::Pending => {}
+            Made::Bytes(bytes) => {
+                *chunk = bytes;
+                stream.begin()?;
+                return Ok(Chunk::Data);
+            }
+            Made::Last(bytes) => {
+                *chunk = bytes;
+                *stream.made() = Made::End;
+                return Ok(Chunk::Data);
+            }
+            Made::End => return Ok(Chunk::End),
+            Made::Failed(error) => return Err(error),
+        }
+        Ok(Chunk::Pending)
+    }
+}
+
+impl Stream {
+    /// Makes threads read and compress the next piece.
+    fn begin(self: &Arc<Stream>) -> io::Result<()> {
+        match self.original.pool() {
+            Some(pool) => Ok(pool.submit(self.client, Arc::new(PieceTask(Arc::downgrade(self))))?),
+            None => self.compress_later(None),
+        }
+    }
+
+    /// Makes a thread compress the next piece: `content`, if it was read already.
+    fn compress_later(self: &Arc<Stream>, content: Option<Vec<u8>>) -> io::Result<()> {
+        let stream = Arc::downgrade(self);
+        self.slot.compressor.submit(move || {
+            // If the body is dropped, the client has left.
+            if let Some(stream) = stream.upgrade() {
+                let made = catch_panic(|| stream.compress(content));
+                stream.continue_with(made.unwrap_or_else(|panicked| Err(io::Error::other(panicked))));
+            }
+        })
+    }
+
+    /// Passes on what a thread has made. If that is nothing, begins with the next piece.
+    fn continue_with(self: &Arc<Stream>, made: io::Result<Made>) {
+        let made = match made {
+            Ok(Made::Pending) => self.begin().map(|()| Made::Pending),
+            made => made,
+        };
+        match made {
+            Ok(Made::Pending) => {}
+            Ok(made) => self.complete(made),
+            Err(error) => self.complete(Made::Failed(error)),
+        }
+    }
+
+    /// Compresses the next piece. Returns [`Made::Pending`] if the encoder needs more to make a byte.
+    fn compress(&self, content: Option<Vec<u8>>) -> io::Result<Made> {
+        let content = content.map_or_else(|| self.read(), Ok)?;
+        let mut progress = self.progress();
+        let Progress { encoder, offset } = &mut *progress;
+        encoder.write_all(&content)?;
+        *offset += content.len() as u64;
+        if *offset == self.original.len {
+            encoder.try_finish()?;
+            return Ok(Made::Last(mem::take(encoder.get_mut())));
+        }
+        let bytes = mem::take(encoder.get_mut());
+        Ok(if bytes.is_empty() { Made::Pending } else { Made::Bytes(bytes) })
+    }
+
+    /// Reads the next piece. May block.
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let offset = self.progress().offset;
+        let content = self.original.read_part(offset, PIECE)?;
+        if content.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
+        }
+        Ok(content)
+    }
+
+    /// Passes on the first result: what the threads have made, or an error because that took too long.
+    fn complete(&self, result: Made) {
+        let mut made = self.made();
+        if let Made::Pending = *made {
+            *made = result;
+            drop(made);
+            self.waker.get().iter().for_each(|waker| waker.wake_by_ref());
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the next piece in the queue of a mount.
+struct PieceTask(Weak<Stream>);
+
+impl Task for PieceTask {
+    fn run(&self) {
+        if let Some(stream) = self.0.upgrade()
+            && let Err(error) = stream.read().and_then(|content| stream.compress_later(Some(content)))
+        {
+            stream.complete(Made::Failed(error));
+        }
+    }
+
+    fn expire(&self) {
+        if let Some(stream) = self.0.upgrade() {
+            let error = io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer");
+            stream.complete(Made::Failed(error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        compressor::Compressor,
+        disk::{
+            DiskFile, FileSystem, Medium, Mounts,
+            testing::{TIMEOUT, Tasks, expire},
+        },
+        document::{Document, Settings},
+        options::Options,
+        version::FileVersion,
+    };
+    use flate2::read::GzDecoder;
+    use std::{
+        fs::File,
+        io::Read,
+        sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+        task::Wake,
+        time::{Duration, SystemTime},
+    };
+
+    const KINDS: [FileSystem; 3] = [FileSystem::Memory, FileSystem::Local, FileSystem::Slow];
+
+    /// A file of several pieces.
+    struct TestFile {
+        mounts: Mounts,
+        file: Arc<File>,
+        content: Vec<u8>,
+        document: OpenDocument,
+    }
+
+    /// A body, and the calls of its waker.
+    struct TestBody {
+        body: GzipBody,
+        woken: Receiver<()>,
+    }
+
+    struct TestWaker(Sender<()>);
+
+    impl Wake for TestWaker {
+        fn wake(self: Arc<Self>) {
+            // Fails if the test has ended.
+            let _ = self.0.send(());
+        }
+    }
+
+    impl TestFile {
+        fn new(kind: FileSystem) -> TestFile {
+            // The first piece is so uniform that the encoder makes nothing of it.
+            let content =
+                [vec![b' '; 2 * PIECE], (0..3 * PIECE).map(|index| (index * index) as u8).collect()].concat();
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&content).expect("its content");
+            let version = FileVersion::of(&file).expect("its version").1;
+            let (file, mounts) = (Arc::new(file), Mounts::new("test".to_owned(), Some(kind), Duration::MAX));
+            let options = Options::default();
+            let settings =
+                Settings { path: b"a.txt", options: &options, coding: None, date: SystemTime::now() };
+            let opened = Arc::new(DiskFile::new(Arc::clone(&file), Medium::new(kind, &mounts.root)));
+            TestFile { mounts, file, content, document: Document::in_file(opened, version, settings) }
+        }
+
+        fn body(&self) -> TestBody {
+            let (sender, woken) = mpsc::channel();
+            let mut body =
+                GzipBody::new(self.document.clone(), Compressor::default().slot().expect("a slot"), None);
+            body.start(Arc::new(TestWaker(sender)).into());
+            TestBody { body, woken }
+        }
+    }
+
+    impl TestBody {
+        /// Reads to the end. Returns the content, or the kind of the error.
+        fn read(&mut self) -> Result<Vec<u8>, io::ErrorKind> {
+            let (mut bytes, mut chunk) = (Vec::new(), Vec::new());
+            loop {
+                match self.body.next_chunk(&mut chunk).map_err(|error| error.kind())? {
+                    Chunk::Data => bytes.append(&mut chunk),
+                    Chunk::End => break,
+                    _ => assert_eq!(self.woken.recv_timeout(TIMEOUT), Ok(())),
+                }
+            }
+            let mut content = Vec::new();
+            GzDecoder::new(&*bytes).read_to_end(&mut content).expect("gzip");
+            Ok(content)
+        }
+    }
+
+    #[test]
+    fn all_of_a_file_is_compressed() {
+        for kind in KINDS {
+            let file = TestFile::new(kind);
+            assert!(file.body().read().as_ref() == Ok(&file.content), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_ends_with_an_error() {
+        for kind in KINDS {
+            let file = TestFile::new(kind);
+            file.file.set_len(3 * PIECE as u64).expect("a length");
+            assert_eq!(file.body().read(), Err(io::ErrorKind::UnexpectedEof), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_that_takes_too_long_is_an_error() {
+        let (file, tasks) = (TestFile::new(FileSystem::Slow), Tasks::new());
+        let _gates = tasks.occupy_all(&file.mounts.root);
+        let mut body = file.body();
+        assert_eq!(body.body.next_chunk(&mut Vec::new()).expect("no error"), Chunk::Pending);
+        expire(&file.mounts.root);
+        assert_eq!(body.read(), Err(io::ErrorKind::TimedOut));
+        // The threads hang.
+        assert_eq!(file.body().read(), Err(io::ErrorKind::ResourceBusy));
+    }
+
+    #[test]
+    fn nothing_is_made_before_the_first_chunk_is_wanted_or_after_the_client_has_left() {
+        let (file, tasks) = (TestFile::new(FileSystem::Slow), Tasks::new());
+        let gates = tasks.occupy_all(&file.mounts.root);
+        let mut left = file.body();
+        assert_eq!(Arc::weak_count(&left.body.0), 0);
+        assert_eq!(left.body.next_chunk(&mut Vec::new()).expect("no error"), Chunk::Pending);
+        assert_eq!(Arc::weak_count(&left.body.0), 1);
+        let TestBody { body, woken } = left;
+        drop((body, gates));
+        // The body and its waker are dropped without a call.
+        assert_eq!(woken.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected));
+    }
+}
