@@ -59,10 +59,11 @@ impl Options {
         headers
     }
 
-    /// Adds headers to a response, except those of the file, which a document has already. `request` is `None` if the
-    /// request is too malformed.
+    /// Adds `headers` and those of `cors` to the response of another handler, for example to a request that it denies.
+    /// `request` is `None` if the request is too malformed.
+    // Those of the file are not added: a document has them already.
     #[inline]
-    pub(super) fn complete(&self, request: Option<&Request<'_>>, response: Response) -> Response {
+    pub fn complete(&self, request: Option<&Request<'_>>, response: Response) -> Response {
         if self.headers.is_empty() && self.cors.is_none() {
             return response;
         }

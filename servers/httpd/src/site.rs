@@ -5,7 +5,7 @@ use crate::{
     bandwidth::{BandwidthOptions, LimitedHandler, Limits},
 };
 use http_daemon::MakeHandler;
-use http_engine::Handler;
+use http_engine::{Handler, Request};
 use http_files::{FileSystem, Files, Options, Root};
 use std::{
     io,
@@ -73,7 +73,12 @@ impl Site {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
             let files = files.with_options(Arc::clone(&options));
             let handler: Arc<dyn Handler> = match &rules {
-                Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
+                Some(rules) => {
+                    let options = Arc::clone(&options);
+                    let complete =
+                        move |request: &Request<'_>, response| options.complete(Some(request), response);
+                    Arc::new(Guarded::new(Arc::clone(rules), files, Arc::new(complete)))
+                }
                 None => Arc::new(files),
             };
             match &limits {

@@ -88,16 +88,20 @@ fn too_many_requests(wait: Duration) -> Response {
     Response::error(Status::TOO_MANY_REQUESTS).with_header("Retry-After", seconds.to_string())
 }
 
+/// Adds to a response what the other responses of the site have.
+pub type Complete = Arc<dyn Fn(&Request<'_>, Response) -> Response + Send + Sync>;
+
 /// A handler behind rules. It replies at once or later ([`Reply::Now`], [`Reply::Deferred`]), and in no other way.
 pub struct Guarded {
     rules: Arc<AccessRules>,
     handler: Arc<dyn Handler>,
+    complete: Complete,
 }
 
 impl Guarded {
-    /// Passes the requests that satisfy `rules` to `handler`.
-    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static) -> Guarded {
-        Guarded { rules, handler: Arc::new(handler) }
+    /// Passes the requests that satisfy `rules` to `handler`, and the responses to the others through `complete`.
+    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static, complete: Complete) -> Guarded {
+        Guarded { rules, handler: Arc::new(handler), complete }
     }
 }
 
@@ -110,9 +114,10 @@ impl Handler for Guarded {
         match self.rules.check(request) {
             Access::Public => self.handler.handle(request),
             Access::Verified => self.handler.handle(request).map(keep_private),
-            Access::Denied(response) => response.into(),
+            Access::Denied(response) => (self.complete)(request, response).into(),
             Access::Unverified(login, credentials) => {
-                login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
+                let (handler, complete) = (Arc::clone(&self.handler), Arc::clone(&self.complete));
+                login.verify_later(credentials, request.to_owned(), handler, complete)
             }
         }
     }
@@ -139,13 +144,14 @@ mod tests {
         let login = LoginOptions { file, paths, realm: "Test".parse().expect("a realm") };
         let options = AccessOptions { login: Some(login), ..AccessOptions::default() };
         let rules = options.open(Path::new("/nowhere")).expect("a password file").expect("rules");
-        let handler = Guarded::new(rules, move |_: &Request<'_>| {
+        let files = move |_: &Request<'_>| {
             let response = Response::text("text");
             match cache_control {
                 Some(value) => response.with_header("Cache-Control", value),
                 None => response,
             }
-        });
+        };
+        let handler = Guarded::new(rules, files, Arc::new(|_, response| response));
         for (target, expected) in [("/private", expected), ("/private/a", expected), ("/a", cache_control)] {
             let request = TestRequest::get(target).header("Authorization", "Basic YWxpY2U6c2VjcmV0");
             let response = request.run(&handler);

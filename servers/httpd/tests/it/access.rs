@@ -36,6 +36,33 @@ fn status(client: &mut Client, target: &str, headers: &str) -> u16 {
     client.fetch(request("GET", target, headers)).status
 }
 
+/// The responses to requests that do not reach the files have the headers of the site too.
+#[test]
+fn responses_to_denied_requests_have_the_headers_of_the_site() {
+    let directory = make_directory(ALICE);
+    let users = directory.path("users");
+    let wrong = authorization("alice:wrong");
+    for (options, headers, status) in [
+        (["--auth-file", text(&users)], "", 401),
+        (["--auth-file", text(&users)], &*wrong, 401),
+        (["--deny", "127.0.0.0/8"], "", 403),
+        (["--rate", "1/h"], "", 429),
+    ] {
+        let arguments =
+            [&options[..], &["--header", "X-Test: 1", "--cors=*", "--security-headers"]].concat();
+        let program = program::serve_root(ServerKind::EventLoop, &directory.path("www"), &arguments);
+        let mut client = Client::connect(program.address());
+        if status == 429 {
+            client.fetch(get("/notes.txt"));
+        }
+        let response = client.fetch(request("GET", "/notes.txt", headers));
+        assert_eq!(response.status, status, "{options:?}");
+        let names = ["X-Test", "Access-Control-Allow-Origin", "X-Content-Type-Options"];
+        let values = names.map(|name| response.header(name));
+        assert_eq!(values, [Some("1"), Some("*"), Some("nosniff")], "{options:?}");
+    }
+}
+
 two_kinds! {
     fn a_client_needs_a_password(kind: ServerKind) {
         let directory = make_directory(&[ALICE, BOB].concat());
