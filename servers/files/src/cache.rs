@@ -54,6 +54,16 @@ pub(super) struct Cache {
     not_found: NegativeCache,
     /// The sum of [`Document::memory_bytes`] over all entries.
     memory_bytes: usize,
+    counts: CacheCounts,
+}
+
+/// How often the cache of one worker was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// The requests for which it had the answer: a file or a 404.
+    pub hits: u64,
+    /// The requests that needed a look at the file system.
+    pub misses: u64,
 }
 
 /// A document and its state in the cache.
@@ -69,14 +79,23 @@ impl Cache {
     /// Returns what is cached for `path` at the time `now`. If that is a document, marks it as used.
     #[inline]
     pub(super) fn get(&mut self, path: &[u8], now: Instant) -> Cached {
-        match self.entries.get_mut(path) {
+        let cached = match self.entries.get_mut(path) {
             Some(entry) => {
                 entry.used = true;
                 let open = if now < entry.fresh_until { entry.document.open() } else { None };
                 open.map_or_else(|| Cached::Stale(Arc::clone(&entry.document)), Cached::Fresh)
             }
             None => self.not_found.get(path, now).map_or(Cached::Absent, Cached::NotFound),
+        };
+        match cached {
+            Cached::Fresh(_) | Cached::NotFound(_) => self.counts.hits += 1,
+            Cached::Stale(_) | Cached::Absent => self.counts.misses += 1,
         }
+        cached
+    }
+
+    pub(super) fn counts(&self) -> CacheCounts {
+        self.counts
     }
 
     /// Stores what a lookup of `path` at the time `now` has found, in the place of what was cached for `path`.

@@ -5,7 +5,7 @@
 
 use crate::{
     byteranges,
-    cache::Cached,
+    cache::{CacheCounts, Cached},
     compressor::Waiter,
     cors,
     disk::Pool,
@@ -23,7 +23,12 @@ use http_core::{
     conditional::{self, Precondition, Validators},
     path::{self, RelativePath},
 };
-use std::{fmt, io, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Weak},
+    time::SystemTime,
+};
 
 /// The methods that a file supports. Any other method is rejected before the path is looked up.
 const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
@@ -39,6 +44,24 @@ pub struct Files {
     prefix: Box<[u8]>,
     options: Arc<Options>,
     lookups: Arc<Lookups>,
+}
+
+/// Tells how often the cache of one [`Files`] was asked. It does not keep the cache.
+#[derive(Clone)]
+pub struct CacheCounter(Weak<Lookups>);
+
+impl CacheCounter {
+    /// Returns the present counts; `None` if the handler was dropped. Requests may wait meanwhile, for as long as it takes
+    /// to read two numbers.
+    pub fn read(&self) -> Option<CacheCounts> {
+        Some(self.0.upgrade()?.counts())
+    }
+}
+
+impl fmt::Debug for CacheCounter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CacheCounter").field(&self.read()).finish()
+    }
 }
 
 /// The path that [`Files`] serves in place of the requested one, in its normalised form. Middleware attaches it to the
@@ -127,6 +150,11 @@ impl Files {
     /// Sets how the files are served. Workers may share the options.
     pub fn with_options(self, options: impl Into<Arc<Options>>) -> Files {
         Files { options: options.into(), ..self }
+    }
+
+    /// Returns what tells how often the cache of this handler was asked.
+    pub fn cache_counter(&self) -> CacheCounter {
+        CacheCounter(Arc::downgrade(&self.lookups))
     }
 
     /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the

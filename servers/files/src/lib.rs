@@ -59,10 +59,11 @@ mod types;
 mod variants;
 mod version;
 
+pub use cache::CacheCounts;
 pub use cors::Cors;
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
-pub use files::{Files, RewrittenPath};
+pub use files::{CacheCounter, Files, RewrittenPath};
 pub use glob::Glob;
 pub use options::{InvalidOption, Options};
 pub use pages::{ErrorPage, ErrorPages, PageError, PagePath};

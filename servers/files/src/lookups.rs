@@ -3,7 +3,7 @@
 //! Requests for one path share a lookup. It never makes a call to a file system itself.
 
 use crate::{
-    cache::{Cache, Cached},
+    cache::{Cache, CacheCounts, Cached},
     disk::{ClientKey, Pool, Task},
     files::{Outcome, reply, respond},
     lookup::{Found, Wanted, lookup},
@@ -55,6 +55,11 @@ impl Lookups {
     #[inline]
     pub(super) fn cached(&self, path: &[u8], now: Instant) -> Cached {
         self.cache().get(path, now)
+    }
+
+    /// Returns how often the cache was asked.
+    pub(super) fn counts(&self) -> CacheCounts {
+        self.cache().counts()
     }
 
     /// Caches what a lookup of `path` at the time `now` has found.

@@ -6,11 +6,11 @@ use crate::{
     config::Reloader,
     hosts::{HostPattern, HostTable},
     rules::{Ruled, Rules},
-    site::Site,
+    site::{CacheCounters, Site},
 };
-use http_daemon::{Application, MakeHandler};
+use http_daemon::{Application, MakeHandler, Metric};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
-use http_files::{RewrittenPath, Root};
+use http_files::{CacheCounts, RewrittenPath, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -26,6 +26,7 @@ pub struct Server {
     /// The index of the site that serves all other hosts. Without one, requests for them get 421.
     default: Option<usize>,
     reloader: Reloader,
+    caches: CacheCounters,
 }
 
 /// A site, and what belongs to it.
@@ -77,7 +78,7 @@ impl Server {
                 return Err(index);
             }
         }
-        Ok(Server { sites, hosts: hosts.into(), default, reloader })
+        Ok(Server { sites, hosts: hosts.into(), default, reloader, caches: CacheCounters::default() })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -142,7 +143,7 @@ impl Application for Server {
         let mut roots = self.open_roots(paths)?.into_iter();
         let mut make = |site: &Site, prefix: &str| {
             let root = roots.next().ok_or_else(|| io::Error::other("a directory is missing"))?;
-            site.make_handler(root, prefix)
+            site.make_handler(root, prefix, &self.caches)
         };
         let mut sites = Vec::new();
         for host in &self.sites {
@@ -173,6 +174,26 @@ impl Application for Server {
 
     fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
         self.reloader.with_configuration(configuration)
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[
+            Metric {
+                name: "file_cache_hits_total",
+                is_counter: true,
+                help: "Requests for files that the cache has answered.",
+            },
+            Metric {
+                name: "file_cache_misses_total",
+                is_counter: true,
+                help: "Requests for files that needed a look at the file system.",
+            },
+        ]
+    }
+
+    fn measure(&self, worker: usize) -> Vec<u64> {
+        let CacheCounts { hits, misses } = self.caches.sum(worker);
+        vec![hits, misses]
     }
 
     /// Names the first site without a start page. A site with redirects or rewrites may need none.

@@ -6,11 +6,11 @@ use crate::{
 };
 use http_daemon::MakeHandler;
 use http_engine::{Handler, Request};
-use http_files::{FileSystem, Files, Options, Root};
+use http_files::{CacheCounter, CacheCounts, FileSystem, Files, Options, Root};
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -60,18 +60,26 @@ impl Site {
         self.root == other.root && key(self) == key(other)
     }
 
-    /// Returns the function that makes the handler of each worker. It serves the files at the request paths below `prefix`.
+    /// Returns the function that makes the handler of each worker. It serves the files at the request paths below `prefix`,
+    /// and adds its cache to `caches`.
     ///
     /// # Errors
     ///
     /// If a file that the options name cannot be used.
-    pub fn make_handler(&self, root: Arc<Root>, prefix: &str) -> io::Result<MakeHandler> {
+    pub fn make_handler(
+        &self,
+        root: Arc<Root>,
+        prefix: &str,
+        caches: &CacheCounters,
+    ) -> io::Result<MakeHandler> {
         let rules = self.access.open(&self.root)?;
         let limits = Limits::new(&self.bandwidth, prefix);
         let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
-        Ok(Arc::new(move |_| -> Arc<dyn Handler> {
+        let caches = caches.clone();
+        Ok(Arc::new(move |worker| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
             let files = files.with_options(Arc::clone(&options));
+            caches.add(worker, files.cache_counter());
             let handler: Arc<dyn Handler> = match &rules {
                 Some(rules) => {
                     let options = Arc::clone(&options);
@@ -92,5 +100,33 @@ impl Site {
     pub fn lacks_index(&self) -> bool {
         let has_other = self.options.listing || self.options.fallback.is_some();
         !has_other && matches!(self.root.join("index.html").try_exists(), Ok(false))
+    }
+}
+
+/// The caches of all handlers of a process, with the numbers of their workers.
+#[derive(Clone, Debug, Default)]
+pub struct CacheCounters(Arc<Mutex<Vec<(usize, CacheCounter)>>>);
+
+impl CacheCounters {
+    /// Adds a cache, and forgets those of the handlers that were replaced.
+    fn add(&self, worker: usize, cache: CacheCounter) {
+        let mut caches = self.lock();
+        caches.retain(|(_, cache)| cache.read().is_some());
+        caches.push((worker, cache));
+    }
+
+    /// Returns the sums over the present caches of a worker.
+    pub fn sum(&self, worker: usize) -> CacheCounts {
+        let caches = self.lock();
+        let of_worker = caches.iter().filter(|(number, _)| *number == worker);
+        let counts = of_worker.filter_map(|(_, cache)| cache.read());
+        counts.fold(CacheCounts::default(), |sum, counts| CacheCounts {
+            hits: sum.hits + counts.hits,
+            misses: sum.misses + counts.misses,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, CacheCounter)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! The metrics in the text format of Prometheus, version 0.0.4.
 
-use super::report::Report;
+use super::report::{Measured, Report};
+use crate::launch::Metric;
 use http_engine::{LATENCY_BOUNDS, WorkerMetrics};
 use rustix::param::page_size;
 use std::{fmt::Display, fmt::Write, fs, time::SystemTime};
@@ -8,21 +9,21 @@ use std::{fmt::Display, fmt::Write, fs, time::SystemTime};
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Returns the metrics of these processes. Those of a worker have its number as label; a sum over the workers is the
+/// Returns the metrics of these processes, with those of the `application`. Those of a worker have its number as label; a sum over the workers is the
 /// reader's task, as in `sum without (worker) (rate(http_responses_total[5m]))`.
-pub fn exposition(reports: &[Report]) -> String {
+pub fn exposition(reports: &[Report], application: &[Metric]) -> String {
     let mut text = Text(String::with_capacity(8192));
     let workers: Vec<_> = reports.iter().flat_map(|report| &report.workers).collect();
     text.family("http_responses_total", "counter", "Responses by the class of their status.");
     for (number, worker) in &workers {
-        for (class, count) in (1..).zip(worker.responses) {
+        for (class, count) in (1..).zip(worker.engine.responses) {
             text.sample("http_responses_total", &format!("worker=\"{number}\",class=\"{class}xx\""), count);
         }
     }
     let mut each = |name, kind, help, value: fn(&WorkerMetrics) -> u64| {
         text.family(name, kind, help);
         for (number, worker) in &workers {
-            text.sample(name, &format!("worker=\"{number}\""), value(worker));
+            text.sample(name, &format!("worker=\"{number}\""), value(&worker.engine));
         }
     };
     each("http_sent_bytes_total", "counter", "Bytes of responses sent, heads included.", |worker| {
@@ -48,6 +49,14 @@ pub fn exposition(reports: &[Report]) -> String {
         |worker| worker.refused_connections,
     );
     text.latencies(&workers);
+    for (index, metric) in application.iter().enumerate() {
+        text.family(metric.name, if metric.is_counter { "counter" } else { "gauge" }, metric.help);
+        for (number, worker) in &workers {
+            if let Some(value) = worker.application.get(index) {
+                text.sample(metric.name, &format!("worker=\"{number}\""), value);
+            }
+        }
+    }
     text.processes(reports);
     text.0
 }
@@ -70,10 +79,10 @@ impl Text {
     }
 
     /// Appends the histogram of latencies. Each bucket of the format contains those before it.
-    fn latencies(&mut self, workers: &[&(usize, WorkerMetrics)]) {
+    fn latencies(&mut self, workers: &[&(usize, Measured)]) {
         const NAME: &str = "http_response_latency_seconds";
         self.family(NAME, "histogram", "Time from the head of a request to its response, without sending.");
-        for (number, worker) in workers {
+        for (number, Measured { engine: worker, .. }) in workers {
             let bounds = LATENCY_BOUNDS.iter().map(|bound| bound.as_secs_f64().to_string());
             let mut total = 0;
             for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(worker.latency) {
@@ -127,8 +136,9 @@ mod tests {
     fn buckets_are_cumulative() {
         let mut latency = [0; LATENCY_BOUNDS.len() + 1];
         (latency[0], latency[2], latency[10]) = (1, 2, 3);
-        let worker =
+        let engine =
             WorkerMetrics { latency, latency_sum: Duration::from_millis(1500), ..WorkerMetrics::default() };
+        let worker = Measured { engine, application: Vec::new() };
         let mut text = Text(String::new());
         text.latencies(&[&(7, worker)]);
         let values: Vec<&str> =

@@ -6,9 +6,9 @@
 mod exposition;
 mod report;
 
-pub(crate) use report::{Report, WorkerReport, send};
+pub(crate) use report::{Measured, Report, WorkerReport, send};
 
-use crate::{signals::Signal, system::Context};
+use crate::{launch::Metric, signals::Signal, system::Context};
 use exposition::{CONTENT_TYPE, exposition};
 use http_engine::{
     Reply, Response, Router, Running, Server, Settings, Status,
@@ -87,15 +87,20 @@ pub(crate) struct AdminServer {
 
 impl AdminServer {
     /// Starts the admin server on this listener. It puts [`Signal::ReportMetrics`] into the queue of the main thread, and
-    /// calls itself `server` in the Server header.
-    pub fn start(listener: TcpListener, server: String, signals: Sender<Signal>) -> io::Result<AdminServer> {
+    /// calls itself `server` in the Server header. `application` are the metrics of the application.
+    pub fn start(
+        listener: TcpListener,
+        server: String,
+        application: &'static [Metric],
+        signals: Sender<Signal>,
+    ) -> io::Result<AdminServer> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let draining = Arc::clone(&is_draining);
         let router = Router::builder()
             .get("/healthz", move |_| health(draining.load(Ordering::Relaxed)))
             .get("/metrics", move |_| {
                 let signals = signals.clone();
-                Reply::offload(move || metrics(&signals))
+                Reply::offload(move || metrics(&signals, application))
             })
             .build()
             .map_err(|error| io::Error::other(error.to_string()))?;
@@ -136,7 +141,7 @@ fn health(is_draining: bool) -> Response {
 
 /// Returns the response to `/metrics`. Waits for the main thread and for the worker processes, for at most
 /// [`REPORT_TIMEOUT`] each.
-fn metrics(signals: &Sender<Signal>) -> Response {
+fn metrics(signals: &Sender<Signal>, application: &[Metric]) -> Response {
     let (sender, reports) = channel();
     let _ = signals.send(Signal::ReportMetrics(sender));
     let Ok(reports) = reports.recv_timeout(REPORT_TIMEOUT) else {
@@ -144,7 +149,8 @@ fn metrics(signals: &Sender<Signal>) -> Response {
     };
     let deadline = Instant::now() + REPORT_TIMEOUT;
     let reports: Vec<_> = reports.into_iter().filter_map(|report| report.read(deadline)).collect();
-    Response::of_type(CONTENT_TYPE, exposition(&reports)).with_header("Cache-Control", "no-store")
+    Response::of_type(CONTENT_TYPE, exposition(&reports, application))
+        .with_header("Cache-Control", "no-store")
 }
 
 #[cfg(test)]

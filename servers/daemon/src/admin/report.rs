@@ -11,6 +11,14 @@ use std::{
 /// The maximum length of the line of a worker process, in bytes.
 const MAX_LINE: u64 = 64 * 1024;
 
+/// What one worker has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    pub engine: WorkerMetrics,
+    /// The values of [`Application::measure`](crate::Application::measure).
+    pub application: Vec<u64>,
+}
+
 /// What a process of the server has counted.
 #[derive(Debug)]
 pub struct Report {
@@ -19,7 +27,7 @@ pub struct Report {
     pub pid: u32,
     pub started_at: SystemTime,
     /// The workers of this process with their numbers. A master of worker processes has none of its own.
-    pub workers: Vec<(usize, WorkerMetrics)>,
+    pub workers: Vec<(usize, Measured)>,
     /// The lines that did not reach the logs of this process.
     pub lost_log_lines: u64,
 }
@@ -54,7 +62,7 @@ impl WorkerReport {
 }
 
 /// In a worker process: sends its report through the socket that the master has sent.
-pub fn send(socket: OwnedFd, worker: &WorkerMetrics, lost_log_lines: u64) -> io::Result<()> {
+pub fn send(socket: OwnedFd, worker: &Measured, lost_log_lines: u64) -> io::Result<()> {
     // The buffer of the new socket has room for the line.
     UnixStream::from(socket)
         .write_all(encode(worker, lost_log_lines).as_bytes())
@@ -62,7 +70,7 @@ pub fn send(socket: OwnedFd, worker: &WorkerMetrics, lost_log_lines: u64) -> io:
 }
 
 /// Writes the numbers in one line.
-fn encode(worker: &WorkerMetrics, lost_log_lines: u64) -> String {
+fn encode(Measured { engine: worker, application }: &Measured, lost_log_lines: u64) -> String {
     let WorkerMetrics { responses, latency, .. } = worker;
     let single = [
         worker.sent_bytes,
@@ -72,14 +80,15 @@ fn encode(worker: &WorkerMetrics, lost_log_lines: u64) -> String {
         worker.latency_sum.as_micros() as u64,
         lost_log_lines,
     ];
-    let numbers: Vec<String> = responses.iter().chain(latency).chain(&single).map(u64::to_string).collect();
+    let numbers = responses.iter().chain(latency).chain(&single).chain(application);
+    let numbers: Vec<String> = numbers.map(u64::to_string).collect();
     numbers.join(" ") + "\n"
 }
 
 /// Reads the line that [`encode`] has written. Returns `None` if it is not complete.
-fn decode(line: &str) -> Option<(WorkerMetrics, u64)> {
-    let mut numbers = line.strip_suffix('\n')?.split(' ').map(str::parse);
-    let mut next = || numbers.next()?.ok();
+fn decode(line: &str) -> Option<(Measured, u64)> {
+    let mut numbers = line.strip_suffix('\n')?.split(' ').map(|number| number.parse().ok());
+    let mut next = || numbers.next()?;
     let mut worker = WorkerMetrics::default();
     for number in worker.responses.iter_mut().chain(&mut worker.latency) {
         *number = next()?;
@@ -89,7 +98,8 @@ fn decode(line: &str) -> Option<(WorkerMetrics, u64)> {
     worker.idle_connections = next()?;
     worker.refused_connections = next()?;
     worker.latency_sum = Duration::from_micros(next()?);
-    Some((worker, next()?))
+    let lost = next()?;
+    Some((Measured { engine: worker, application: numbers.collect::<Option<_>>()? }, lost))
 }
 
 #[cfg(test)]
@@ -98,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_worker_process_sends_all_numbers() {
-        let worker = WorkerMetrics {
+        let engine = WorkerMetrics {
             responses: [1, 2, 3, 4, 5],
             sent_bytes: u64::MAX,
             open_connections: 7,
@@ -107,6 +117,7 @@ mod tests {
             latency: std::array::from_fn(|bucket| bucket as u64),
             latency_sum: Duration::from_micros(10),
         };
+        let worker = Measured { engine, application: vec![12, 13] };
         let line = encode(&worker, 11);
         assert_eq!(decode(&line), Some((worker, 11)));
         (0..line.len()).for_each(|len| assert_eq!(decode(&line[..len]), None));

@@ -7,7 +7,7 @@ use super::{
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
-    admin::{AdminServer, Report, WorkerReport},
+    admin::{AdminServer, Measured, Report, WorkerReport},
     confinement::{self, Confinement},
     handoff::{Child, Handoff, Inherited, Message, Role},
     logs::{self, LogFiles, Logs, Output},
@@ -137,7 +137,9 @@ impl Master<'_> {
             let own = own.context("cannot duplicate the listeners")?;
             Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
         };
-        let start_admin = |listener| AdminServer::start(listener, settings.server_header(), signals.sender());
+        let metrics = settings.application.metrics();
+        let start_admin =
+            |listener| AdminServer::start(listener, settings.server_header(), metrics, signals.sender());
         let admin = admin.map(start_admin).transpose()?;
         let reloads = Reloads::new(signals.sender());
         let mut master = Master {
@@ -240,7 +242,13 @@ impl Master<'_> {
     /// Returns what this process has counted, and where the reports of its worker processes will come from.
     fn reports(&self) -> Vec<WorkerReport> {
         let workers = match &self.workers {
-            Workers::Threads(threads) => threads.metrics().into_iter().enumerate().collect(),
+            Workers::Threads(threads) => {
+                let measure = |(number, engine)| {
+                    let application = self.application.application.measure(number);
+                    (number, Measured { engine, application })
+                };
+                threads.metrics().into_iter().enumerate().map(measure).collect()
+            }
             Workers::Processes(_) => Vec::new(),
         };
         let own = Report {

@@ -27,7 +27,7 @@ mod settings;
 mod upgrade;
 mod worker;
 
-pub use settings::{Application, MakeHandler, ServerSettings};
+pub use settings::{Application, MakeHandler, Metric, ServerSettings};
 
 use crate::{
     handoff::{Inherited, Role},

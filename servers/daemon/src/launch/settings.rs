@@ -21,6 +21,17 @@ const MAX_ROOTS: usize = MAX_DESCRIPTORS - 1;
 /// A function that makes the handler of the worker with the given number (from 0).
 pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
 
+/// A metric of an application, of which each worker has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name, as in `file_cache_hits_total`.
+    pub name: &'static str,
+    /// Whether the value only grows.
+    pub is_counter: bool,
+    /// What it is, as a sentence.
+    pub help: &'static str,
+}
+
 /// An application that a server can serve. Its `Display` output names it in messages: `httpd serves NAME at ...`.
 pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     /// The directories whose files the application serves, each once. At most 252.
@@ -68,6 +79,18 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
         let _ = configuration;
         Ok(None)
+    }
+
+    /// The metrics of the application, which `/metrics` shows beside those of the engine. By default none.
+    fn metrics(&self) -> &'static [Metric] {
+        &[]
+    }
+
+    /// Returns the present values of the [`metrics`](Application::metrics) of a worker, in the same order. `worker` is
+    /// what the function that [`open`](Application::open) has returned was called with.
+    fn measure(&self, worker: usize) -> Vec<u64> {
+        let _ = worker;
+        Vec::new()
     }
 
     /// Returns what the operator should know about what the application serves, as a message for the log; `None` if there

@@ -6,7 +6,7 @@ use super::{
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
 };
 use crate::{
-    admin,
+    admin::{self, Measured},
     handoff::{ControlSocket, Inherited, Message, read_configuration},
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
@@ -57,9 +57,10 @@ pub(super) fn run(
             Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
             Signal::ReopenLogs => logs.reopen(),
             Signal::SendMetrics(socket) => {
-                let worker = engine.metrics().first().copied().unwrap_or_default();
+                let engine = engine.metrics().first().copied().unwrap_or_default();
+                let measured = Measured { engine, application: application.measure(number) };
                 // Fails if the master does not wait any more.
-                let _ = admin::send(socket, &worker, logs.lost());
+                let _ = admin::send(socket, &measured, logs.lost());
             }
             Signal::ServeApplication(files) => reloads.request(files),
             Signal::ReloadEnded => {

@@ -49,6 +49,11 @@ http_testing::both_engines! {
         check_sum(admin, "http_response_latency_seconds_bucket", "le=\"+Inf\"", 9.0);
         check_sum(admin, "http_idle_connections", "", 8.0);
         check_sum(admin, "http_open_connections", "", 8.0);
+        // Each worker looks the files up for itself.
+        let [hits, misses] = ["file_cache_hits_total", "file_cache_misses_total"].map(|name| values(admin, name, ""));
+        assert_eq!((hits.len(), misses.len()), (2, 2));
+        let (hits, misses) = (hits.iter().sum::<f64>(), misses.iter().sum::<f64>());
+        assert!(hits + misses == 9.0 && misses >= 2.0, "{hits} {misses}");
         assert!(values(admin, "http_sent_bytes_total", "").iter().sum::<f64>() > 8.0 * 100.0);
         assert_eq!(values(admin, "http_active_connections", "").len(), 2, "one for each worker");
         for name in ["process_open_fds", "process_resident_memory_bytes", "process_start_time_seconds"] {
