@@ -5,7 +5,8 @@ use crate::{
     program::{self, HTTPD, Program, text},
     site::Directory,
 };
-use std::{fs, os::unix::fs::symlink, process::Command};
+use flate2::read::GzDecoder;
+use std::{fs, io::Read, os::unix::fs::symlink, process::Command};
 
 /// Sends a GET request with this Accept-Encoding header. Returns the coding and the length of the response.
 fn fetch(client: &mut Client, target: &str, accept: &str) -> (Option<String>, usize) {
@@ -38,6 +39,24 @@ two_kinds! {
         let server = program::serve_root(kind, root.root(), &["--compress", "off", "--precompressed", "off"]);
         let response = Client::connect(server.address()).fetch(request("GET", "/page.txt", "Accept-Encoding: br\r\n"));
         assert_eq!((response.header("Content-Encoding"), response.header("Vary")), (None, None));
+    }
+
+    fn a_long_file_is_compressed_while_it_is_sent(kind: ServerKind) {
+        let root = Directory::new();
+        let content = "a line of a long log\n".repeat(250_000);
+        root.write("long.txt", &content);
+        let server = program::serve_root(kind, root.root(), &[]);
+        // A client that leaves in the middle does not disturb the others.
+        Client::connect(server.address()).send(request("GET", "/long.txt", "Accept-Encoding: gzip\r\n"));
+        let mut client = Client::connect(server.address());
+        for _ in 0..2 {
+            let response = client.fetch(request("GET", "/long.txt", "Accept-Encoding: gzip\r\n"));
+            let headers = ["Content-Encoding", "Content-Length"].map(|name| response.header(name));
+            assert_eq!((response.status, headers), (200, [Some("gzip"), None]));
+            let mut unzipped = String::new();
+            GzDecoder::new(&response.body[..]).read_to_string(&mut unzipped).expect("gzip");
+            assert!(unzipped == content);
+        }
     }
 }
 
