@@ -331,7 +331,11 @@ impl Handler for Ruled {
             return redirect.into();
         }
         match self.rules.rewrite(request.path_bytes()) {
-            Some(path) => self.site.handle(&request.with_extension(&RewrittenPath(path)).as_request()),
+            Some(path) => {
+                // Shared: a copy of the request, which waits for a password to be verified, keeps the path.
+                let request = request.with_shared_extension(Arc::new(RewrittenPath(path)));
+                self.site.handle(&request.as_request())
+            }
             None => self.site.handle(request),
         }
     }

@@ -129,6 +129,20 @@ two_kinds! {
         assert_eq!(status(&mut client, "/private/notes.txt", &authorization("alice:secret")), 200);
     }
 
+    /// The first request waits until its password is verified, and the second one does not.
+    fn a_rewritten_request_is_served_after_its_password_is_verified(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        directory.write("httpd.toml", "[[rewrite]]\nfrom = '/open'\nto = '/private/notes.txt'\n");
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let arguments = ["--auth-file", text(&users), "--config", text(&file)];
+        let program = program::serve_root(kind, &directory.path("www"), &arguments);
+        let mut client = Client::connect(program.address());
+        for _ in 0..2 {
+            let response = client.fetch(request("GET", "/open", &authorization("alice:secret")));
+            assert_eq!((response.status, &*response.text()), (200, "private/notes.txt"));
+        }
+    }
+
     fn a_reload_reads_the_password_file_again(kind: ServerKind) {
         let directory = make_directory(ALICE);
         let (users, errors) = (directory.path("users"), directory.path("errors"));
