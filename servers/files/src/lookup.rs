@@ -26,7 +26,7 @@ use std::{
 const MAX_READS: u32 = 5;
 
 /// The name of the file that is served for a directory.
-const INDEX: &[u8] = b"index.html";
+pub(super) const INDEX: &[u8] = b"index.html";
 
 /// What to look up.
 #[derive(Debug)]

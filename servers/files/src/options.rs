@@ -3,10 +3,11 @@
 use crate::{
     cors::Cors,
     entity_tag::EntityTags,
-    pages::{ErrorPages, PagePath},
+    lookup::INDEX,
+    pages::{self, ErrorPage, ErrorPages, PagePath},
     rules::HeaderRules,
     types::Types,
-    variants::Compression,
+    variants::{Coding, Compression},
 };
 use http_core::{Headers, Request, Response, Status};
 use std::{error::Error, fmt};
@@ -51,6 +52,24 @@ pub struct Options {
 }
 
 impl Options {
+    /// Returns the name of the document that a request for `path` may get: the path without `index.html`, without the
+    /// extension of a compressed form, and without `.html` if URLs are clean. Paths to the same document have the same name.
+    pub fn document_name<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let extensions = Coding::ALL.iter().filter(|_| self.compression.precompressed);
+        let original =
+            extensions.map(|coding| coding.extension()).find_map(|end| path.strip_suffix(end.as_bytes()));
+        let path = original.unwrap_or(path);
+        let index = path.strip_suffix(INDEX).filter(|directory| directory.ends_with(b"/"));
+        let clean = || self.clean_urls.then(|| pages::clean_path(path)).flatten();
+        index.or_else(clean).unwrap_or(path)
+    }
+
+    /// Returns the pages that are sent for other paths: the paths of their files, relative to the document root.
+    pub fn pages(&self) -> impl Iterator<Item = &[u8]> {
+        let error_pages = self.error_pages.by_status.iter().map(ErrorPage::page);
+        self.fallback.iter().chain(error_pages).map(PagePath::as_bytes)
+    }
+
     /// Returns the headers to add to the responses with the file at `path`, relative to the document root.
     pub(super) fn headers_of_file(&self, path: &[u8], media_type: &str) -> Headers {
         let mut headers = Headers::default();

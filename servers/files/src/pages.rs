@@ -78,6 +78,12 @@ pub struct ErrorPage {
     page: PagePath,
 }
 
+impl ErrorPage {
+    pub(super) fn page(&self) -> &PagePath {
+        &self.page
+    }
+}
+
 /// The statuses that a page is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Statuses {

@@ -72,7 +72,7 @@ impl Site {
         prefix: &str,
         caches: &CacheCounters,
     ) -> io::Result<MakeHandler> {
-        let rules = self.access.open(&self.root)?;
+        let rules = self.access.open(&self.root, prefix, &self.options)?;
         let limits = Limits::new(&self.bandwidth, prefix);
         let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
         let caches = caches.clone();

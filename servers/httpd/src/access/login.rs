@@ -6,8 +6,9 @@
 use super::{Complete, passwords::Users, rate::RateLimit, times::Times};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http_engine::{
-    Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic,
+    Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic, path,
 };
+use http_files::{Options, RewrittenPath};
 use std::{
     hash::{BuildHasher, RandomState},
     io,
@@ -42,9 +43,40 @@ const ATTEMPTS: (&str, u32) = ("10/s", 40);
 pub struct LoginOptions {
     /// The password file.
     pub file: PathBuf,
-    /// The protected paths, or none to protect all.
-    pub paths: Vec<ProtectedPath>,
+    pub paths: ProtectedPaths,
     pub realm: Realm,
+}
+
+/// The protected paths, or none to protect all.
+#[derive(Clone, Debug)]
+pub struct ProtectedPaths(pub Vec<ProtectedPath>);
+
+impl ProtectedPaths {
+    /// Returns whether a request for `path` needs a password: whether a path to the document that it gets is protected.
+    pub fn contains(&self, path: &[u8], options: &Options) -> bool {
+        let name = options.document_name(path);
+        let protects = |protected: &ProtectedPath| {
+            [path, name].iter().any(|path| protected.contains(path))
+                || options.document_name(&protected.0) == name
+        };
+        self.0.is_empty() || self.0.iter().any(protects)
+    }
+
+    /// Fails if a page that `options` send for other paths below `prefix` needs a password, and those paths do not.
+    pub fn check_pages(&self, prefix: &str, options: &Options) -> Result<(), String> {
+        let path = |page: &[u8]| path::from_decoded(&format!("/{prefix}/{}", String::from_utf8_lossy(page)));
+        if self.0.is_empty() || self.0.iter().any(|protected| protected.contains(&path(b""))) {
+            return Ok(());
+        }
+        match options.pages().map(path).find(|page| self.contains(page, options)) {
+            Some(page) => Err(format!(
+                "{} needs a password (--auth-path), but as a page of --error-page or --spa it would be sent without one: \
+                 name another page",
+                String::from_utf8_lossy(&page)
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A path that is protected, and all below it. Has no slash at its end.
@@ -65,7 +97,7 @@ impl FromStr for ProtectedPath {
         if !text.starts_with('/') {
             return Err("must begin with a slash, as in /private");
         }
-        let path = http_engine::path::from_decoded(text);
+        let path = path::from_decoded(text);
         Ok(ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into()))
     }
 }
@@ -136,7 +168,9 @@ impl Credentials {
 
 /// Says who may request the protected paths. All workers of a process share one.
 pub struct Login {
-    paths: Box<[ProtectedPath]>,
+    paths: ProtectedPaths,
+    /// How the files behind the paths are served.
+    options: Arc<Options>,
     challenge: String,
     users: Users,
     attempt_limit: RateLimit,
@@ -157,9 +191,9 @@ impl Login {
     /// # Errors
     ///
     /// If the file cannot be read, or is no password file.
-    pub fn open(options: &LoginOptions) -> io::Result<Login> {
-        let users = Users::read(&options.file).map_err(|error| {
-            let file = options.file.display();
+    pub fn open(login: &LoginOptions, options: &Arc<Options>) -> io::Result<Login> {
+        let users = Users::read(&login.file).map_err(|error| {
+            let file = login.file.display();
             io::Error::new(
                 error.kind(),
                 format!("cannot use the password file {file}: {}", http_engine::io_cause(&error)),
@@ -167,8 +201,9 @@ impl Login {
         })?;
         let (rate, burst) = ATTEMPTS;
         Ok(Login {
-            paths: options.paths.clone().into(),
-            challenge: options.realm.challenge(),
+            paths: login.paths.clone(),
+            options: Arc::clone(options),
+            challenge: login.realm.challenge(),
             users,
             attempt_limit: RateLimit::new(rate.parse().map_err(io::Error::other)?, Some(burst)),
             verified: Times::new(MAX_VERIFIED),
@@ -180,8 +215,9 @@ impl Login {
 
     /// Returns what a request gets. Does not verify a password.
     pub fn check(self: &Arc<Login>, request: &Request<'_>) -> Access {
-        let path = request.path_bytes();
-        if !self.paths.is_empty() && !self.paths.iter().any(|protected| protected.contains(path)) {
+        let rewritten = request.extension().map(|RewrittenPath(path)| &**path);
+        let mut paths = [Some(request.path_bytes()), rewritten].into_iter().flatten();
+        if !paths.any(|path| self.paths.contains(path, &self.options)) {
             return Access::Public;
         }
         let mut values = request.header_values("Authorization");

@@ -8,7 +8,7 @@
 //! | `passwords` | the file of users and hashes of passwords |
 //! | `times` | a bounded table, which `rate` and `login` use |
 //!
-//! This module knows nothing of files. Without an option, no request passes through it.
+//! This module knows of files only which paths lead to the same one. Without an option, no request passes through it.
 
 pub mod login;
 pub mod networks;
@@ -17,6 +17,7 @@ pub mod rate;
 pub mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
+use http_files::Options;
 use login::{Access, Login, LoginOptions, keep_private};
 use networks::Networks;
 use rate::{Rate, RateLimit};
@@ -38,12 +39,18 @@ impl AccessOptions {
     }
 
     /// Reads the password file. Returns what the workers of a process share, or `None` if all requests are permitted.
-    /// `root` is the served directory.
+    /// `root` is the directory that is served at the path `prefix` with `options`.
     ///
     /// # Errors
     ///
-    /// If the password file cannot be read, is no password file, or is in `root`.
-    pub fn open(&self, root: &Path) -> io::Result<Option<Arc<AccessRules>>> {
+    /// If the password file cannot be read, is no password file, or is in `root`, or if a page that needs a password would
+    /// be sent for paths that need none.
+    pub fn open(
+        &self,
+        root: &Path,
+        prefix: &str,
+        options: &Arc<Options>,
+    ) -> io::Result<Option<Arc<AccessRules>>> {
         let AccessOptions { networks, rate, login } = self;
         if let Some(file) = self.file()
             && let (Ok(file), Ok(root)) = (file.canonicalize(), root.canonicalize())
@@ -54,7 +61,10 @@ impl AccessOptions {
                 "the password file {file} must not be in the served directory"
             )));
         }
-        let login = login.as_ref().map(Login::open).transpose()?.map(Arc::new);
+        if let Some(LoginOptions { paths, .. }) = login {
+            paths.check_pages(prefix, options).map_err(io::Error::other)?;
+        }
+        let login = login.as_ref().map(|login| Login::open(login, options)).transpose()?.map(Arc::new);
         let rate = rate.map(|(rate, burst)| RateLimit::new(rate, burst));
         let is_open = networks.is_empty() && rate.is_none() && login.is_none();
         Ok((!is_open).then(|| Arc::new(AccessRules { networks: networks.clone(), rate, login })))
@@ -129,7 +139,7 @@ impl Handler for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{login::ProtectedPaths, *};
     use http_engine::testing::TestRequest;
     use std::fs;
 
@@ -140,10 +150,13 @@ mod tests {
         let file = directory.path().join("users");
         let user = "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m";
         fs::write(&file, user).expect("a file");
-        let paths = vec!["/private".parse().expect("a path")];
+        let paths = ProtectedPaths(vec!["/private".parse().expect("a path")]);
         let login = LoginOptions { file, paths, realm: "Test".parse().expect("a realm") };
         let options = AccessOptions { login: Some(login), ..AccessOptions::default() };
-        let rules = options.open(Path::new("/nowhere")).expect("a password file").expect("rules");
+        let rules = options
+            .open(Path::new("/nowhere"), "", &Arc::default())
+            .expect("a password file")
+            .expect("rules");
         let files = move |_: &Request<'_>| {
             let response = Response::text("text");
             match cache_control {

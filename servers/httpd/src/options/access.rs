@@ -2,7 +2,7 @@
 
 use crate::access::{
     AccessOptions,
-    login::{LoginOptions, ProtectedPath, Realm},
+    login::{LoginOptions, ProtectedPath, ProtectedPaths, Realm},
     networks::{Network, Networks},
     rate::Rate,
 };
@@ -40,7 +40,7 @@ pub struct AccessGroup {
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 
-    /// Path that needs a password, with all below it: /private; can be repeated [default: all]
+    /// Path that needs a password, with all below it and by all names of a file: /private; can be repeated [default: all]
     #[arg(long, value_name = "PATH", requires = "auth_file")]
     auth_path: Vec<ProtectedPath>,
 
@@ -52,7 +52,7 @@ pub struct AccessGroup {
 impl AccessGroup {
     /// Returns what the options mean.
     pub fn into_options(self) -> AccessOptions {
-        let (paths, realm) = (self.auth_path, self.auth_realm.unwrap_or_default());
+        let (paths, realm) = (ProtectedPaths(self.auth_path), self.auth_realm.unwrap_or_default());
         AccessOptions {
             networks: Networks::new(&self.allow, &self.deny),
             rate: self.rate.map(|rate| (rate, self.rate_burst)),

@@ -129,6 +129,43 @@ two_kinds! {
         assert_eq!(status(&mut client, "/private/notes.txt", &authorization("alice:secret")), 200);
     }
 
+    /// A row: the other options, the protected path, and the status of each request without a password.
+    fn a_password_protects_all_names_of_a_file(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        for name in ["secret.html", "secret/open.html", "index.html", "app.js", "app.js.gz", "docs/index.html"] {
+            directory.write(&format!("www/{name}"), name);
+        }
+        directory.write("httpd.toml", "[[rewrite]]\nfrom = '/open/{*rest}'\nto = '/private/{*rest}'\n");
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let check = |options: &[&str], path: &str, statuses: &[(&str, u16)]| {
+            let arguments = [&["--auth-file", text(&users), "--auth-path", path], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            for (target, expected) in statuses {
+                assert_eq!(status(&mut client, target, ""), *expected, "{options:?} {path} {target}");
+                if *expected == 401 {
+                    let allowed = status(&mut client, target, &authorization("alice:secret"));
+                    assert!([200, 301, 404].contains(&allowed), "{options:?} {path} {target}: {allowed}");
+                }
+            }
+            client.finish();
+            program.stop_cleanly();
+        };
+        let page = [("/secret.html", 401), ("/notes.txt", 200)];
+        check(&[], "/secret.html", &[&page[..], &[("/secret", 301)]].concat());
+        let clean = [("/secret", 401), ("/secret/", 301), ("/secret/open", 200), ("/secret.html.gz", 401)];
+        check(&["--clean-urls"], "/secret.html", &[&page[..], &clean].concat());
+        check(&["--clean-urls"], "/secret", &[("/secret", 401), ("/secret.html", 401), ("/secret/open", 401)]);
+        check(&[], "/index.html", &[("/", 401), ("/index.html", 401), ("/docs/", 200)]);
+        check(&["--clean-urls"], "/docs/index", &[("/docs/", 401), ("/docs/index.html", 401), ("/", 200)]);
+        check(&[], "/app.js", &[("/app.js", 401), ("/app.js.gz", 401)]);
+        check(&[], "/app.js.gz", &[("/app.js", 401), ("/app.js.gz", 401)]);
+        check(&["--precompressed=off"], "/app.js", &[("/app.js", 401), ("/app.js.gz", 200)]);
+        let config = ["--config", text(&file)];
+        check(&config, "/private", &[("/open/notes.txt", 401), ("/private/notes.txt", 401)]);
+        check(&config, "/open", &[("/open/notes.txt", 401), ("/private/notes.txt", 200)]);
+    }
+
     /// The first request waits until its password is verified, and the second one does not.
     fn a_rewritten_request_is_served_after_its_password_is_verified(kind: ServerKind) {
         let directory = make_directory(ALICE);
@@ -237,6 +274,19 @@ two_kinds! {
             let file = directory.path(name);
             let arguments = ["-p", "0", "--auth-file", text(&file), text(&root)];
             check_failure(&[kind.arguments(), &arguments].concat(), 1, message);
+        }
+        // A protected page must not be sent for other paths.
+        let users = directory.path("users");
+        for (options, page) in [
+            (&["--auth-path", "/index.html", "--spa"][..], Some("/index.html")),
+            (&["--auth-path", "/private", "--error-page=404=/private/notes.txt"], Some("/private/notes.txt")),
+            (&["--auth-path", "/", "--spa"], None),
+        ] {
+            let arguments = [&["-p", "0", "--check", "--auth-file", text(&users), text(&root)], options].concat();
+            match page {
+                Some(page) => check_failure(&arguments, 2, &format!("{page} needs a password (--auth-path), but")),
+                None => assert_eq!(program::run(&arguments).code, Some(0)),
+            }
         }
     }
 }
