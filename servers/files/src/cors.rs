@@ -47,8 +47,8 @@ impl Cors {
     }
 }
 
-/// Returns whether a browser asks what a request of another origin may contain.
-pub(super) fn is_preflight(request: &Request<'_>) -> bool {
+/// Returns whether this is a preflight request: a browser asks what a request of another origin may contain.
+pub fn is_preflight(request: &Request<'_>) -> bool {
     request.method() == Method::Options
         && request.header("Origin").is_some()
         && request.header("Access-Control-Request-Method").is_some()

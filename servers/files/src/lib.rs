@@ -60,7 +60,7 @@ mod variants;
 mod version;
 
 pub use cache::CacheCounts;
-pub use cors::Cors;
+pub use cors::{Cors, is_preflight};
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
 pub use files::{CacheCounter, Files, RewrittenPath};

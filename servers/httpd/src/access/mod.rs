@@ -17,7 +17,7 @@ pub mod rate;
 pub mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
-use http_files::Options;
+use http_files::{Options, is_preflight};
 use login::{Access, Login, LoginOptions, keep_private};
 use networks::Networks;
 use rate::{Rate, RateLimit};
@@ -67,7 +67,8 @@ impl AccessOptions {
         let login = login.as_ref().map(|login| Login::open(login, options)).transpose()?.map(Arc::new);
         let rate = rate.map(|(rate, burst)| RateLimit::new(rate, burst));
         let is_open = networks.is_empty() && rate.is_none() && login.is_none();
-        Ok((!is_open).then(|| Arc::new(AccessRules { networks: networks.clone(), rate, login })))
+        let (networks, has_cors) = (networks.clone(), options.cors.is_some());
+        Ok((!is_open).then(|| Arc::new(AccessRules { networks, rate, has_cors, login })))
     }
 }
 
@@ -75,6 +76,8 @@ impl AccessOptions {
 pub struct AccessRules {
     networks: Networks,
     rate: Option<RateLimit>,
+    /// Whether preflight requests are answered. Browsers send them without credentials.
+    has_cors: bool,
     login: Option<Arc<Login>>,
 }
 
@@ -88,7 +91,10 @@ impl AccessRules {
         if let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.take(client, request.received_at())) {
             return Access::Denied(too_many_requests(wait));
         }
-        self.login.as_ref().map_or(Access::Public, |login| login.check(request))
+        match &self.login {
+            Some(login) if !(self.has_cors && is_preflight(request)) => login.check(request),
+            _ => Access::Public,
+        }
     }
 }
 

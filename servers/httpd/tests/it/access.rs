@@ -180,6 +180,30 @@ two_kinds! {
         }
     }
 
+    /// Browsers send it without credentials.
+    fn a_preflight_request_needs_no_password(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        let users = directory.path("users");
+        let origin = "Origin: https://a.example\r\n";
+        let preflight = format!("{origin}Access-Control-Request-Method: GET\r\n");
+        for (options, expected) in [
+            (&["--cors"][..], 204),
+            (&[], 401),
+            (&["--cors", "--deny", "127.0.0.1"], 403),
+        ] {
+            let arguments = [&["--auth-file", text(&users)], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            let response = client.fetch(request("OPTIONS", "/notes.txt", &preflight));
+            let methods = response.header("Access-Control-Allow-Methods");
+            assert_eq!((response.status, methods), (expected, (expected == 204).then_some("GET, HEAD")), "{options:?}");
+            if expected != 403 {
+                assert_eq!(client.fetch(request("OPTIONS", "/notes.txt", origin)).status, 401);
+                assert_eq!(client.fetch(request("GET", "/notes.txt", &preflight)).status, 401);
+            }
+        }
+    }
+
     fn a_reload_reads_the_password_file_again(kind: ServerKind) {
         let directory = make_directory(ALICE);
         let (users, errors) = (directory.path("users"), directory.path("errors"));
