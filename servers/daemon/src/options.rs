@@ -4,9 +4,9 @@ use crate::{
     admin::AdminAddress,
     bind_address::BindAddress,
     logs::LogSettings,
-    units::{Size, Time, count, size, time},
+    units::{Size, Time, count, size, switch, time},
 };
-use clap::{Args, Command, CommandFactory, Parser};
+use clap::{ArgAction, Args, Command, CommandFactory, Parser};
 use http_engine::{Config, Limits, Settings, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
@@ -192,5 +192,23 @@ const VALUES: &str = "A SIZE is a number of bytes or has a unit: 512, 64K, 10M, 
 pub fn command<P: CommandFactory>(name: &'static str, default_port: &'static str) -> Command {
     let command = P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"));
     let port = |argument: clap::Arg| argument.required(false).default_value(default_port);
-    command.max_term_width(100).after_help(VALUES).mut_arg("port", port)
+    with_switches(command.max_term_width(100).after_help(VALUES).mut_arg("port", port))
+}
+
+/// Lets each flag of `command` take a value, as in `--prefork=off`: one source of options can then switch off what another
+/// one has switched on.
+pub fn with_switches(command: Command) -> Command {
+    command.mut_args(|argument| match argument.get_action() {
+        ArgAction::SetTrue => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("on|off")
+            .value_parser(switch())
+            .hide_possible_values(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .hide_default_value(true),
+        _ => argument,
+    })
 }

@@ -1,7 +1,8 @@
-//! The values of options: counts, sizes with a unit (`64K`), times with a unit (`500ms`).
+//! The values of options: switches, counts, sizes with a unit (`64K`), times with a unit (`500ms`).
 //!
 //! An error says which values are accepted, so that an operator need not look them up.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
 /// The units of a size in bytes, from large to small. Powers of 1024, as in the configuration of nginx and Apache.
@@ -40,6 +41,12 @@ impl fmt::Display for Time {
         let (name, unit) = TIME_UNITS.iter().find(divides).unwrap_or(&("s", 1));
         write!(f, "{}{name}", millis / u128::from(*unit))
     }
+}
+
+/// Returns a parser for the value of an option that is on or off. Configuration files say `true` and `false`.
+pub fn switch() -> impl TypedValueParser<Value = bool> {
+    let values = [PossibleValue::new("on").alias("true"), PossibleValue::new("off").alias("false")];
+    PossibleValuesParser::new(values).map(|text| text == "on" || text == "true")
 }
 
 /// Returns a parser for the value of an option that takes a number in `range`.

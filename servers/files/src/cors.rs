@@ -24,6 +24,12 @@ pub struct Cors {
 }
 
 impl Cors {
+    /// Returns the origins of both.
+    pub fn or(self, other: Cors) -> Cors {
+        let both = |(some, others): (Box<[_]>, Box<[_]>)| some.into_iter().chain(others).collect();
+        Cors { origins: self.origins.zip(other.origins).map(both) }
+    }
+
     /// Sets the headers that are the same for all requests.
     pub(super) fn set(&self, headers: &mut Headers) {
         let (name, value) = match self.origins {

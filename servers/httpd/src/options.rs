@@ -27,7 +27,7 @@ use http_daemon::{
 };
 use http_engine::Engine;
 use http_files::{EntityTags, FileSystem, Options, Root};
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 /// Serves the files of a directory over HTTP/1.1.
 ///
@@ -278,7 +278,7 @@ impl SiteOptions {
         let mut options = Options {
             entity_tags,
             compression: self.compression.into(),
-            cors: self.headers.cors.clone(),
+            cors: self.headers.cors(),
             headers: self.headers.into_rules(),
             types,
             ..Options::default()
@@ -294,6 +294,20 @@ impl SiteOptions {
             access: self.access.into_options(),
             bandwidth: self.bandwidth.into_options(),
         }
+    }
+}
+
+/// The value of an option that can be switched off: `None` if it is.
+type Switched<T> = Option<T>;
+
+/// Returns a parser for the value of an option that can be switched on, which means the value `on`, or off.
+fn switched<T: FromStr>(
+    on: &'static str,
+) -> impl Fn(&str) -> Result<Switched<T>, T::Err> + Clone + Send + Sync + 'static {
+    move |text| match text {
+        "off" | "false" => Ok(None),
+        "on" | "true" => on.parse().map(Some),
+        other => other.parse().map(Some),
     }
 }
 

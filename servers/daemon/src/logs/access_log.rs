@@ -22,10 +22,12 @@ use std::{
 pub enum Format {
     /// No access log
     #[default]
+    #[value(alias = "false")]
     Off,
     /// Common Log Format: client, time, request line, status, bytes
     Common,
     /// Common Log Format, then Referer and User-Agent
+    #[value(alias = "true")]
     Combined,
     /// One JSON object per line, including the duration
     Json,

@@ -1,6 +1,6 @@
 //! Reads a configuration file: TOML, whose keys are the long names of options.
 
-use super::layers::{self, Origin, Place, Setting, Value};
+use super::layers::{self, Origin, Place, Setting};
 use clap::{Arg, Command};
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 use toml::{
@@ -126,25 +126,26 @@ impl Source<'_> {
         let place = self.place(value.span().start);
         let is_list = layers::is_list(argument);
         let converted = match value.get_ref() {
-            DeValue::Boolean(is_on) if layers::has_optional_value(argument) => Some(Value::Switch(*is_on)),
-            _ if layers::is_switch(argument) => None,
+            DeValue::Boolean(is_on) if layers::is_switchable(argument) => {
+                Some(vec![is_on.to_string().into()])
+            }
             DeValue::Array(elements) if is_list => {
                 let texts = elements.iter().map(|element| text(element.get_ref()).map(Into::into));
-                texts.collect::<Option<_>>().map(Value::Texts)
+                texts.collect()
             }
-            other => text(other).map(|text| Value::Texts(vec![text.into()])),
+            other => text(other).map(|text| vec![text.into()]),
         };
         let name = layers::name(argument);
-        let Some(value) = converted else {
-            let expected = match (layers::is_switch(argument), is_list) {
-                (true, _) => "true or false",
-                (_, true) => "a list of strings",
+        let Some(values) = converted else {
+            let expected = match (is_list, layers::is_switchable(argument)) {
+                (true, _) => "a list of strings",
+                (_, true) => "true, false or a string",
                 _ => "a string or a number",
             };
             return Err(format!("{place}: {name} must be {expected}"));
         };
-        layers::check(argument, &value).map_err(|error| format!("{place}: {error}"))?;
-        Ok(Setting { name, value, origin: Origin::File(place) })
+        layers::check(argument, &values).map_err(|error| format!("{place}: {error}"))?;
+        Ok(Setting { name, values, origin: Origin::File(place) })
     }
 }
 

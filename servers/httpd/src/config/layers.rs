@@ -19,17 +19,9 @@ const PREFIX: &str = "HTTPD_";
 pub struct Setting {
     /// The long name of the option, without its dashes.
     pub name: String,
-    pub value: Value,
+    /// The values: one, unless the option can be repeated.
+    pub values: Vec<OsString>,
     pub origin: Origin,
-}
-
-/// The value of an option.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// An option without a value is given, or not.
-    Switch(bool),
-    /// One value, or those of an option that can be repeated.
-    Texts(Vec<OsString>),
 }
 
 /// Where a value comes from.
@@ -84,7 +76,7 @@ pub fn merge(
         }
     }
     let lower = settings.iter().filter(|setting| !matches!(setting.origin, Origin::CommandLine));
-    let lower = lower.flat_map(|setting| setting.value.arguments(&setting.name));
+    let lower = lower.flat_map(|setting| arguments_of(&setting.name, &setting.values));
     let (name, rest) = arguments.split_at(1.min(arguments.len()));
     let all = name.iter().cloned().chain(lower).chain(rest.iter().cloned());
     let matches = command.try_get_matches_from_mut(all)?;
@@ -99,9 +91,8 @@ fn given(command: &mut Command, arguments: &[OsString]) -> Result<Vec<Setting>, 
     let setting = |argument: &Arg| {
         let id = argument.get_id().as_str();
         let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
-        let texts = || matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
-        let value = if is_switch(argument) { Value::Switch(true) } else { Value::Texts(texts()) };
-        is_given.then(|| Setting { name: name(argument), value, origin: Origin::CommandLine })
+        let values = || matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
+        is_given.then(|| Setting { name: name(argument), values: values(), origin: Origin::CommandLine })
     };
     Ok(command.get_arguments().filter_map(setting).collect())
 }
@@ -118,26 +109,23 @@ pub fn environment(command: &Command, excluded: &[&str]) -> Result<Vec<Setting>,
         let name = argument.get_long().filter(is_included)?.to_owned();
         let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
         let text = env::var_os(&variable)?;
-        let value = match (is_switch(argument), text.to_str()) {
-            (true, Some("true")) => Value::Switch(true),
-            (true, Some("false")) => Value::Switch(false),
-            (true, _) => return Some(Err(format!("{variable}: must be true or false"))),
-            (false, Some(lines)) if is_list(argument) => {
-                Value::Texts(lines.lines().map(Into::into).collect())
-            }
-            (false, _) => Value::Texts(vec![text]),
+        let values = match text.to_str() {
+            Some(lines) if is_list(argument) => lines.lines().map(Into::into).collect(),
+            _ => vec![text],
         };
-        let checked = check(argument, &value).map_err(|error| format!("{variable}: {error}"));
-        Some(checked.map(|()| Setting { name, value, origin: Origin::Environment(variable) }))
+        let checked = check(argument, &values).map_err(|error| format!("{variable}: {error}"));
+        Some(checked.map(|()| Setting { name, values, origin: Origin::Environment(variable) }))
     };
     command.get_arguments().filter_map(setting).collect()
 }
 
-/// Fails if `value` is not one of this option: as clap says.
-pub fn check(argument: &Arg, value: &Value) -> Result<(), String> {
+/// Fails if this option cannot have these `values`: as clap says.
+pub fn check(argument: &Arg, values: &[OsString]) -> Result<(), String> {
     let alone = argument.clone().requires(Resettable::<Id>::Reset).conflicts_with(Resettable::<Id>::Reset);
     let command = Command::new("").no_binary_name(true).arg(alone);
-    let Err(error) = command.try_get_matches_from(value.arguments(&name(argument))) else { return Ok(()) };
+    let Err(error) = command.try_get_matches_from(arguments_of(&name(argument), values)) else {
+        return Ok(());
+    };
     Err(message(&error))
 }
 
@@ -161,14 +149,12 @@ pub fn name(argument: &Arg) -> String {
     argument.get_long().unwrap_or_else(positional).to_owned()
 }
 
-/// Whether an option has no value: it is given or not.
-pub fn is_switch(argument: &Arg) -> bool {
-    matches!(argument.get_action(), ArgAction::SetTrue)
-}
-
-/// Whether an option can be given without a value.
-pub fn has_optional_value(argument: &Arg) -> bool {
-    argument.get_num_args().is_some_and(|count| count.min_values() == 0)
+/// Whether an option can be switched on and off: its values include `true` and `false`.
+pub fn is_switchable(argument: &Arg) -> bool {
+    let is_optional = argument.get_num_args().is_some_and(|count| count.min_values() == 0);
+    let has_false = || argument.get_possible_values().iter().any(|value| value.matches("false", false));
+    // Any text may be the name of a charset, so that clap does not know.
+    is_optional || has_false() || argument.get_long() == Some("charset")
 }
 
 /// Whether an option can be repeated.
@@ -185,22 +171,14 @@ fn excludes(command: &Command, one: &str, other: &str) -> bool {
     one == other || conflicts(one, other) || conflicts(other, one)
 }
 
-impl Value {
-    /// The arguments that set the option `name` to this value.
-    fn arguments(&self, name: &str) -> Vec<OsString> {
-        match self {
-            Value::Switch(true) => vec![format!("--{name}").into()],
-            Value::Switch(false) => Vec::new(),
-            Value::Texts(texts) => {
-                let argument = |text: &OsString| {
-                    let mut argument = OsString::from(format!("--{name}="));
-                    argument.push(text);
-                    argument
-                };
-                texts.iter().map(argument).collect()
-            }
-        }
-    }
+/// The arguments that set the option `name` to these values.
+fn arguments_of(name: &str, values: &[OsString]) -> Vec<OsString> {
+    let argument = |value: &OsString| {
+        let mut argument = OsString::from(format!("--{name}="));
+        argument.push(value);
+        argument
+    };
+    values.iter().map(argument).collect()
 }
 
 impl fmt::Display for Origin {

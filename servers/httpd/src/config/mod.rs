@@ -24,7 +24,6 @@ use clap::{Command, FromArgMatches};
 use document::{Schema, Table};
 use http_daemon::options::{self, Common};
 use http_engine::Engine;
-use layers::Value;
 use print::Line;
 use std::{
     ffi::OsString,
@@ -72,10 +71,7 @@ impl Configuration {
         let environment = layers::environment(&command, OF_COMMAND_LINE)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
         let path = upper.settings.iter().find(|setting| setting.name == "config");
-        let path = path.and_then(|setting| match &setting.value {
-            Value::Texts(texts) => texts.first().map(PathBuf::from),
-            Value::Switch(_) => None,
-        });
+        let path = path.and_then(|setting| setting.values.first().map(PathBuf::from));
         let schema = sites::schema(command.clone());
         let document = path.as_deref().map(|path| read(path, inherited, &schema)).transpose()?;
         let file = document.as_ref().map_or(&[][..], |document| &document.settings);

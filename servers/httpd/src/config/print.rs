@@ -2,7 +2,7 @@
 
 use super::{
     document::{Schema, Table},
-    layers::{self, Merged, Value},
+    layers::{self, Merged, Setting},
 };
 use clap::{Arg, parser::ValueSource};
 use std::{
@@ -14,9 +14,11 @@ use std::{
 #[derive(Clone)]
 pub struct Line {
     pub name: String,
-    /// `None` if the option is not set and has no default.
-    pub value: Option<Value>,
+    /// Empty if the option is not set and has no default.
+    pub values: Vec<OsString>,
     is_list: bool,
+    /// Whether `true` and `false` are booleans.
+    is_switchable: bool,
     /// Where the value comes from.
     origin: String,
 }
@@ -32,18 +34,12 @@ pub fn lines(merged: &Merged, excluded: &[&str]) -> Vec<Line> {
         };
         let argument = merged.command.get_arguments().find(is_given).unwrap_or(argument);
         let id = argument.get_id().as_str();
-        let texts: Vec<OsString> =
-            merged.matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
-        let value = if layers::is_switch(argument) {
-            Value::Switch(merged.matches.get_flag(id))
-        } else {
-            Value::Texts(texts)
-        };
         let setting = merged.settings.iter().find(|setting| setting.name == name);
         Some(Line {
             name: name.to_owned(),
-            value: Some(value).filter(|value| !matches!(value, Value::Texts(texts) if texts.is_empty())),
+            values: merged.matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect(),
             is_list: layers::is_list(argument),
+            is_switchable: layers::is_switchable(argument),
             origin: setting.map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string()),
         })
     };
@@ -64,9 +60,15 @@ fn write_tables(text: &mut String, prefix: &str, table: &Table, schema: &Schema)
             // Writing to a string cannot fail.
             let _ = writeln!(text, "\n[[{prefix}{name}]]");
             for setting in &table.settings {
-                let (name, value) = (setting.name.clone(), Some(setting.value.clone()));
-                let is_list = layers::find(&schema.command, &name).is_some_and(layers::is_list);
-                let _ = write!(text, "{}", Line { name, value, is_list, origin: setting.origin.to_string() });
+                let Setting { name, values, origin } = setting.clone();
+                let argument = layers::find(&schema.command, &name);
+                let is_list = argument.is_some_and(layers::is_list);
+                let is_switchable = argument.is_some_and(layers::is_switchable);
+                let _ = write!(
+                    text,
+                    "{}",
+                    Line { name, values, is_list, is_switchable, origin: origin.to_string() }
+                );
             }
             write_tables(text, &format!("{prefix}{name}."), table, schema);
         }
@@ -75,17 +77,17 @@ fn write_tables(text: &mut String, prefix: &str, table: &Table, schema: &Schema)
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line { name, value, is_list, origin } = self;
-        match value {
-            None => return writeln!(f, "# {name} is not set"),
-            Some(Value::Switch(is_on)) => write!(f, "{name} = {is_on}")?,
-            Some(Value::Texts(texts)) => {
-                let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-                let (open, close) = if *is_list { ("[", "]") } else { ("", "") };
-                write!(f, "{name} = {open}{}{close}", texts.join(", "))?;
-            }
+        let Line { name, values, is_list, is_switchable, origin } = self;
+        if values.is_empty() {
+            return writeln!(f, "# {name} is not set");
         }
-        writeln!(f, " # {origin}")
+        let text = |value: &OsString| match value.to_str() {
+            Some(boolean @ ("true" | "false")) if *is_switchable => boolean.to_owned(),
+            _ => quoted(value),
+        };
+        let values: Vec<_> = values.iter().map(text).collect();
+        let (open, close) = if *is_list { ("[", "]") } else { ("", "") };
+        writeln!(f, "{name} = {open}{}{close} # {origin}", values.join(", "))
     }
 }
 

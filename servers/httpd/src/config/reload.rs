@@ -47,7 +47,7 @@ impl Reloader {
             if layers::find(&of_sites, &line.name).is_some() {
                 continue;
             }
-            if line.value != old.value {
+            if line.values != old.values {
                 let name = &line.name;
                 log::warn!("{name} cannot change while the server runs: restart it, or start a successor");
             }

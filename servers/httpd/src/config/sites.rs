@@ -12,6 +12,7 @@ use crate::{
     site::Site,
 };
 use clap::{Command, CommandFactory, FromArgMatches};
+use http_daemon::options;
 
 /// Returns which keys and tables a file may have. `command` has the options of the command line.
 pub fn schema(command: Command) -> Schema {
@@ -31,7 +32,7 @@ fn site_tables() -> Vec<(&'static str, Schema)> {
 
 /// Returns the schema of a table with the options of `T`.
 fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
-    let mut command = T::command().disable_help_flag(true);
+    let mut command = options::with_switches(T::command()).disable_help_flag(true);
     command.build();
     Schema { command, excluded: &[], tables }
 }
@@ -108,7 +109,7 @@ fn parse<T: CommandFactory + FromArgMatches>(
     inherited: &[Setting],
 ) -> Result<(T, Merged), String> {
     let wrong = |error: clap::Error| format!("{}: {}", table.place, layers::message(&error));
-    let command = T::command().disable_help_flag(true);
+    let command = options::with_switches(T::command()).disable_help_flag(true);
     let merged = layers::merge(command, &["".into()], &[&table.settings, inherited]).map_err(wrong)?;
     let parsed = T::from_arg_matches(&merged.matches).map_err(wrong)?;
     Ok((parsed, merged))

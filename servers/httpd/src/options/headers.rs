@@ -1,5 +1,6 @@
 //! The options for the headers of the responses.
 
+use super::{Switched, switched};
 use clap::{Args, ValueEnum};
 use http_files::{Cors, HeaderRule, HeaderRules, SecurityHeaders};
 
@@ -26,20 +27,29 @@ pub(super) struct HeaderOptions {
         default_missing_value = "basic")]
     security_headers: Option<SecurityOption>,
 
-    /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port; without a value, all
-    #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
-    pub(super) cors: Option<Cors>,
+    /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port, or off; without a value,
+    /// all; can be repeated
+    #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*",
+        value_parser = switched::<Cors>("*"))]
+    cors: Vec<Switched<Cors>>,
 }
 
 impl HeaderOptions {
+    /// Returns the origins whose scripts may read the files: those of all values, unless one is `off`.
+    pub(super) fn cors(&self) -> Option<Cors> {
+        self.cors.iter().cloned().collect::<Option<Vec<_>>>()?.into_iter().reduce(Cors::or)
+    }
+
     /// Returns the rules in their order: the most specific options come last, because later rules win.
     pub(super) fn into_rules(self) -> HeaderRules {
         let mut rules = match self.security_headers {
-            None => HeaderRules::default(),
+            None | Some(SecurityOption::Off) => HeaderRules::default(),
             Some(SecurityOption::Basic) => HeaderRules::security(SecurityHeaders::Basic),
             Some(SecurityOption::Strict) => HeaderRules::security(SecurityHeaders::Strict),
         };
-        rules.extend(self.cache.map(|CacheOption::Smart| HeaderRule::smart_cache()));
+        if let Some(CacheOption::Smart) = self.cache {
+            rules.extend([HeaderRule::smart_cache()]);
+        }
         rules.extend(self.cache_control);
         rules.extend(self.headers);
         rules
@@ -49,16 +59,24 @@ impl HeaderOptions {
 /// The values of `--cache`.
 #[derive(Clone, Copy, ValueEnum)]
 enum CacheOption {
+    /// None
+    #[value(alias = "false")]
+    Off,
     /// For a year if the name contains a hash of the content, as in app.3f9c2a1b.js; HTML must be checked each time,
     /// and other files after an hour
+    #[value(alias = "true")]
     Smart,
 }
 
 /// The values of `--security-headers`.
 #[derive(Clone, Copy, ValueEnum)]
 enum SecurityOption {
+    /// None
+    #[value(alias = "false")]
+    Off,
     /// X-Content-Type-Options, X-Frame-Options, Content-Security-Policy: frame-ancestors, Referrer-Policy and
     /// Cross-Origin-Opener-Policy: other sites cannot embed or control the pages
+    #[value(aliases = ["true", "on"])]
     Basic,
     /// Also Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy: other sites cannot embed any file, and pages
     /// embed from other sites only what permits it

@@ -1,5 +1,6 @@
 //! The options for paths that name no plain file.
 
+use super::{Switched, switched};
 use clap::Args;
 use http_files::{ErrorPage, ErrorPages, Options, PagePath};
 
@@ -8,9 +9,10 @@ use http_files::{ErrorPage, ErrorPages, Options, PagePath};
 #[command(next_help_heading = "Pages")]
 pub struct PageOptions {
     /// Serve a single-page application: a browser that opens a path without an extension gets this page, with status 200,
-    /// if there is no file [default FILE: index.html]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html")]
-    spa: Option<PagePath>,
+    /// if there is no file; or off [default FILE: index.html]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html",
+        value_parser = switched::<PagePath>("index.html"))]
+    spa: Option<Switched<PagePath>>,
 
     /// Serve about.html at /about, and redirect /about.html to /about and /index.html to /
     #[arg(long)]
@@ -37,7 +39,7 @@ pub struct PageOptions {
 impl PageOptions {
     /// Sets what the options mean.
     pub fn apply(self, options: &mut Options) {
-        options.fallback = self.spa;
+        options.fallback = self.spa.flatten();
         options.clean_urls = self.clean_urls;
         options.error_pages = ErrorPages { by_status: self.error_page, automatic: true };
         options.listing = self.listing;

@@ -1,7 +1,7 @@
 //! The options for the media types of files.
 
 use clap::Args;
-use http_files::{Charset, ContentType, ExtensionType, Types};
+use http_files::{Charset, ContentType, ExtensionType, InvalidOption, Types};
 use std::{fs, path::PathBuf};
 
 /// Which type a file has.
@@ -22,7 +22,7 @@ pub(super) struct TypeOptions {
     default_type: Option<ContentType>,
 
     /// Charset of text that does not declare its encoding, as HTML, CSS, JavaScript and XML do; off: none
-    #[arg(long, value_name = "NAME", default_value = "utf-8")]
+    #[arg(long, value_name = "NAME", default_value = "utf-8", value_parser = charset)]
     charset: Charset,
 }
 
@@ -36,6 +36,15 @@ impl TypeOptions {
         self.mime.into_iter().for_each(|added| types.add(added));
         (types.default, types.charset) = (self.default_type, self.charset);
         (types, file)
+    }
+}
+
+/// Parses the value of `--charset`, which configuration files may switch on and off.
+fn charset(text: &str) -> Result<Charset, InvalidOption> {
+    match text {
+        "true" | "on" => Ok(Charset::default()),
+        "false" => "off".parse(),
+        name => name.parse(),
     }
 }
 

@@ -65,7 +65,13 @@ fn wrong_files_are_rejected_with_line_and_column() {
         "bind = ['localhost', 'é']",
         "1:8: invalid value 'é' for '--bind <ADDRESS[:PORT]>': must be an",
     );
-    check_file("prefork = 1", "1:11: prefork must be true or false\n");
+    check_file(
+        "prefork = 1",
+        "1:11: invalid value '1' for '--prefork[=<on|off>]' [possible values: on, off]\n",
+    );
+    check_file("prefork = 1.5", "1:11: prefork must be true, false or a string\n");
+    check_file("root = true", "1:8: root must be a string or a number\n");
+    check_file("cors = [true]", "1:8: cors must be a list of strings\n");
     check_file("workers = true", "1:11: workers must be a string or a number\n");
     check_file("\n\n  nonsense = 1\netag = ''", "3:3: no such option: nonsense\n");
     check_file("config = 'other.toml'", "1:1: no such option in a file: config\n");
@@ -117,7 +123,7 @@ fn wrong_environments_and_combinations_exit_with_2() {
         assert_eq!(exit.code, Some(if expected.is_some() { 2 } else { 0 }), "{exit:?}");
         assert!(exit.stderr.contains(expected.unwrap_or_default()), "{exit:?}");
     };
-    check("", ("HTTPD_PREFORK", "yes"), Some("httpd: HTTPD_PREFORK: must be true or false\n"));
+    check("", ("HTTPD_PREFORK", "yes"), Some("httpd: HTTPD_PREFORK: invalid value 'yes' for '--prefork[="));
     check("", ("HTTPD_PREFORK", "false"), None);
     check("", ("HTTPD_VERSION", "2.4"), None);
     check("", ("HTTPD_CONFIG", "nowhere.toml"), Some("httpd: cannot read nowhere.toml: no such"));
@@ -139,6 +145,33 @@ fn wrong_environments_and_combinations_exit_with_2() {
     // The command line replaces the directory of the file or the environment, however it is given.
     check(".", ("HTTPD_ROOT", "nowhere"), None);
     check("-r .", ("HTTPD_ROOT", "nowhere"), None);
+}
+
+/// Each option that can be switched on and off can be so by each source of options, and a source overrides the ones below
+/// it.
+#[test]
+fn options_are_switched_on_and_off() {
+    // The option, and what --print-config says of it when it is on by `true`.
+    let options = "prefork confine request-id clean-urls listing hidden follow-symlinks compress precompressed log cache \
+        security-headers spa cors charset";
+    for option in options.split_ascii_whitespace() {
+        let variable = format!("HTTPD_{}", option.to_ascii_uppercase().replace('-', "_"));
+        for (on, off) in [("true", "false"), ("false", "true")] {
+            let directory = with_file(&format!("{option} = {on}\n"));
+            let check = |arguments: &str, environment: &[(&str, &str)], expected: &str, source: &str| {
+                let arguments = format!("--config httpd.toml --print-config {arguments}");
+                let exit = run(&directory, &arguments, environment);
+                let (open, close) = if option == "cors" { ("[", "]") } else { ("", "") };
+                let line = format!("{option} = {open}{expected}{close} # {source}");
+                assert!(exit.stdout.lines().any(|printed| printed == line), "no {line}: {exit:?}");
+            };
+            check("", &[], on, &format!("httpd.toml:1:{}", option.len() + 4));
+            check("", &[(&variable, off)], off, &variable);
+            check(&format!("--{option}={off}"), &[(&variable, on)], off, "command line");
+        }
+    }
+    check_file("cors = ['https://a.example', 'https://b.example']", "");
+    check_file("security-headers = 'on'\nspa = 'off'\nprefork = 'on'\ncharset = 'on'\n", "");
 }
 
 /// Three sites: one for a name and the names below another, one with a mount, and one for other hosts.
