@@ -165,7 +165,7 @@ impl Application for Server {
     }
 
     fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
-        self.reloader.reload()
+        if self.reads().is_empty() { Ok(None) } else { self.reloader.reload().map(Some) }
     }
 
     fn configuration(&self) -> String {
@@ -173,7 +173,11 @@ impl Application for Server {
     }
 
     fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
-        self.reloader.with_configuration(configuration)
+        if self.reads().is_empty() {
+            Ok(None)
+        } else {
+            self.reloader.with_configuration(configuration).map(Some)
+        }
     }
 
     fn metrics(&self) -> &'static [Metric] {

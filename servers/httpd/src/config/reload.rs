@@ -1,4 +1,4 @@
-//! Reads the configuration file again while the server runs.
+//! Reads the configuration file, and the files that options name, again while the server runs.
 
 use super::{Configuration, Error, Text, layers};
 use crate::options::SiteTable;
@@ -31,16 +31,13 @@ impl Reloader {
         self.file.as_deref()
     }
 
-    /// Reads the file. Returns the server with the sites in it, or `None` without a file. All other options keep their
-    /// values: the log names those that differ in the file.
+    /// Reads the files. Returns the server with the sites in them. All other options keep their values: the log names
+    /// those that differ in the configuration file.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is wrong. The message names the place.
-    pub fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
-        if self.file.is_none() {
-            return Ok(None);
-        }
+    /// If a file cannot be read, or is wrong. The message names the place.
+    pub fn reload(&self) -> io::Result<Arc<dyn Application>> {
         let mut new = Configuration::load(&self.arguments, None).map_err(to_io)?;
         let of_sites = SiteTable::command();
         for (line, old) in new.text.options.iter_mut().zip(&self.text.options) {
@@ -54,7 +51,7 @@ impl Reloader {
             line.clone_from(old);
         }
         new.server.set_text(new.text);
-        Ok(Some(Arc::new(new.server)))
+        Ok(Arc::new(new.server))
     }
 
     /// The configuration of the server as a file, for its worker processes.
@@ -67,12 +64,9 @@ impl Reloader {
     /// # Errors
     ///
     /// If the configuration is wrong.
-    pub fn with_configuration(&self, configuration: &str) -> io::Result<Option<Arc<dyn Application>>> {
-        if self.file.is_none() {
-            return Ok(None);
-        }
+    pub fn with_configuration(&self, configuration: &str) -> io::Result<Arc<dyn Application>> {
         let new = Configuration::load(&self.arguments, Some(configuration)).map_err(to_io)?;
-        Ok(Some(Arc::new(new.server)))
+        Ok(Arc::new(new.server))
     }
 
     /// Sets the configuration of the server.

@@ -13,7 +13,7 @@ pub(super) struct TypeOptions {
     mime: Vec<ExtensionType>,
 
     /// File with media types, in the format of /etc/mime.types or of the block types { } of nginx; --mime takes
-    /// precedence. Worker processes and successors read it again
+    /// precedence. SIGHUP reads it again, and so do worker processes and successors
     #[arg(long, value_name = "FILE", value_parser = TypesFile::read)]
     mime_types: Option<TypesFile>,
 

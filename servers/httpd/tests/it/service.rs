@@ -178,6 +178,39 @@ two_kinds! {
         assert_eq!(response.header("Content-Type"), Some("text/x-notes; charset=utf-8"));
     }
 
+    fn a_confined_program_reloads_the_media_types(kind: ServerKind) {
+        let directory = make_directory();
+        let (types, errors) = (directory.path("types"), directory.path("log/errors"));
+        directory.write("types", "text/x-old txt\n");
+        let program = serve(&directory, kind, &[
+            "--confine",
+            "--mime-types",
+            text(&types),
+            "--error-log",
+            text(&errors),
+        ]);
+        let await_type = |expected: &str| {
+            let expected = format!("{expected}; charset=utf-8");
+            // Connections to all workers: the kernel distributes them.
+            let mut clients: Vec<_> = (0..8).map(|_| Client::connect(program.address())).collect();
+            wait_for("the media type", || {
+                let has_type =
+                    |client: &mut Client| client.fetch(get("/notes.txt")).header("Content-Type") == Some(&expected);
+                clients.iter_mut().all(has_type).then_some(())
+            });
+        };
+        await_type("text/x-old");
+        directory.write("types", "text/x-new txt\n");
+        program.signal(Signal::HUP);
+        await_type("text/x-new");
+        // An invalid file changes nothing.
+        directory.write("types", "text txt\n");
+        program.signal(Signal::HUP);
+        wait_for("a message", || directory.read("log/errors").contains("malformed media type \"text\"").then_some(()));
+        await_type("text/x-new");
+        program.stop_cleanly();
+    }
+
     fn warns_if_root_serves(kind: ServerKind) {
         for (user, warnings) in [(&[][..], 1), (&SWITCH, 0)].into_iter().filter(|_| is_root()) {
             let directory = make_directory();
