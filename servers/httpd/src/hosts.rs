@@ -37,12 +37,22 @@ impl HostTable {
 }
 
 impl HostPattern {
+    /// Returns a host that matches.
+    pub fn example(&self) -> String {
+        format!("{}{}", if self.0.starts_with('.') { "x" } else { "" }, self.0)
+    }
+
     /// Whether this is the name of `host`, which may have a port, or a pattern for it.
     pub fn matches(&self, host: &str) -> bool {
         let (name, pattern) = (without_port(host), &self.0);
         let end = if pattern.starts_with('.') { name.len().saturating_sub(pattern.len()) } else { 0 };
         name.get(end..).is_some_and(|name| name.eq_ignore_ascii_case(pattern))
     }
+}
+
+/// Whether a host has a port.
+pub fn has_port(host: &str) -> bool {
+    host[without_port(host).len()..].contains(':')
 }
 
 /// Removes the port from a host, and the dot at the end of a name.

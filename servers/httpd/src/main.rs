@@ -23,7 +23,6 @@ mod site;
 
 use config::{Configuration, Error, PROGRAM};
 use http_daemon::Inherited;
-use http_engine::io_cause;
 use options::Command;
 use std::{
     env,
@@ -74,7 +73,7 @@ fn main() -> ExitCode {
     if file.check {
         return match server.check() {
             Ok(()) => print(b"httpd: the configuration is valid\n"),
-            Err(error) => wrong_usage(&format!("cannot serve {}", io_cause(&error))),
+            Err(error) => wrong_usage(&error),
         };
     }
     common.run(PROGRAM, Arc::new(server), engine, inherited)

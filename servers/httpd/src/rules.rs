@@ -2,7 +2,7 @@
 //!
 //! They compare the path in its normalised form, so that no other spelling of a path avoids a rule.
 
-use crate::hosts::HostPattern;
+use crate::hosts::{HostPattern, has_port};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, path::RelativePath, uri};
 use http_files::RewrittenPath;
 use std::{str::FromStr, sync::Arc};
@@ -76,30 +76,30 @@ impl Rules {
         self.hosts.is_empty() && self.redirects.is_empty() && self.rewrites.is_empty()
     }
 
-    /// Finds redirects that lead to each other, or that more than ten others follow. Tries each with example paths, because
-    /// a template can match infinitely many.
+    /// Finds redirects that lead to each other, or that more than ten others follow, also on other sites: `rules_of` returns
+    /// the rules of the site with a host. Tries each with example paths, because a template can match infinitely many.
     ///
     /// # Errors
     ///
     /// If there are such redirects. The message names them.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check<'r>(&'r self, rules_of: impl Fn(&str) -> Option<&'r Rules>) -> Result<(), String> {
         for HostRedirect { from, to } in &self.hosts {
             if self.hosts.iter().any(|other| other.from.matches(to)) {
                 return Err(format!("redirect-host: {from} leads to {to}, which is redirected too"));
             }
         }
-        for redirect in &self.redirects {
-            for example in ["", "x", "x/y"] {
-                let path = redirect.from.example(example);
-                let next = |path: &Vec<u8>| {
-                    self.redirected(path).and_then(|(redirect, values)| redirect.to.local(&values))
-                };
-                if std::iter::successors(Some(path.clone()), next).nth(MAX_CHAIN).is_some() {
-                    let path = String::from_utf8_lossy(&path).into_owned();
-                    return Err(format!(
-                        "redirect: {path} leads to a loop, or to more than {MAX_CHAIN} redirects"
-                    ));
-                }
+        let of_hosts = self.hosts.iter().map(|redirect| (redirect.from.example(), b"/x".to_vec()));
+        let examples = |redirect: &Redirect| ["", "x", "x/y"].map(|rest| redirect.from.example(rest));
+        let of_paths = self.redirects.iter().flat_map(examples).map(|path| (String::new(), path));
+        for (host, path) in of_hosts.chain(of_paths) {
+            let first = Location { rules: self, host, path };
+            let mut chain = std::iter::successors(Some(first.clone()), |location| location.next(&rules_of));
+            if chain.nth(MAX_CHAIN).is_some() {
+                let Location { host, path, .. } = first;
+                let path = String::from_utf8_lossy(&path);
+                return Err(format!(
+                    "redirect: {host}{path} leads to a loop, or to more than {MAX_CHAIN} redirects"
+                ));
             }
         }
         Ok(())
@@ -136,6 +136,35 @@ fn with_query(location: String, request: &Request<'_>) -> String {
     match request.raw_query() {
         Some(query) => format!("{location}?{}", uri::normalize_query(query)),
         None => location,
+    }
+}
+
+/// Where redirects have led, for [`Rules::check`].
+#[derive(Clone)]
+struct Location<'r> {
+    rules: &'r Rules,
+    /// Empty if any host of the site.
+    host: String,
+    path: Vec<u8>,
+}
+
+impl<'r> Location<'r> {
+    /// Returns where a redirect leads from here, unless that is another server.
+    fn next(&self, rules_of: impl Fn(&str) -> Option<&'r Rules>) -> Option<Location<'r>> {
+        let Location { rules, host, path } = self;
+        let to_host =
+            |host: &str, path| Some(Location { rules: rules_of(host)?, host: host.to_owned(), path });
+        if let Some(HostRedirect { to, .. }) = rules.hosts.iter().find(|redirect| redirect.from.matches(host))
+        {
+            return to_host(to, path.clone());
+        }
+        let (Redirect { to, .. }, values) = rules.redirected(path)?;
+        let next = to.path.expand(&values);
+        let Some(origin) = &to.origin else { return Some(Location { path: next, ..self.clone() }) };
+        let (scheme, authority) = origin.split_once("://")?;
+        // Another server may listen on the port of HTTPS, or on a port that is named.
+        let is_elsewhere = scheme == "https" && next == *path || has_port(authority);
+        if is_elsewhere { None } else { to_host(authority, next) }
     }
 }
 
@@ -223,11 +252,6 @@ impl FromStr for Template {
 }
 
 impl Destination {
-    /// Returns the path on the same host, or `None` if it is another URL.
-    fn local(&self, values: &Values<'_, '_>) -> Option<Vec<u8>> {
-        self.origin.is_none().then(|| self.path.expand(values))
-    }
-
     /// Returns the location for a request.
     fn location(&self, values: &Values<'_, '_>, request: &Request<'_>) -> Option<String> {
         let path = self.path.expand(values);
@@ -410,7 +434,7 @@ mod tests {
     #[test]
     fn finds_redirects_that_do_not_end() {
         let check = |pairs: &[(&str, &str)], is_sound: bool| {
-            assert_eq!(redirects(pairs).check().is_ok(), is_sound, "{pairs:?}");
+            assert_eq!(redirects(pairs).check(|_| None).is_ok(), is_sound, "{pairs:?}");
         };
         check(&[("/a", "/b"), ("/b", "/c")], true);
         check(&[("/a", "/a")], false);
@@ -424,8 +448,8 @@ mod tests {
             hosts: pairs.iter().map(|pair| parse(pair)).collect(),
             ..Rules::default()
         };
-        assert!(hosts(&["www.a=a", "www.b=b:8080"]).check().is_ok());
-        assert!(hosts(&["a=b", "b=a"]).check().is_err());
-        assert!(hosts(&["*.a=www.a"]).check().is_err());
+        assert!(hosts(&["www.a=a", "www.b=b:8080"]).check(|_| None).is_ok());
+        assert!(hosts(&["a=b", "b=a"]).check(|_| None).is_err());
+        assert!(hosts(&["*.a=www.a"]).check(|_| None).is_err());
     }
 }

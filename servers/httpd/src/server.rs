@@ -68,15 +68,19 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The index of a site that has the hosts of an earlier one.
-    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, usize> {
+    /// If a site has the hosts of an earlier one, or redirects that lead to each other. Has the index of the site.
+    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, (usize, String)> {
         let (mut hosts, mut default) = (HostTable::default(), None);
         for (index, site) in sites.iter().enumerate() {
             let is_new = |host: &HostPattern| hosts.insert(host.clone(), index);
             let is_default = site.hosts.is_empty();
             if !site.hosts.iter().all(is_new) || is_default && default.replace(index).is_some() {
-                return Err(index);
+                return Err((index, "an earlier site has the same hosts".to_owned()));
             }
+        }
+        let rules_of = |host: &str| hosts.find(host).map(|index| &*sites[index].rules);
+        for (index, site) in sites.iter().enumerate() {
+            site.rules.check(rules_of).map_err(|error| (index, error))?;
         }
         Ok(Server { sites, hosts: hosts.into(), default, reloader, caches: CacheCounters::default() })
     }
@@ -86,9 +90,16 @@ impl Server {
         self.reloader.set_text(text);
     }
 
-    /// Opens the directories by their names, for a check. An error names the directory.
-    pub fn check(&self) -> io::Result<()> {
-        self.open(&self.roots().into_iter().map(Path::to_owned).collect::<Vec<_>>()).map(drop)
+    /// Opens the directories by their names and reads the files that options name, for a check.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be served, and why.
+    pub fn check(&self) -> Result<(), String> {
+        let roots: Vec<_> = self.roots().into_iter().map(Path::to_owned).collect();
+        self.open_roots(&roots).map_err(|error| format!("cannot serve {}", io_cause(&error)))?;
+        self.open(&roots).map_err(|error| format!("cannot serve {self}: {}", io_cause(&error)))?;
+        self.directories().try_for_each(Site::check_pages)
     }
 
     /// All directories of all sites.

@@ -5,10 +5,12 @@ use crate::{
     bandwidth::{BandwidthOptions, LimitedHandler, Limits},
 };
 use http_daemon::MakeHandler;
-use http_engine::{Handler, Request};
+use http_engine::{Handler, Request, io_cause};
 use http_files::{CacheCounter, CacheCounts, FileSystem, Files, Options, Root};
 use std::{
+    ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -94,6 +96,21 @@ impl Site {
                 None => handler,
             }
         }))
+    }
+
+    /// Fails if a page of `--spa` or `--error-page` is not there.
+    pub fn check_pages(&self) -> Result<(), String> {
+        for page in self.options.pages() {
+            let path = self.root.join(OsStr::from_bytes(page));
+            let is_file = path.metadata().map(|metadata| metadata.is_file());
+            let cause = match is_file {
+                Ok(true) => continue,
+                Ok(false) => "not a regular file".into(),
+                Err(error) => io_cause(&error),
+            };
+            return Err(format!("cannot serve {}, a page of --spa or --error-page: {cause}", path.display()));
+        }
+        Ok(())
     }
 
     /// Whether a request for `/` gets 404, because no file, listing or fallback page answers it.

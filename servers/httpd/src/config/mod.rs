@@ -83,15 +83,15 @@ impl Configuration {
             Some(document) => {
                 (sites::virtual_hosts(document, &merged, (redirects, top))?, print::tables(document, &schema))
             }
-            None => (vec![sites::only(redirects, top)?], String::new()),
+            None => (vec![sites::only(redirects, top)], String::new()),
         };
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());
-        let server = Server::new(hosts, reloader).map_err(|index| {
-            // Only tables can have the same hosts.
-            let table = document.as_ref().and_then(|document| document.tables("site").get(index));
-            let place = table.map_or_else(String::new, |table| format!("{}: ", table.place));
-            format!("{place}an earlier site has the same hosts")
+        let server = Server::new(hosts, reloader).map_err(|(index, error)| match &document {
+            Some(document) => {
+                format!("{}: {error}", document.tables("site").get(index).unwrap_or(document).place)
+            }
+            None => error,
         })?;
         Ok(Configuration { file, engine, common, server, text })
     }

@@ -38,14 +38,9 @@ fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
 }
 
 /// Returns the site of a server without tables.
-///
-/// # Errors
-///
-/// If the redirects lead to each other.
-pub fn only(redirects: Vec<HostRedirect>, site: Site) -> Result<VirtualHost, String> {
+pub fn only(redirects: Vec<HostRedirect>, site: Site) -> VirtualHost {
     let rules = Rules { hosts: redirects, ..Rules::default() };
-    rules.check()?;
-    Ok(VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into() })
+    VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into() }
 }
 
 /// Returns the sites in `document`. `top` has the options that sites inherit, and `only` is the site with its redirects if the
@@ -99,7 +94,6 @@ fn virtual_host(
         let rewrite = parse::<RewriteTable>(table, &[])?.0.into_rewrite();
         rules.rewrites.push(rewrite.map_err(|error| format!("{}: {error}", table.place))?);
     }
-    rules.check().map_err(|error| format!("{}: {error}", table.place))?;
     Ok(VirtualHost { hosts, site, mounts, rules: rules.into() })
 }
 

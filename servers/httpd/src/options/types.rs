@@ -1,6 +1,7 @@
 //! The options for the media types of files.
 
 use clap::Args;
+use http_engine::io_cause;
 use http_files::{Charset, ContentType, ExtensionType, InvalidOption, Types};
 use std::{fs, path::PathBuf};
 
@@ -57,7 +58,8 @@ struct TypesFile {
 
 impl TypesFile {
     fn read(path: &str) -> Result<TypesFile, String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read the file: {}", io_cause(&error)))?;
         let mut types = Types::default();
         types.add_list(&text).map_err(|error| error.to_string())?;
         Ok(TypesFile { path: path.into(), types })

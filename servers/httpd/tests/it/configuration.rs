@@ -284,8 +284,36 @@ fn wrong_tables_are_rejected_with_line_and_column() {
         "redirect-host = ['a=b', 'b=a']",
         "httpd.toml:1:1: redirect-host: a leads to b, which is redirected too\n",
     );
+    let two_sites = |first: &str, second: &str| {
+        format!("[[site]]\nhosts = ['a']\n{first}\n[[site]]\nhosts = ['*.b']\n{second}\n")
+    };
+    let redirect = |from: &str, to: &str| format!("[[site.redirect]]\nfrom = '{from}'\nto = '{to}'\n");
+    let is_loop = "httpd.toml:1:1: redirect: /x leads to a loop, or to more than 10 redirects\n";
+    for scheme in ["http", "https"] {
+        let url = |rest: &str| format!("{scheme}://{rest}");
+        check(&two_sites(&redirect("/x", &url("c.b/y")), &redirect("/y", &url("A/x"))), is_loop);
+        check(&two_sites(&(redirect("/x", &url("a/y")) + &redirect("/y", "/x")), ""), is_loop);
+    }
+    check(&two_sites(&redirect("/x", "http://a/x"), ""), is_loop);
+    check(
+        &two_sites("redirect-host = 'a=c.b'", "redirect-host = '*.b=a'"),
+        "httpd.toml:1:1: redirect: a/x leads to a loop",
+    );
+    for sound in [
+        two_sites(&redirect("/{*rest}", "https://a/{*rest}"), &redirect("/{*rest}", "http://a:81/{*rest}")),
+        two_sites(&redirect("/x", "http://c.b/y"), &redirect("/y", "http://other/x")),
+    ] {
+        assert_eq!(run(&with_sites(&sound), "--config httpd.toml --check", &[]).code, Some(0), "{sound}");
+    }
     check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
     check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
+    let pages = "a page of --spa or --error-page";
+    check(
+        "[[mount]]\npath = '/a'\nroot = 'a'\nerror-page = '404=/no.html'",
+        &format!("cannot serve a/no.html, {pages}: no such file or directory\n"),
+    );
+    check("spa = '/docs'\n", &format!("cannot serve ./docs, {pages}: not a regular file\n"));
+    check("auth-file = 'nowhere'", "cannot serve .: cannot use the password file nowhere: no such file");
     check("[[site]]\nroot = 'nowhere'", "cannot serve nowhere: no such file or directory\n");
     check("[[mount]]\npath = '/a'\nroot = 'nowhere'", "cannot serve nowhere: no such file or directory\n");
 }
