@@ -82,7 +82,7 @@ impl fmt::Display for Line {
             return writeln!(f, "# {name} is not set");
         }
         let text = |value: &OsString| match value.to_str() {
-            Some(boolean @ ("true" | "false")) if *is_switchable => boolean.to_owned(),
+            Some(boolean @ ("true" | "false")) if *is_switchable && !is_list => boolean.to_owned(),
             _ => quoted(value),
         };
         let values: Vec<_> = values.iter().map(text).collect();

@@ -161,7 +161,7 @@ fn options_are_switched_on_and_off() {
             let check = |arguments: &str, environment: &[(&str, &str)], expected: &str, source: &str| {
                 let arguments = format!("--config httpd.toml --print-config {arguments}");
                 let exit = run(&directory, &arguments, environment);
-                let (open, close) = if option == "cors" { ("[", "]") } else { ("", "") };
+                let (open, close) = if option == "cors" { ("[\"", "\"]") } else { ("", "") };
                 let line = format!("{option} = {open}{expected}{close} # {source}");
                 assert!(exit.stdout.lines().any(|printed| printed == line), "no {line}: {exit:?}");
             };
