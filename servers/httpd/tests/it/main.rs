@@ -17,6 +17,7 @@
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`admin`] | the admin server: health and metrics |
 //! | [`logs`] | the access log |
+//! | [`reload`] | each option of a site changes while clients send requests |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
@@ -61,6 +62,7 @@ mod logs;
 mod operations;
 mod pages;
 mod program;
+mod reload;
 mod responses;
 mod roots;
 mod service;
