@@ -48,8 +48,7 @@ fn responses_to_denied_requests_have_the_headers_of_the_site() {
         (["--deny", "127.0.0.0/8"], "", 403),
         (["--rate", "1/h"], "", 429),
     ] {
-        let arguments =
-            [&options[..], &["--header", "X-Test: 1", "--cors=*", "--security-headers"]].concat();
+        let arguments = [&options[..], &["--header", "X-Test: 1", "--cors=*", "--security-headers"]].concat();
         let program = program::serve_root(ServerKind::EventLoop, &directory.path("www"), &arguments);
         let mut client = Client::connect(program.address());
         if status == 429 {
