@@ -14,7 +14,7 @@ use crate::{
         head::{MAX_LEADING_CRLF, ParseStatus},
     },
     message::{rejection::Rejection, upgrade::OfferedProtocols},
-    types::{clock::deadline_after, error::ParseError},
+    types::{clock::deadline_after, error::ParseError, method::Schemes},
 };
 use std::{ops::Range, time::Instant};
 
@@ -40,8 +40,7 @@ impl Connection {
         if self.keep_alive_disabled {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        let deadline = deadline_after(since, self.config.timeouts.idle);
-        self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
+        self.receive(io, self.idle_deadline(since), CloseReason::ClientClosed, usize::MAX)
     }
 
     /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more
@@ -69,7 +68,7 @@ impl Connection {
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                io.input.validate_head(self.config.schemes).map(|framing| (framing, head_len))
+                io.input.validate_head(self.schemes()).map(|framing| (framing, head_len))
             }
             Err(error) => Err(error),
         };
@@ -85,6 +84,15 @@ impl Connection {
             }
             Ok((framing, head_len)) => Some(self.begin_admitting(framing, head_len, io)),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
+        }
+    }
+
+    /// Returns the schemes of the URIs that are served on this connection.
+    #[inline]
+    fn schemes(&self) -> Schemes {
+        match self.config.schemes {
+            Schemes::Http if self.is_secure => Schemes::Https,
+            schemes => schemes,
         }
     }
 
@@ -113,6 +121,7 @@ impl Connection {
         now: Instant,
     ) -> Step {
         self.used = len;
+        self.awaits_handshake = false;
         self.deadline = deadline_after(now, self.config.timeouts.reply);
         self.transition(
             Event::RequestComplete,

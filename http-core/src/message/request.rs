@@ -41,6 +41,7 @@ pub struct Request<'b> {
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
+    pub(crate) is_secure: bool,
     /// The value attached last, which leads to those attached before.
     pub(crate) extensions: Option<&'b Link<'b>>,
 }
@@ -249,6 +250,25 @@ impl<'b> Request<'b> {
     /// Returns the client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
+    }
+
+    /// Returns whether the client has sent the request over TLS to this server, so that its URI is an `https` URI. A
+    /// proxy in front of the server is a client: it may have received the request in another way.
+    ///
+    /// ```
+    /// use http_core::{Request, Response, Status, testing::TestRequest};
+    ///
+    /// fn log_in(request: &Request<'_>) -> Result<Response, Status> {
+    ///     if request.is_secure() { Ok(Response::text("welcome")) } else { Err(Status::FORBIDDEN) }
+    /// }
+    ///
+    /// assert_eq!(TestRequest::get("/").run(&log_in).status(), Status::FORBIDDEN);
+    /// assert_eq!(TestRequest::get("/").over_tls().run(&log_in).status(), Status::OK);
+    /// assert_eq!(TestRequest::get("http://host/").over_tls().run(&log_in).status(), Status::MISDIRECTED_REQUEST);
+    /// assert_eq!(TestRequest::get("https://host/").over_tls().run(&log_in).status(), Status::OK);
+    /// ```
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
     }
 
     /// Returns the time when the connection parsed the last byte of the request.
