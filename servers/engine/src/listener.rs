@@ -2,7 +2,11 @@
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
-use crate::{reserve::Reserve, sockopt, transport::Transport};
+use crate::{
+    reserve::Reserve,
+    sockopt,
+    transport::{TlsAcceptor, Transport},
+};
 use http_core::io_cause;
 use rustix::{
     io::{Errno, ioctl_fionbio},
@@ -64,7 +68,11 @@ pub enum Sharing {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Listener(Socket);
+pub struct Listener {
+    socket: Socket,
+    /// What secures the connections; `None` if they are not secured.
+    tls: Option<TlsAcceptor>,
+}
 
 /// The socket of a [`Listener`].
 #[derive(Debug)]
@@ -74,13 +82,35 @@ enum Socket {
 }
 
 impl Listener {
+    /// Secures all connections with TLS.
+    ///
+    /// ```no_run
+    /// use http_engine::{Server, listener::Listener, tls::{Certificate, Tls, TlsSettings}};
+    /// use std::net::TcpListener;
+    ///
+    /// let tls = Tls::new(TlsSettings::new(Certificate::load("chain.pem", "key.pem")?))?;
+    /// let secure = Listener::from(TcpListener::bind("0.0.0.0:443")?).with_tls(&tls);
+    /// let plain = TcpListener::bind("0.0.0.0:80")?;
+    /// Server::listen(secure)?.and_listen(plain)?.serve(|_| "Hello")?.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn with_tls(self, tls: &crate::tls::Tls) -> Listener {
+        self.secured_by(Some(tls.clone()))
+    }
+
+    /// Secures all connections with TLS, if there is what does.
+    pub(crate) fn secured_by(self, tls: Option<TlsAcceptor>) -> Listener {
+        Listener { tls, ..self }
+    }
+
     /// Returns the address that the socket is bound to.
     ///
     /// # Errors
     ///
     /// The descriptor is not a socket of the expected kind: the listener was made from another descriptor.
     pub fn local_addr(&self) -> io::Result<ListenAddr> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().map(ListenAddr::Tcp),
             Socket::Unix(listener) => listener.local_addr().map(ListenAddr::Unix),
         }
@@ -92,7 +122,7 @@ impl Listener {
     ///
     /// As of [`prepare`].
     pub(crate) fn prepare(&self) -> io::Result<()> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => prepare(listener),
             Socket::Unix(listener) => listener.set_nonblocking(true),
         }
@@ -104,28 +134,29 @@ impl Listener {
     ///
     /// The system has no descriptors left.
     fn try_clone(&self) -> io::Result<Listener> {
-        match &self.0 {
-            Socket::Tcp(listener) => listener.try_clone().map(Listener::from),
-            Socket::Unix(listener) => listener.try_clone().map(Listener::from),
-        }
+        let cloned = match &self.socket {
+            Socket::Tcp(listener) => Listener::from(listener.try_clone()?),
+            Socket::Unix(listener) => Listener::from(listener.try_clone()?),
+        };
+        Ok(cloned.secured_by(self.tls.clone()))
     }
 }
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Listener {
-        Listener(Socket::Tcp(listener))
+        Listener { socket: Socket::Tcp(listener), tls: None }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Listener {
-        Listener(Socket::Unix(listener))
+        Listener { socket: Socket::Unix(listener), tls: None }
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
         }
@@ -237,7 +268,11 @@ pub(crate) fn accept(listener: &Listener, flags: SocketFlags, reserve: &Reserve)
     let took_reserve = !reserve.restore();
     let (socket, address) = accepted?;
     let client_addr = address.and_then(|address| SocketAddr::try_from(address).ok());
-    let transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));
+    let mut transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));
+    if let Some(tls) = &listener.tls {
+        // Without a session, the connection is closed.
+        transport = transport.with_tls(tls.accept().ok_or(Errno::CONNABORTED)?);
+    }
     Ok(Accepted { transport, client_addr, took_reserve })
 }
 

@@ -11,6 +11,7 @@ use crate::{
     settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
     threads::Threads,
+    transport::TlsAcceptor,
 };
 use http_core::{Handler, HandlerFn, IntoReply, Limits, Timeouts, io_cause};
 use std::{
@@ -39,6 +40,8 @@ use std::{
 pub struct Server {
     /// The sockets of the first event loop. Each other event loop gets sockets of its own at the same addresses.
     bound: Vec<TcpListener>,
+    /// What secures the connections of `bound`.
+    bound_tls: Option<TlsAcceptor>,
     /// Sockets that all event loops share.
     shared: Vec<Listener>,
     engine: Engine,
@@ -114,13 +117,36 @@ impl Server {
         Ok(self)
     }
 
+    /// Secures the connections of all sockets that the server has so far with TLS. Sockets that are added later are not
+    /// secured, unless they are themselves ([`Listener::with_tls`]).
+    ///
+    /// ```no_run
+    /// use http_engine::{Server, tls::{Certificate, Tls, TlsSettings}};
+    ///
+    /// let tls = Tls::new(TlsSettings::new(Certificate::load("chain.pem", "key.pem")?))?;
+    /// Server::bind("0.0.0.0:443")?.tls(&tls).serve(|_| "Hello")?.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::tls::Tls) -> Server {
+        self.bound_tls = Some(tls.clone());
+        self.shared = self.shared.into_iter().map(|shared| shared.with_tls(tls)).collect();
+        self
+    }
+
     /// Returns how many requests may wait for [`Incoming`](crate::Incoming).
     pub(crate) fn queue_capacity(&self) -> usize {
         self.settings.pool_queue
     }
 
     fn new(bound: Vec<TcpListener>) -> Server {
-        Server { bound, shared: Vec::new(), engine: Engine::EventLoop, settings: Settings::default() }
+        Server {
+            bound,
+            bound_tls: None,
+            shared: Vec::new(),
+            engine: Engine::EventLoop,
+            settings: Settings::default(),
+        }
     }
 
     /// Chooses the engine. The default is [`Engine::EventLoop`].
@@ -194,7 +220,7 @@ impl Server {
     ///
     /// See [`Server`].
     pub fn serve_each(self, make: impl FnMut(usize) -> Arc<dyn Handler>) -> io::Result<Running> {
-        let Server { bound, shared, engine, settings } = self;
+        let Server { bound, bound_tls, shared, engine, settings } = self;
         // As text: `main` prints the `Debug` form of an error that it returns.
         settings.check().map_err(|error: SettingsError| invalid(&error.to_string()))?;
         let tcp = bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
@@ -214,10 +240,13 @@ impl Server {
         let counters = Arc::clone(admission.all_counters());
         let started = match engine {
             Engine::EventLoop => {
-                event_loop::start(bound, shared, &settings, &admission, &handlers, &shutdown, &threads)
+                let (tls, admission) = (bound_tls.as_ref(), &admission);
+                event_loop::start(bound, tls, shared, &settings, admission, &handlers, &shutdown, &threads)
             }
             Engine::Blocking => {
-                let listeners = bound.into_iter().map(Listener::from).chain(shared).collect();
+                let bound =
+                    bound.into_iter().map(|bound| Listener::from(bound).secured_by(bound_tls.clone()));
+                let listeners = bound.chain(shared).collect();
                 blocking::start(listeners, &settings, admission, &handlers, &shutdown, &threads)
             }
         };

@@ -21,6 +21,7 @@ use crate::{
     settings::Settings,
     shutdown::Shutdown,
     threads::Threads,
+    transport::TlsAcceptor,
 };
 use std::{io, net::TcpListener, sync::Arc};
 use transfers::Transfers;
@@ -29,7 +30,8 @@ use worker::Worker;
 /// Starts a thread for each event loop. The threads end when a shutdown has begun and all connections of the thread are
 /// closed, or when the grace period is over.
 ///
-/// `bound` are sockets of the first event loop. For each other event loop, sockets are bound to the same addresses.
+/// `bound` are sockets of the first event loop, secured by `tls`. For each other event loop, sockets are bound to the same
+/// addresses.
 /// `shared` are distributed among the event loops.
 ///
 /// # Errors
@@ -38,6 +40,7 @@ use worker::Worker;
 /// were started before the error continue until the shutdown.
 pub(crate) fn start(
     bound: Vec<TcpListener>,
+    tls: Option<&TlsAcceptor>,
     shared: Vec<Listener>,
     settings: &Settings,
     admission: &Admission,
@@ -52,7 +55,7 @@ pub(crate) fn start(
     };
     let mut sets = listener::distribute(shared, workers)?;
     for (set, own) in sets.iter_mut().zip(listener::bind_per_worker(bound, workers)?) {
-        set.extend(own.into_iter().map(Listener::from));
+        set.extend(own.into_iter().map(|bound| Listener::from(bound).secured_by(tls.cloned())));
     }
     for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
         let (handler, admission, pools) =
