@@ -140,8 +140,8 @@ impl TlsStream {
         Ok(TlsStream { session: Mutex::new(session), reading: Mutex::new(()), writing: Mutex::new(()) })
     }
 
-    /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. If `blocking`, waits at most
-    /// once, and may bring nothing for `input`.
+    /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. May bring nothing for `input`,
+    /// although bytes have arrived. `blocking` is whether it waits.
     pub(super) fn receive(
         &self,
         socket: &OwnedFd,
@@ -155,30 +155,26 @@ impl TlsStream {
             input.filled(count);
             return Ok(Received::Bytes { emptied: false });
         }
-        loop {
-            if session.has_ended {
-                return Ok(Received::Eof);
-            }
-            if !session.flush(socket)? && blocking {
-                let mut events = [PollFd::new(socket, PollFlags::OUT)];
-                retry_on_intr(|| poll(&mut events, Timespec::try_from(HANDSHAKE_WAIT).ok().as_ref()))?;
-                return Ok(Received::Bytes { emptied: false });
-            }
-            let (received, count) = match session.receive(socket, flags, input.spare())? {
-                None => return Ok(Received::WouldBlock),
-                Some((0, _)) => return Ok(Received::Eof),
-                Some(received) => received,
-            };
-            input.filled(count);
-            let emptied = received < RECEIVE && session.content.is_empty() && !session.has_ended;
-            if count > 0 || blocking {
-                return Ok(Received::Bytes { emptied });
-            }
-            if emptied {
-                session.flush(socket)?;
-                return Ok(Received::WouldBlock);
-            }
+        if session.has_ended {
+            return Ok(Received::Eof);
         }
+        if !session.flush(socket)? && blocking {
+            let mut events = [PollFd::new(socket, PollFlags::OUT)];
+            retry_on_intr(|| poll(&mut events, Timespec::try_from(HANDSHAKE_WAIT).ok().as_ref()))?;
+            return Ok(Received::Bytes { emptied: false });
+        }
+        let (received, count) = match session.receive(socket, flags, input.spare())? {
+            None => return Ok(Received::WouldBlock),
+            Some((0, _)) => return Ok(Received::Eof),
+            Some(received) => received,
+        };
+        input.filled(count);
+        if count == 0 {
+            // The client may wait for the next message of the handshake. Otherwise it is sent with the response.
+            session.flush(socket)?;
+        }
+        let emptied = received < RECEIVE && session.content.is_empty() && !session.has_ended;
+        Ok(Received::Bytes { emptied })
     }
 
     /// As [`Transport::transmit`](super::Transport::transmit).
@@ -192,7 +188,9 @@ impl TlsStream {
         let mut session = self.lock();
         let session = &mut *session;
         loop {
-            if !session.flush(socket)? || session.is_handshaking {
+            // What rustls has to send besides is sent with the first record.
+            let is_begun = session.queued > 0 || session.outgoing_sent > 0;
+            if session.is_handshaking || (is_begun && !session.flush(socket)?) {
                 return Ok(Transmitted::WouldBlock);
             }
             if session.queued > 0 {
@@ -213,9 +211,14 @@ impl TlsStream {
                 let (content, more) = match &next {
                     Transmit::Empty => {
                         session.is_complete = true;
+                        // If this takes not all, a receive sends the rest.
+                        session.flush(socket)?;
                         return Ok(Some(Transmitted::All));
                     }
-                    Transmit::Pending | Transmit::Broken(_) => return Ok(Some(Transmitted::Pending)),
+                    Transmit::Pending | Transmit::Broken(_) => {
+                        session.flush(socket)?;
+                        return Ok(Some(Transmitted::Pending));
+                    }
                     Transmit::Bytes { slices, more } => match &**slices {
                         // What follows goes into other records, so that these are full.
                         [slice, ..] if slices.len() == 1 || slice.len() >= RECORD => {
@@ -320,7 +323,8 @@ impl TlsStream {
             let mut session = self.lock();
             let mut outgoing = Vec::new();
             let len = session.encrypt_into(data, &mut outgoing)?;
-            session.outgoing.extend_from_slice(&outgoing[..len]);
+            outgoing.truncate(len);
+            session.outgoing = outgoing;
         }
         match self.flush_waiting(socket) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
@@ -476,13 +480,16 @@ impl Session {
         written
     }
 
-    /// Encrypts `content` into `out`, of which the first bytes returned are to be sent.
+    /// Encrypts `content` into `out`, behind what is to be sent before. Returns the number of bytes in `out`.
     fn encrypt_into(&mut self, content: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
-        let needed = content.len() + content.len().div_ceil(RECORD) * OVERHEAD + OWN_MESSAGES;
+        let before = mem::take(&mut self.outgoing);
+        let needed = before.len() + content.len() + content.len().div_ceil(RECORD) * OVERHEAD + OWN_MESSAGES;
         if out.len() < needed {
             out.resize(needed, 0);
         }
-        self.with_writer(|writer| writer.encrypt(content, out))
+        out[..before.len()].copy_from_slice(&before);
+        let len = self.with_writer(|writer| writer.encrypt(content, &mut out[before.len()..]))?;
+        Ok(before.len() + len)
     }
 
     /// Encrypts `content`, the front of the send queue, and sends as much as the socket takes. Keeps the rest.
