@@ -195,7 +195,11 @@ impl Transport {
         counters: &Counters,
     ) -> io::Result<Transmitted> {
         if let Some(tls) = &self.tls {
-            return tls.transmit(&self.socket, queue, budget, counters);
+            let transmitted = tls.transmit(&self.socket, queue, budget, counters)?;
+            if transmitted == Transmitted::WouldBlock && !self.blocking {
+                queue.blocked();
+            }
+            return Ok(transmitted);
         }
         loop {
             // Check the budget first: `SendQueue::transmit` reports a failed stream only once.
