@@ -6,23 +6,19 @@ use http_core::{RecvBuf, SendQueue};
 use rustix::net::RecvFlags;
 use std::{io, os::fd::OwnedFd};
 
-/// The TLS session of a connection. There is none.
-#[derive(Debug)]
-pub(crate) enum TlsStream {}
-
-/// What begins sessions. There is none.
+/// What begins a session, and the session. There is none.
 #[derive(Clone, Debug)]
-pub(crate) enum TlsAcceptor {}
+pub(crate) enum NoTls {}
 
-impl TlsAcceptor {
-    pub(crate) fn accept(&self) -> Option<TlsStream> {
-        match *self {}
-    }
-}
+pub(crate) use {NoTls as TlsAcceptor, NoTls as TlsStream};
 
 pub(super) fn free_scratch() {}
 
-impl TlsStream {
+impl NoTls {
+    pub(crate) fn accept(&self) -> Option<NoTls> {
+        match *self {}
+    }
+
     pub(super) fn receive(
         &self,
         _: &OwnedFd,

@@ -74,7 +74,7 @@ pub(super) fn free_scratch() {
 
 /// The TLS session of a connection, beside its socket. Any thread may use it.
 pub(crate) struct TlsStream {
-    session: Mutex<Session>,
+    session: Mutex<TlsSession>,
     /// Held while a thread reads from an upgraded connection: records must be processed in their order.
     reading: Mutex<()>,
     /// Held while a thread writes to an upgraded connection: records must be sent in their order.
@@ -88,7 +88,7 @@ impl fmt::Debug for TlsStream {
 }
 
 /// The state of a session.
-struct Session {
+struct TlsSession {
     tls: UnbufferedServerConnection,
     /// What was received and is not complete: part of a record or of a handshake.
     incoming: Vec<u8>,
@@ -123,7 +123,7 @@ impl TlsStream {
         config: Arc<ServerConfig>,
         asks_for_certificate: bool,
     ) -> Result<TlsStream, rustls::Error> {
-        let session = Session {
+        let session = TlsSession {
             tls: UnbufferedServerConnection::new(config)?,
             incoming: Vec::new(),
             content: Vec::new(),
@@ -295,18 +295,18 @@ impl TlsStream {
             let mut session = self.lock();
             let mut incoming = mem::take(&mut session.incoming);
             incoming.extend_from_slice(&received[..count]);
-            let (used, given) = session.process(&mut incoming, buffer)?;
-            incoming.drain(..used);
+            let processed = session.process(&mut incoming, buffer);
+            incoming.drain(..*processed.as_ref().map_or(&0, |(used, _)| used));
             session.incoming = incoming;
-            let is_waiting = !session.outgoing.is_empty();
-            drop(session);
-            if is_waiting {
+            if !session.outgoing.is_empty() {
+                drop(session);
                 match self.writing.try_lock() {
                     // That thread sends it.
                     Err(TryLockError::WouldBlock) => {}
                     _writing => drop(self.lock().flush(socket)?),
                 }
             }
+            let (_, given) = processed?;
             if given > 0 {
                 return Ok(given);
             }
@@ -360,7 +360,7 @@ impl TlsStream {
     }
 
     /// Locks the session. This works even if a thread has panicked while it held the lock.
-    fn lock(&self) -> MutexGuard<'_, Session> {
+    fn lock(&self) -> MutexGuard<'_, TlsSession> {
         lock(&self.session)
     }
 }
@@ -370,9 +370,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Session {
+impl TlsSession {
     /// Receives once, and decrypts into `room`. Returns how many bytes the socket had, and how many are in `room`; `None` if
-    /// the socket has none. What is left of the content is in [`content`](Session::content).
+    /// the socket has none. What is left of the content is in [`content`](TlsSession::content).
     fn receive(
         &mut self,
         socket: &OwnedFd,
@@ -417,7 +417,7 @@ impl Session {
         })
     }
 
-    /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](Session::outgoing). Returns how many
+    /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns how many
     /// bytes of `incoming` are used, and how many bytes of content are in `room`.
     fn process(&mut self, incoming: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut given) = (0, 0);
