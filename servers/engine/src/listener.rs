@@ -239,6 +239,41 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     Ok(ioctl_fionbio(socket, true)?)
 }
 
+/// The listening sockets of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// Those of the first event loop. Each other event loop gets sockets of its own at the same addresses.
+    pub(crate) bound: Vec<TcpListener>,
+    /// What secures the connections of `bound`.
+    pub(crate) bound_tls: Option<TlsAcceptor>,
+    /// Those that all event loops share.
+    pub(crate) shared: Vec<Listener>,
+}
+
+impl Sockets {
+    /// Returns all sockets.
+    pub(crate) fn into_listeners(self) -> Vec<Listener> {
+        let bound = self.bound.into_iter().map(Listener::from);
+        let bound = bound.map(|bound| bound.secured_by(self.bound_tls.clone()));
+        bound.chain(self.shared).collect()
+    }
+
+    /// Returns the sockets of each of `workers` event loops.
+    ///
+    /// # Errors
+    ///
+    /// A socket for another event loop cannot be bound, or the system has no descriptors left.
+    pub(crate) fn distribute(self, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+        let Sockets { bound, bound_tls, shared } = self;
+        let mut sets = distribute(shared, workers)?;
+        for (set, bound) in sets.iter_mut().zip(bind_per_worker(bound, workers)?) {
+            let bound_tls = bound_tls.clone();
+            set.extend(Sockets { bound, bound_tls, shared: Vec::new() }.into_listeners());
+        }
+        Ok(sets)
+    }
+}
+
 /// A connection that was just accepted.
 pub(crate) struct Accepted {
     pub(crate) transport: Transport,
@@ -367,7 +402,7 @@ pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Resul
 /// # Errors
 ///
 /// The system has no descriptors left.
-pub(crate) fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
     let mut addresses: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
     for listener in listeners {
         addresses.entry(listener.local_addr()?.to_string()).or_default().push(listener);

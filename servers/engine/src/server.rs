@@ -6,12 +6,11 @@ use crate::{
     descriptors::ConnectionBudget,
     event_loop,
     handlers::Handlers,
-    listener::{self, ListenAddr, Listener, Sharing},
+    listener::{self, ListenAddr, Listener, Sharing, Sockets},
     metrics::{Counters, WorkerMetrics},
     settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
     threads::Threads,
-    transport::TlsAcceptor,
 };
 use http_core::{Handler, HandlerFn, IntoReply, Limits, Timeouts, io_cause};
 use std::{
@@ -38,12 +37,7 @@ use std::{
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves"]
 pub struct Server {
-    /// The sockets of the first event loop. Each other event loop gets sockets of its own at the same addresses.
-    bound: Vec<TcpListener>,
-    /// What secures the connections of `bound`.
-    bound_tls: Option<TlsAcceptor>,
-    /// Sockets that all event loops share.
-    shared: Vec<Listener>,
+    sockets: Sockets,
     engine: Engine,
     settings: Settings,
 }
@@ -113,7 +107,7 @@ impl Server {
     pub fn and_listen(mut self, listener: impl Into<Listener>) -> io::Result<Server> {
         let listener = listener.into();
         listener.prepare()?;
-        self.shared.push(listener);
+        self.sockets.shared.push(listener);
         Ok(self)
     }
 
@@ -129,8 +123,9 @@ impl Server {
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: &crate::tls::Tls) -> Server {
-        self.bound_tls = Some(tls.clone());
-        self.shared = self.shared.into_iter().map(|shared| shared.with_tls(tls)).collect();
+        self.sockets.bound_tls = Some(tls.clone());
+        let shared = self.sockets.shared.into_iter();
+        self.sockets.shared = shared.map(|shared| shared.with_tls(tls)).collect();
         self
     }
 
@@ -140,13 +135,8 @@ impl Server {
     }
 
     fn new(bound: Vec<TcpListener>) -> Server {
-        Server {
-            bound,
-            bound_tls: None,
-            shared: Vec::new(),
-            engine: Engine::EventLoop,
-            settings: Settings::default(),
-        }
+        let sockets = Sockets { bound, ..Sockets::default() };
+        Server { sockets, engine: Engine::EventLoop, settings: Settings::default() }
     }
 
     /// Chooses the engine. The default is [`Engine::EventLoop`].
@@ -220,12 +210,13 @@ impl Server {
     ///
     /// See [`Server`].
     pub fn serve_each(self, make: impl FnMut(usize) -> Arc<dyn Handler>) -> io::Result<Running> {
-        let Server { bound, bound_tls, shared, engine, settings } = self;
+        let Server { sockets, engine, settings } = self;
         // As text: `main` prints the `Debug` form of an error that it returns.
         settings.check().map_err(|error: SettingsError| invalid(&error.to_string()))?;
-        let tcp = bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
+        let tcp =
+            sockets.bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
         let addresses: Vec<_> =
-            tcp.chain(shared.iter().map(Listener::local_addr)).collect::<io::Result<_>>()?;
+            tcp.chain(sockets.shared.iter().map(Listener::local_addr)).collect::<io::Result<_>>()?;
         if addresses.is_empty() {
             return Err(invalid("cannot serve without a listener"));
         }
@@ -240,13 +231,10 @@ impl Server {
         let counters = Arc::clone(admission.all_counters());
         let started = match engine {
             Engine::EventLoop => {
-                let (tls, admission) = (bound_tls.as_ref(), &admission);
-                event_loop::start(bound, tls, shared, &settings, admission, &handlers, &shutdown, &threads)
+                event_loop::start(sockets, &settings, &admission, &handlers, &shutdown, &threads)
             }
             Engine::Blocking => {
-                let bound =
-                    bound.into_iter().map(|bound| Listener::from(bound).secured_by(bound_tls.clone()));
-                let listeners = bound.chain(shared).collect();
+                let listeners = sockets.into_listeners();
                 blocking::start(listeners, &settings, admission, &handlers, &shutdown, &threads)
             }
         };

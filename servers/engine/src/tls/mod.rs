@@ -55,7 +55,7 @@ use std::{
 /// use http_engine::tls::{Certificate, ClientCertificates, TlsSettings};
 ///
 /// let settings = TlsSettings::new(Certificate::load("example.org.pem", "example.org.key")?)
-///     .certificate(Certificate::load("example.net.pem", "example.net.key")?)
+///     .certificate(&Certificate::load("example.net.pem", "example.net.key")?)
 ///     .certificate_for("*.test.example.org", Certificate::load("test.pem", "test.key")?)
 ///     .client_certificates(ClientCertificates::required("authorities.pem")?);
 /// # Ok::<(), http_engine::tls::TlsError>(())
@@ -76,7 +76,7 @@ impl TlsSettings {
 
     /// Adds a certificate for clients that ask for one of its names (SNI). If several certificates have the same name, the
     /// one that was added last is used.
-    pub fn certificate(mut self, certificate: Certificate) -> TlsSettings {
+    pub fn certificate(mut self, certificate: &Certificate) -> TlsSettings {
         for name in certificate.names() {
             self.others.push((name.to_ascii_lowercase(), certificate.clone()));
         }

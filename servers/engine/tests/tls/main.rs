@@ -221,7 +221,7 @@ http_testing::both_engines! {
     }
 
     fn each_name_has_its_certificate(engine: Engine) {
-        let settings = TlsSettings::new(load("default")).certificate(load("exact")).certificate(load("wildcard"));
+        let settings = TlsSettings::new(load("default")).certificate(&load("exact")).certificate(&load("wildcard"));
         let server = start(engine, &tls(settings));
         for (name, file) in [
             ("localhost", "default"),
