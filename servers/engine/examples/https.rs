@@ -1,12 +1,18 @@
-//! A server over TLS. Its certificate is replaced when a line is entered.
+//! A server over TLS. It reads its certificate again every hour, because certificates are renewed while servers run.
 //!
 //! ```sh
+//! pem=servers/engine/tests/tls/pem
+//! cargo run -p http-engine --features tls --example https -- $pem/default.pem $pem/default.key 127.0.0.1:8443 &
+//! #> https at [127.0.0.1:8443]
+//! curl -s --cacert $pem/ca.pem https://localhost:8443/you
+//! #> Hello /you, over TLS
+//! ```
+//!
+//! A certificate of your own, which only you trust:
+//!
+//! ```text
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
 //!     -addext subjectAltName=DNS:localhost -keyout key.pem -out chain.pem
-//! cargo run --features tls --example https -- chain.pem key.pem 127.0.0.1:8443 &
-//! #> https at [127.0.0.1:8443]
-//! curl -s --cacert chain.pem https://localhost:8443/you
-//! #> Hello /you, over TLS
 //! ```
 //!
 //! The path `/bytes/N` responds with N bytes.
@@ -15,7 +21,10 @@ use http_engine::{
     Engine, Request, Response, Server, Status,
     tls::{Certificate, Tls, TlsError, TlsSettings},
 };
-use std::{env, error::Error, io, sync::OnceLock};
+use std::{env, error::Error, sync::OnceLock, thread, time::Duration};
+
+/// How often the certificate is read.
+const RELOAD: Duration = Duration::from_secs(3600);
 
 /// The bytes of all responses.
 static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
@@ -44,11 +53,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = if rest.len() > 1 { Engine::Blocking } else { Engine::EventLoop };
     let running = Server::bind(address)?.tls(&tls).engine(engine).workers(1).serve(greet)?;
     println!("https at {:?}", running.addresses());
-    while io::stdin().read_line(&mut String::new())? > 0 {
-        match settings(chain, key).and_then(|settings| tls.replace(settings)) {
-            Ok(()) => println!("using the certificate in {chain}"),
-            Err(error) => eprintln!("{error}; keeping the old certificate"),
+    let (chain, key) = (chain.clone(), key.clone());
+    thread::spawn(move || {
+        loop {
+            thread::sleep(RELOAD);
+            if let Err(error) = settings(&chain, &key).and_then(|settings| tls.replace(settings)) {
+                eprintln!("{error}; keeping the old certificate");
+            }
         }
-    }
+    });
     Ok(running.wait()?)
 }

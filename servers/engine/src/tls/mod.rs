@@ -146,7 +146,16 @@ impl ClientCertificates {
 }
 
 /// TLS for the sockets of a server: pass it to [`Server::tls`](crate::Server::tls) or
-/// [`Listener::with_tls`](crate::listener::Listener::with_tls). The module [`tls`](crate::tls) has an example.
+/// [`Listener::with_tls`](crate::listener::Listener::with_tls).
+///
+/// ```no_run
+/// use http_engine::{Server, tls::{Certificate, Tls, TlsSettings}};
+///
+/// let tls = Tls::new(TlsSettings::new(Certificate::load("chain.pem", "key.pem")?))?;
+/// println!("the certificate expires at {:?}", tls.expires_at());
+/// Server::bind("0.0.0.0:443")?.tls(&tls).serve(|_| "Hello")?.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// Clones share the settings: [`replace`](Tls::replace) replaces those of all.
 #[derive(Clone)]
