@@ -68,7 +68,8 @@ impl Connection {
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                io.input.validate_head(self.schemes()).map(|framing| (framing, head_len))
+                let validated = io.input.validate_head(self.schemes());
+                validated.map(|framing| (RequestFraming { is_secure: self.is_secure, ..framing }, head_len))
             }
             Err(error) => Err(error),
         };

@@ -49,7 +49,6 @@ impl Connection {
             framing,
             received_at,
             client_addr: self.client_addr,
-            is_secure: self.is_secure,
             extensions: None,
         })
     }

@@ -28,7 +28,6 @@ pub struct OwnedRequest {
     framing: RequestFraming,
     received_at: Instant,
     client_addr: Option<SocketAddr>,
-    is_secure: bool,
     extensions: Option<Box<Link<'static>>>,
 }
 
@@ -42,7 +41,6 @@ impl OwnedRequest {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: self.client_addr,
-            is_secure: self.is_secure,
             extensions: self.extensions.as_deref(),
         }
     }
@@ -59,7 +57,6 @@ impl Request<'_> {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: self.client_addr,
-            is_secure: self.is_secure,
             extensions: self.extensions.and_then(Link::to_owned),
         }
     }

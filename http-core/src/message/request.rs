@@ -41,7 +41,6 @@ pub struct Request<'b> {
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
-    pub(crate) is_secure: bool,
     /// The value attached last, which leads to those attached before.
     pub(crate) extensions: Option<&'b Link<'b>>,
 }
@@ -268,7 +267,7 @@ impl<'b> Request<'b> {
     /// assert_eq!(TestRequest::get("https://host/").over_tls().run(&log_in).status(), Status::OK);
     /// ```
     pub fn is_secure(&self) -> bool {
-        self.is_secure
+        self.framing.is_secure
     }
 
     /// Returns the time when the connection parsed the last byte of the request.

@@ -109,7 +109,6 @@ impl ReceivedRequest {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: None,
-            is_secure: false,
             extensions: None,
         }
     }
