@@ -47,6 +47,10 @@ const ROWS: &[Row] = &[
     ("deny", ["deny = '127.0.0.0/8'", ""], "GET /", "", ["403 ", "200 www"]),
     ("rate", ["", "rate = '1/h'"], "GET /", "", ["200 www", "429 "]),
     ("rate-burst", ["rate = '1/h'\nrate-burst = 1000000", "rate = '1/h'\nrate-burst = 1"], "GET /", "", ["200 www", "429 "]),
+    // No response shows these without the header.
+    ("bandwidth", ["", "bandwidth = '1G'\nheader = 'X-A: 1'"], "GET /", "X-A", ["200 -", "200 1"]),
+    ("bandwidth-after", ["bandwidth = '1G'", "bandwidth = '1G'\nbandwidth-after = '1K'\nheader = 'X-A: 1'"], "GET /", "X-A", ["200 -", "200 1"]),
+    ("bandwidth-per-client", ["", "bandwidth-per-client = '1G'\nheader = 'X-A: 1'"], "GET /", "X-A", ["200 -", "200 1"]),
     ("auth-file", ["", "auth-file = 'users'"], "GET /", "", ["200 www", "401 "]),
     ("auth-path", ["auth-file = 'users'\nauth-path = '/a'", "auth-file = 'users'\nauth-path = '/index.html'"], "GET /", "", ["200 www", "401 "]),
     ("auth-realm", ["auth-file = 'users'", "auth-file = 'users'\nauth-realm = 'A'"], "GET /", "WWW-Authenticate", ["401 Basic realm=\"R", "401 Basic realm=\"A"]),
