@@ -56,15 +56,6 @@ fn connect_busy_clients(server: &ServerUnderTest) -> Vec<Client> {
     served.into_iter().map(|(client, _)| client).collect()
 }
 
-/// Waits until the server serves a new connection again, after clients have closed theirs. Checks that it recovers.
-fn check_recovers(server: &ServerUnderTest) {
-    wait_for("room for a connection", || {
-        let response = server.connect().try_fetch(get("/notes.txt"));
-        response.is_ok_and(|response| response.status == 200).then_some(())
-    });
-    server.check_recovers();
-}
-
 http_testing::both_engines! {
     /// A new connection then replaces the one that is idle for longest.
     fn serves_new_connections_when_idle_ones_have_all_descriptors(kind: ServerKind) {
@@ -79,7 +70,7 @@ http_testing::both_engines! {
         });
         server.check_low_cpu("no free descriptors", || {});
         drop(clients);
-        check_recovers(&server);
+        server.check_recovers();
     }
 
     /// No connection is idle, so a new one cannot replace any. It gets 503 nevertheless, and does not wait.
@@ -91,7 +82,7 @@ http_testing::both_engines! {
         assert!(rejected >= FREE_DESCRIPTORS, "only {rejected} rejected");
         server.check_low_cpu("no free descriptors", || {});
         drop(clients);
-        check_recovers(&server);
+        server.check_recovers();
     }
 
     fn rejects_connections_beyond_a_limit(kind: ServerKind) {
@@ -111,7 +102,7 @@ http_testing::both_engines! {
             }
             server.check_low_cpu("as many busy connections as allowed", || {});
             drop(busy);
-            check_recovers(&server);
+            server.check_recovers();
         }
     }
 }
