@@ -113,8 +113,18 @@ pub struct Connection {
     offered: Option<Box<OfferedProtocols>>,
     /// Whether the client has shut down its sending side.
     eof: bool,
-    /// Whether [`disable_keep_alive`](Connection::disable_keep_alive) was called.
-    keep_alive_disabled: bool,
+    keep_alive: KeepAlive,
+}
+
+/// Whether the connection stays open after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeepAlive {
+    /// Yes, if the client wants it.
+    Enabled,
+    /// No. [`Connection::drain`] was called at this time: an idle connection stays open for one more request.
+    Draining(Instant),
+    /// No. [`Connection::disable_keep_alive`] was called.
+    Disabled,
 }
 
 /// The arguments of one call of [`Connection::poll`].
@@ -137,7 +147,7 @@ impl Connection {
             client_addr: None,
             offered: None,
             eof: false,
-            keep_alive_disabled: false,
+            keep_alive: KeepAlive::Enabled,
         }
     }
 
@@ -413,9 +423,32 @@ impl Connection {
     }
 
     /// Closes the connection after the response to the request in progress, or at the next poll if there is no such
-    /// request.
+    /// request. The client may have sent a request that the server has not received: [`drain`](Connection::drain) waits for
+    /// it.
     pub fn disable_keep_alive(&mut self) {
-        self.keep_alive_disabled = true;
+        self.keep_alive = KeepAlive::Disabled;
+    }
+
+    /// Closes the connection after the response to the request in progress, because the server shuts down. If there is no
+    /// such request, or the head of its response is already queued, waits for one more request, for
+    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. `now` is the current time. Further calls change
+    /// nothing.
+    ///
+    /// ```
+    /// use http_core::{Buffers, Connection, Step};
+    /// use std::{sync::Arc, time::{Duration, Instant}};
+    ///
+    /// let now = Instant::now();
+    /// let Buffers { mut input, mut out } = Buffers::default();
+    /// let mut conn = Connection::new(Arc::default(), now);
+    /// conn.drain(now);
+    /// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+    /// assert_eq!(conn.deadline(), now + Duration::from_secs(2));
+    /// ```
+    pub fn drain(&mut self, now: Instant) {
+        if self.keep_alive == KeepAlive::Enabled {
+            self.keep_alive = KeepAlive::Draining(now);
+        }
     }
 
     /// Returns whether the connection is between two requests, or before the first, and the receive buffer holds no
