@@ -313,7 +313,7 @@ impl Worker {
     ) -> Key {
         let mut conn = self.admission.connection(client_addr, permit.is_none(), self.clock.now());
         if self.draining {
-            conn.disable_keep_alive();
+            conn.drain(self.clock.now());
         }
         let key = self.connections.insert(ClientConnection::new(transport, conn, permit));
         self.resume(key, Wakeup::Ready);
@@ -494,8 +494,8 @@ impl Worker {
     }
 
     /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds
-    /// to the requests that have arrived on them. Then closes the listening sockets and every connection without a
-    /// request in progress. All other connections close after their current response.
+    /// to the requests that have arrived on them. Then closes the listening sockets. Connections close after their current
+    /// response, and idle ones after one more request ([`Connection::drain`](http_core::Connection::drain)).
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
@@ -507,7 +507,7 @@ impl Worker {
         self.upgraded.begin_shutdown();
         for key in self.connections.keys() {
             if let Some(client) = self.connections.get(key) {
-                client.conn.disable_keep_alive();
+                client.conn.drain(self.clock.now());
                 self.resume(key, Wakeup::Ready);
             }
         }
