@@ -28,6 +28,7 @@ pub mod sockopt;
 mod stream;
 mod threads;
 mod transport;
+mod unix_socket;
 mod upgrade;
 
 pub use descriptors::ConnectionBudget;

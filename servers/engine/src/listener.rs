@@ -2,6 +2,8 @@
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
+pub use crate::unix_socket::bind_unix;
+
 use crate::{reserve::Reserve, sockopt, transport::Transport};
 use http_core::io_cause;
 use rustix::{
@@ -14,6 +16,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
+        linux::net::SocketAddrExt,
         unix::net::{SocketAddr as UnixAddr, UnixListener},
     },
     time::Duration,
@@ -53,7 +56,7 @@ pub enum Sharing {
 }
 
 /// A listening socket that a server accepts connections from ([`Server::listen`](crate::Server::listen)): made from a
-/// [`TcpListener`] or a [`UnixListener`].
+/// [`TcpListener`], a [`UnixListener`], or a descriptor that the process has inherited.
 ///
 /// ```
 /// use http_engine::listener::{ListenAddr, Listener};
@@ -103,7 +106,7 @@ impl Listener {
     /// # Errors
     ///
     /// The system has no descriptors left.
-    fn try_clone(&self) -> io::Result<Listener> {
+    pub fn try_clone(&self) -> io::Result<Listener> {
         match &self.0 {
             Socket::Tcp(listener) => listener.try_clone().map(Listener::from),
             Socket::Unix(listener) => listener.try_clone().map(Listener::from),
@@ -120,6 +123,30 @@ impl From<TcpListener> for Listener {
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Listener {
         Listener(Socket::Unix(listener))
+    }
+}
+
+/// Fails if the descriptor is not a listening TCP or Unix stream socket.
+impl TryFrom<OwnedFd> for Listener {
+    type Error = io::Error;
+
+    fn try_from(descriptor: OwnedFd) -> io::Result<Listener> {
+        let invalid = |cause: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
+        let domain = match option::socket_domain(&descriptor) {
+            Err(Errno::NOTSOCK) => return invalid("not a socket"),
+            domain => domain?,
+        };
+        if option::socket_type(&descriptor)? != SocketType::STREAM {
+            return invalid("not a stream socket");
+        }
+        if !option::socket_acceptconn(&descriptor)? {
+            return invalid("the socket does not listen");
+        }
+        match domain {
+            AddressFamily::INET | AddressFamily::INET6 => Ok(TcpListener::from(descriptor).into()),
+            AddressFamily::UNIX => Ok(UnixListener::from(descriptor).into()),
+            _ => invalid("neither a TCP socket nor a Unix socket"),
+        }
     }
 }
 
@@ -166,15 +193,15 @@ impl fmt::Debug for ListenAddr {
     }
 }
 
-/// Writes `127.0.0.1:80`, or for a Unix socket `unix:` and its path.
+/// Writes `127.0.0.1:80`, or for a Unix socket `unix:` and its path, or `unix:@` and its abstract name.
 impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddr::Tcp(address) => address.fmt(f),
-            ListenAddr::Unix(address) => match address.as_pathname() {
-                Some(path) => write!(f, "unix:{}", path.display()),
-                // An abstract name is bytes.
-                None => write!(f, "unix:{address:?}"),
+            ListenAddr::Unix(address) => match (address.as_pathname(), address.as_abstract_name()) {
+                (Some(path), _) => write!(f, "unix:{}", path.display()),
+                (None, Some(name)) => write!(f, "unix:@{}", name.escape_ascii()),
+                (None, None) => f.write_str("unix:"),
             },
         }
     }
