@@ -376,7 +376,10 @@ pub(crate) fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        net::{TcpStream, UdpSocket},
+    };
 
     fn check_bind_error(errno: Errno, expected: &str) {
         assert_eq!(bind_error("127.0.0.1:80", &errno.into()).to_string(), expected);
@@ -397,6 +400,24 @@ mod tests {
             "cannot bind 127.0.0.1:80: address not available (this machine does not have it)",
         );
         check_bind_error(Errno::NOBUFS, "cannot bind 127.0.0.1:80: no buffer space available");
+    }
+
+    #[test]
+    fn takes_only_listening_stream_sockets() {
+        let check = |descriptor: OwnedFd, expected: Result<&str, &str>| {
+            let taken = Listener::try_from(descriptor).and_then(|listener| listener.local_addr());
+            let taken = taken.map(|address| address.to_string().replace(|c: char| c.is_ascii_digit(), ""));
+            let taken = taken.map_err(|error| error.to_string());
+            assert_eq!(taken.as_deref().map_err(String::as_str), expected);
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        check(listener.into(), Ok("...:"));
+        let name = UnixAddr::from_abstract_name(format!("takes {}", std::process::id())).expect("a name");
+        check(UnixListener::bind_addr(&name).expect("a free name").into(), Ok("unix:@takes "));
+        check(stream.into(), Err("the socket does not listen"));
+        check(UdpSocket::bind("127.0.0.1:0").expect("a port").into(), Err("not a stream socket"));
+        check(std::fs::File::open("/dev/null").expect("a file").into(), Err("not a socket"));
     }
 
     /// Distributes `sockets` sockets at each of two addresses among `workers`; `expected` is the number each one gets.
