@@ -108,6 +108,12 @@ pub struct LimitOptions {
         default_value_t = Time(Timeouts::default().idle))]
     pub idle_timeout: Time,
 
+    /// Time after SIGTERM, SIGINT or an upgrade in which an idle connection gets one more response: a client may have sent
+    /// its request before it could see the connection close
+    #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().idle_grace))]
+    pub idle_grace: Time,
+
     /// Time to finish the requests in flight after SIGTERM, SIGINT or an upgrade
     #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
         default_value_t = Time(Duration::from_secs(30)))]
@@ -168,6 +174,7 @@ impl LimitOptions {
             body_idle: self.body_timeout.0,
             write_stall: self.write_timeout.0,
             idle: self.idle_timeout.0,
+            idle_grace: self.idle_grace.0,
             ..Timeouts::default()
         };
         Config { limits, timeouts, ..Config::default() }
