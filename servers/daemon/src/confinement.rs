@@ -369,7 +369,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
-        run_confined((&[&roots[0]], &[]), &[], None, None, || {
+        run_confined((&[&roots[0]], &[]), &[], &[], None, || {
             assert_eq!(confine(&[&roots[0]], &[], &[], &[]).ok(), Some(Confinement::Inherited));
             let error =
                 confine(&[&roots[0], &roots[1]], &[], &[], &[]).expect_err("the rules exclude the new root");
