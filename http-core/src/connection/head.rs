@@ -16,7 +16,10 @@ use crate::{
     message::{rejection::Rejection, upgrade::OfferedProtocols},
     types::{clock::deadline_after, error::ParseError},
 };
-use std::{ops::Range, time::Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 impl Connection {
     /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`.
@@ -37,23 +40,17 @@ impl Connection {
         if !io.out.is_empty() {
             return Some(self.flush(io));
         }
-        let mut deadline = deadline_after(since, self.config.timeouts.idle);
-        if self.keep_alive != KeepAlive::Enabled {
-            deadline = deadline.min(self.idle_end(since, io.now));
-            if deadline <= io.now {
-                return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
-            }
+        let timeouts = &self.config.timeouts;
+        let wait = match self.keep_alive {
+            KeepAlive::Enabled => timeouts.idle,
+            KeepAlive::Draining => timeouts.idle.min(timeouts.idle_grace),
+            KeepAlive::Disabled => Duration::ZERO,
+        };
+        let deadline = deadline_after(since, wait);
+        if self.keep_alive != KeepAlive::Enabled && deadline <= io.now {
+            return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
         self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
-    }
-
-    /// Until when the connection, which is idle since `since`, waits for its last request; `now` if it does not.
-    #[cold]
-    fn idle_end(&self, since: Instant, now: Instant) -> Instant {
-        match self.keep_alive {
-            KeepAlive::Draining(begun) => deadline_after(begun.max(since), self.config.timeouts.idle_grace),
-            KeepAlive::Enabled | KeepAlive::Disabled => now,
-        }
     }
 
     /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more

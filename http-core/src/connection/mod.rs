@@ -121,8 +121,8 @@ pub struct Connection {
 enum KeepAlive {
     /// Yes, if the client wants it.
     Enabled,
-    /// No. [`Connection::drain`] was called at this time: an idle connection stays open for one more request.
-    Draining(Instant),
+    /// No, but an idle connection waits for one more request. [`Connection::drain`] was called.
+    Draining,
     /// No. [`Connection::disable_keep_alive`] was called.
     Disabled,
 }
@@ -447,7 +447,10 @@ impl Connection {
     /// ```
     pub fn drain(&mut self, now: Instant) {
         if self.keep_alive == KeepAlive::Enabled {
-            self.keep_alive = KeepAlive::Draining(now);
+            self.keep_alive = KeepAlive::Draining;
+            if let State::Idle { since, .. } = &mut self.state {
+                *since = now;
+            }
         }
     }
 

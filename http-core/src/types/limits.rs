@@ -299,7 +299,7 @@ mod tests {
         ] {
             let is_wrong = format!("timeout `{name}` of ");
             check(if ["idle_grace", "linger"].contains(&name) { "" } else { &is_wrong }, |_, timeouts| {
-                set(timeouts, Duration::ZERO)
+                set(timeouts, Duration::ZERO);
             });
             for value in [Duration::from_nanos(1), MAX_TIMEOUT] {
                 check("", |_, timeouts| set(timeouts, value));
