@@ -524,9 +524,9 @@ mod tests {
     }
 
     /// A source of ten bytes of a file, with these results of `can_resume`: `None` is an error.
-    struct Part(bool, std::array::IntoIter<Option<bool>, 3>);
+    struct FilePart(bool, std::array::IntoIter<Option<bool>, 3>);
 
-    impl ChunkSource for Part {
+    impl ChunkSource for FilePart {
         fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
             let is_first = !std::mem::replace(&mut self.0, true);
             Ok(if is_first { Chunk::File(file_slice(0, 10)) } else { Chunk::End })
@@ -544,7 +544,7 @@ mod tests {
         {
             let part = |answers: [Option<bool>; 3]| {
                 let mut queue = SendQueue::default();
-                queue.push_stream(Box::new(Part(false, answers.into_iter())), length);
+                queue.push_stream(Box::new(FilePart(false, answers.into_iter())), length);
                 for step in [sent - 3, 3] {
                     if step > 0 {
                         assert!(!matches!(queue.transmit(), Transmit::Empty));

@@ -65,6 +65,8 @@ pub struct RequestFraming {
     pub(crate) is_path_decoded: bool,
     /// The query of the target, without its `?`. `None` if the target has no `?`.
     pub(crate) query: Option<Span>,
+    /// Whether TLS secures the connection. The connection sets it.
+    pub(crate) is_secure: bool,
 }
 
 /// Validates a complete request head, and returns what it says about the target, the body and the connection. `bytes`
@@ -111,6 +113,7 @@ pub fn validate(index: &mut HeadIndex, bytes: &[u8], schemes: Schemes) -> Result
         target: path.status,
         path: path.path,
         is_path_decoded: path.is_decoded,
+        is_secure: false,
         query: path.query,
     })
 }

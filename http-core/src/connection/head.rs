@@ -14,12 +14,9 @@ use crate::{
         head::{MAX_LEADING_CRLF, ParseStatus},
     },
     message::{rejection::Rejection, upgrade::OfferedProtocols},
-    types::{clock::deadline_after, error::ParseError},
+    types::{clock::deadline_after, error::ParseError, method::Schemes},
 };
-use std::{
-    ops::Range,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, time::Instant};
 
 impl Connection {
     /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`.
@@ -40,13 +37,7 @@ impl Connection {
         if !io.out.is_empty() {
             return Some(self.flush(io));
         }
-        let timeouts = &self.config.timeouts;
-        let wait = match self.keep_alive {
-            KeepAlive::Enabled => timeouts.idle,
-            KeepAlive::Draining => timeouts.idle.min(timeouts.idle_grace),
-            KeepAlive::Disabled => Duration::ZERO,
-        };
-        let deadline = deadline_after(since, wait);
+        let deadline = self.idle_deadline(since);
         if self.keep_alive != KeepAlive::Enabled && deadline <= io.now {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
@@ -78,7 +69,8 @@ impl Connection {
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                io.input.validate_head(self.config.schemes).map(|framing| (framing, head_len))
+                let validated = io.input.validate_head(self.schemes());
+                validated.map(|framing| (RequestFraming { is_secure: self.is_secure, ..framing }, head_len))
             }
             Err(error) => Err(error),
         };
@@ -94,6 +86,15 @@ impl Connection {
             }
             Ok((framing, head_len)) => Some(self.begin_admitting(framing, head_len, io)),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
+        }
+    }
+
+    /// Returns the schemes of the URIs that are served on this connection.
+    #[inline]
+    fn schemes(&self) -> Schemes {
+        match self.config.schemes {
+            Schemes::Http if self.is_secure => Schemes::Https,
+            schemes => schemes,
         }
     }
 
@@ -122,6 +123,7 @@ impl Connection {
         now: Instant,
     ) -> Step {
         self.used = len;
+        self.awaits_handshake = false;
         self.deadline = deadline_after(now, self.config.timeouts.reply);
         self.transition(
             Event::RequestComplete,

@@ -109,6 +109,10 @@ pub struct Connection {
     /// empty.
     flush_clock: Option<ProgressClock>,
     client_addr: Option<SocketAddr>,
+    /// Whether TLS secures the connection.
+    is_secure: bool,
+    /// Whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
+    awaits_handshake: bool,
     /// The protocols that the last request with [`RequestFraming::upgrade`] offers, until its response.
     offered: Option<Box<OfferedProtocols>>,
     /// Whether the client has shut down its sending side.
@@ -145,6 +149,8 @@ impl Connection {
             deadline,
             flush_clock: None,
             client_addr: None,
+            is_secure: false,
+            awaits_handshake: false,
             offered: None,
             eof: false,
             keep_alive: KeepAlive::Enabled,
@@ -161,6 +167,18 @@ impl Connection {
     /// and [`Rejected::client_addr`](crate::Rejected::client_addr) then contain.
     pub fn with_client_addr(self, client_addr: SocketAddr) -> Connection {
         Connection { client_addr: Some(client_addr), ..self }
+    }
+
+    /// Marks the connection as secured with TLS by the engine: [`Request::is_secure`](crate::Request::is_secure) returns
+    /// true, and targets in absolute form must be `https` URIs (RFC 9110 §7.4), unless both schemes
+    /// [are served](Config::schemes). The first request must begin within [`Timeouts::head`], the time of the handshake
+    /// included. Call this before the first poll.
+    pub fn with_tls(mut self) -> Connection {
+        (self.is_secure, self.awaits_handshake) = (true, true);
+        if let State::Idle { since, .. } = self.state {
+            self.deadline = self.idle_deadline(since);
+        }
+        self
     }
 
     /// Returns the next step, which the engine must do. Then the engine calls `poll` again with the same buffers. `now`
@@ -251,6 +269,19 @@ impl Connection {
     fn enter(&mut self, event: Event, next: State) -> Option<Step> {
         self.transition(event, next);
         None
+    }
+
+    /// Returns the deadline of the next request on a connection that is idle since this time.
+    #[inline]
+    fn idle_deadline(&self, since: Instant) -> Instant {
+        let timeouts = &self.config.timeouts;
+        let timeout = if self.awaits_handshake { timeouts.head.min(timeouts.idle) } else { timeouts.idle };
+        let timeout = match self.keep_alive {
+            KeepAlive::Enabled => timeout,
+            KeepAlive::Draining => timeout.min(timeouts.idle_grace),
+            KeepAlive::Disabled => Duration::ZERO,
+        };
+        deadline_after(since, timeout)
     }
 
     /// Restarts at `now` the timeout of an idle connection, of a head or of a body. Does nothing in the other states.

@@ -251,6 +251,25 @@ impl<'b> Request<'b> {
         self.client_addr
     }
 
+    /// Returns whether the client has sent the request over TLS to this server, so that its URI is an `https` URI. A
+    /// proxy in front of the server is a client: it may have received the request in another way.
+    ///
+    /// ```
+    /// use http_core::{Request, Response, Status, testing::TestRequest};
+    ///
+    /// fn log_in(request: &Request<'_>) -> Result<Response, Status> {
+    ///     if request.is_secure() { Ok(Response::text("welcome")) } else { Err(Status::FORBIDDEN) }
+    /// }
+    ///
+    /// assert_eq!(TestRequest::get("/").run(&log_in).status(), Status::FORBIDDEN);
+    /// assert_eq!(TestRequest::get("/").over_tls().run(&log_in).status(), Status::OK);
+    /// assert_eq!(TestRequest::get("http://host/").over_tls().run(&log_in).status(), Status::MISDIRECTED_REQUEST);
+    /// assert_eq!(TestRequest::get("https://host/").over_tls().run(&log_in).status(), Status::OK);
+    /// ```
+    pub fn is_secure(&self) -> bool {
+        self.framing.is_secure
+    }
+
     /// Returns the time when the connection parsed the last byte of the request.
     pub fn received_at(&self) -> Instant {
         self.received_at

@@ -68,7 +68,10 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
     #[expect(clippy::disallowed_methods, reason = "no engine passes the time in")]
     pub(super) fn new(request: &TestRequest, handler: &'e H) -> Exchange<'e, H> {
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
-        let conn = Connection::new(Arc::new(request.config.clone()), clock.now());
+        let mut conn = Connection::new(Arc::new(request.config.clone()), clock.now());
+        if request.is_secure {
+            conn = conn.with_tls();
+        }
         Exchange {
             handler,
             conn: match request.client_addr {

@@ -41,6 +41,7 @@ pub struct TestRequest {
     headers: Vec<(String, Vec<u8>)>,
     content: TestContent,
     pub(super) client_addr: Option<SocketAddr>,
+    pub(super) is_secure: bool,
     pub(super) config: Config,
     pub(super) timeout: Duration,
     pub(super) leave_after: usize,
@@ -69,6 +70,7 @@ impl TestRequest {
             headers: Vec::new(),
             content: TestContent::None,
             client_addr: None,
+            is_secure: false,
             config: Config::default(),
             timeout: DEFAULT_TIMEOUT,
             leave_after: DEFAULT_MAX_BODY,
@@ -158,6 +160,11 @@ impl TestRequest {
     /// Sets the client's address, which is unknown otherwise.
     pub fn client_addr(self, client_addr: SocketAddr) -> TestRequest {
         TestRequest { client_addr: Some(client_addr), ..self }
+    }
+
+    /// Makes this a request over TLS ([`Request::is_secure`](crate::Request::is_secure)).
+    pub fn over_tls(self) -> TestRequest {
+        TestRequest { is_secure: true, ..self }
     }
 
     /// Sets the limits of the server and the schemes that it serves. Its timeouts do not apply, except that a request

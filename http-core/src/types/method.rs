@@ -115,7 +115,7 @@ impl std::fmt::Display for Version {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Schemes {
-    /// Only `http`: connections are not secured.
+    /// Only the scheme of the connection: `https` on those that the engine secures with TLS, `http` on the others.
     #[default]
     Http,
     /// Only `https`: all connections are secured with TLS, by this program or by a proxy in front of it.

@@ -111,14 +111,14 @@ fn content_beyond_its_limit_gets_413_without_100() {
     let four = |headers: &str| post("/receive?four", headers);
     let rejected = "receive request Malformed(BodyTooLarge) flush shutdown receive";
     for headers in [FIVE, EXPECT] {
-        check(&[Send(&four(headers))], rejected, &["413 close length=255 body=255"]);
+        check(&[Send(&four(headers))], rejected, &["413 close length=377 body=377"]);
     }
     let streamed = head("Content-Length: 3000001\r\n");
-    check(&[Send(&streamed)], rejected, &["413 close length=255 body=255"]);
+    check(&[Send(&streamed)], rejected, &["413 close length=377 body=377"]);
     check(&[Send(&head("Content-Length: 3000000\r\n"))], "receive request receive", &[]);
     let chunked = [Send(&four(CHUNKED)), Send("4\r\nabcd\r\n"), Send("1\r\ne\r\n0\r\n\r\n")];
     let steps = "receive request receive content receive Malformed(BodyTooLarge) flush shutdown receive";
-    check(&chunked, steps, &["413 close length=255 body=255"]);
+    check(&chunked, steps, &["413 close length=377 body=377"]);
     let most = [Send(&four(CHUNKED)), Send("4\r\nabcd\r\n0\r\n\r\n")];
     check(&most, "receive request receive content end flush receive", &["200 keep-alive length=4 body=4"]);
 }

@@ -7,8 +7,11 @@ use crate::{
         check, run,
     },
 };
-use http_core::{CloseReason, Config};
-use std::time::Duration;
+use http_core::{Buffers, Clock, CloseReason, Config, Connection, Response, Step};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const LATER: &str = "GET /later HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -40,6 +43,26 @@ fn closes_an_idle_connection() {
     check_ends(&[Send(GET), Pass(59_999), Send(GET)], 60_000, "Idle");
     // An empty line after a request does not begin the next one (RFC 9112 §2.2), and does not restart the timeout.
     check_ends(&[Send(GET), Pass(59_000), Send("\r\n\r")], 1_000, "Idle");
+}
+
+/// Handshake and head together: a client cannot hold a connection longer by beginning a handshake.
+#[test]
+fn closes_a_secured_connection_without_a_request() {
+    let start = Instant::now();
+    let config = Arc::new(Config::default());
+    let Buffers { mut input, mut out } = Buffers::default();
+    let mut conn = Connection::new(Arc::clone(&config), start).with_tls();
+    assert_eq!(conn.deadline(), start + config.timeouts.head);
+    let later = start + Duration::from_secs(14);
+    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
+    assert_eq!(conn.deadline(), start + config.timeouts.head);
+    input.extend(GET.as_bytes());
+    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Request);
+    let clock = Clock::new("test", later, SystemTime::UNIX_EPOCH);
+    conn.respond(Response::text("a"), &mut out, &clock).expect("a valid response");
+    out.clear();
+    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
+    assert_eq!(conn.deadline(), later + config.timeouts.idle);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_request_beyond_the_budget_gets_503() {
         assert_eq!(summaries, expected);
         drive
     };
-    let rejected = "503 close length=259 body=259";
+    let rejected = "503 close length=381 body=381";
     // Two requests share the budget: the first holds its memory until it is complete.
     let whole = post(80_000);
     let (most, last) = whole.split_at(whole.len() - 1);

@@ -139,15 +139,19 @@ impl Admission {
     }
 
     /// Creates the protocol state of a new connection. If it is refused (`is_refused`), it does nothing but send 503
-    /// and close. `client_addr` is `None` if the client has no IP address.
+    /// and close. `client_addr` is `None` if the client has no IP address. `is_secure` is whether TLS secures it.
     pub(crate) fn connection(
         &self,
         client_addr: Option<SocketAddr>,
+        is_secure: bool,
         is_refused: bool,
         now: Instant,
     ) -> Connection {
         let new = if is_refused { Connection::over_limit } else { Connection::new };
-        let connection = new(Arc::clone(&self.config), now);
+        let mut connection = new(Arc::clone(&self.config), now);
+        if is_secure {
+            connection = connection.with_tls();
+        }
         match client_addr {
             Some(address) => connection.with_client_addr(address),
             None => connection,

@@ -27,6 +27,8 @@ mod shutdown;
 pub mod sockopt;
 mod stream;
 mod threads;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 mod unix_socket;
 mod upgrade;

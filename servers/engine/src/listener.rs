@@ -4,7 +4,11 @@
 
 pub use crate::unix_socket::bind_unix;
 
-use crate::{reserve::Reserve, sockopt, transport::Transport};
+use crate::{
+    reserve::Reserve,
+    sockopt,
+    transport::{TlsAcceptor, Transport},
+};
 use http_core::io_cause;
 use rustix::{
     io::{Errno, ioctl_fionbio},
@@ -67,7 +71,11 @@ pub enum Sharing {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Listener(Socket);
+pub struct Listener {
+    socket: Socket,
+    /// What secures the connections; `None` if they are not secured.
+    tls: Option<TlsAcceptor>,
+}
 
 /// The socket of a [`Listener`].
 #[derive(Debug)]
@@ -77,13 +85,35 @@ enum Socket {
 }
 
 impl Listener {
+    /// Secures all connections with TLS.
+    ///
+    /// ```no_run
+    /// use http_engine::{Server, listener::Listener, tls::{Certificate, Tls, TlsSettings}};
+    /// use std::net::TcpListener;
+    ///
+    /// let tls = Tls::new(TlsSettings::new(Certificate::load("chain.pem", "key.pem")?))?;
+    /// let secure = Listener::from(TcpListener::bind("0.0.0.0:443")?).with_tls(&tls);
+    /// let plain = TcpListener::bind("0.0.0.0:80")?;
+    /// Server::listen(secure)?.and_listen(plain)?.serve(|_| "Hello")?.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn with_tls(self, tls: &crate::tls::Tls) -> Listener {
+        self.secured_by(Some(tls.clone()))
+    }
+
+    /// Secures all connections with TLS, if there is what does.
+    pub(crate) fn secured_by(self, tls: Option<TlsAcceptor>) -> Listener {
+        Listener { tls, ..self }
+    }
+
     /// Returns the address that the socket is bound to.
     ///
     /// # Errors
     ///
     /// The descriptor is not a socket of the expected kind: the listener was made from another descriptor.
     pub fn local_addr(&self) -> io::Result<ListenAddr> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().map(ListenAddr::Tcp),
             Socket::Unix(listener) => listener.local_addr().map(ListenAddr::Unix),
         }
@@ -95,7 +125,7 @@ impl Listener {
     ///
     /// As of [`prepare`].
     pub(crate) fn prepare(&self) -> io::Result<()> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => prepare(listener),
             Socket::Unix(listener) => listener.set_nonblocking(true),
         }
@@ -107,22 +137,23 @@ impl Listener {
     ///
     /// The system has no descriptors left.
     pub fn try_clone(&self) -> io::Result<Listener> {
-        match &self.0 {
-            Socket::Tcp(listener) => listener.try_clone().map(Listener::from),
-            Socket::Unix(listener) => listener.try_clone().map(Listener::from),
-        }
+        let cloned = match &self.socket {
+            Socket::Tcp(listener) => Listener::from(listener.try_clone()?),
+            Socket::Unix(listener) => Listener::from(listener.try_clone()?),
+        };
+        Ok(cloned.secured_by(self.tls.clone()))
     }
 }
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Listener {
-        Listener(Socket::Tcp(listener))
+        Listener { socket: Socket::Tcp(listener), tls: None }
     }
 }
 
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Listener {
-        Listener(Socket::Unix(listener))
+        Listener { socket: Socket::Unix(listener), tls: None }
     }
 }
 
@@ -152,7 +183,7 @@ impl TryFrom<OwnedFd> for Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
         }
@@ -235,6 +266,41 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     Ok(ioctl_fionbio(socket, true)?)
 }
 
+/// The listening sockets of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    /// Those of the first event loop. Each other event loop gets sockets of its own at the same addresses.
+    pub(crate) bound: Vec<TcpListener>,
+    /// What secures the connections of `bound`.
+    pub(crate) bound_tls: Option<TlsAcceptor>,
+    /// Those that all event loops share.
+    pub(crate) shared: Vec<Listener>,
+}
+
+impl Sockets {
+    /// Returns all sockets.
+    pub(crate) fn into_listeners(self) -> Vec<Listener> {
+        let bound = self.bound.into_iter().map(Listener::from);
+        let bound = bound.map(|bound| bound.secured_by(self.bound_tls.clone()));
+        bound.chain(self.shared).collect()
+    }
+
+    /// Returns the sockets of each of `workers` event loops.
+    ///
+    /// # Errors
+    ///
+    /// A socket for another event loop cannot be bound, or the system has no descriptors left.
+    pub(crate) fn distribute(self, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+        let Sockets { bound, bound_tls, shared } = self;
+        let mut sets = distribute(shared, workers)?;
+        for (set, bound) in sets.iter_mut().zip(bind_per_worker(bound, workers)?) {
+            let bound_tls = bound_tls.clone();
+            set.extend(Sockets { bound, bound_tls, shared: Vec::new() }.into_listeners());
+        }
+        Ok(sets)
+    }
+}
+
 /// A connection that was just accepted.
 pub(crate) struct Accepted {
     pub(crate) transport: Transport,
@@ -264,7 +330,11 @@ pub(crate) fn accept(listener: &Listener, flags: SocketFlags, reserve: &Reserve)
     let took_reserve = !reserve.restore();
     let (socket, address) = accepted?;
     let client_addr = address.and_then(|address| SocketAddr::try_from(address).ok());
-    let transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));
+    let mut transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));
+    if let Some(tls) = &listener.tls {
+        // Without a session, the connection is closed.
+        transport = transport.with_tls(tls.accept().ok_or(Errno::CONNABORTED)?);
+    }
     Ok(Accepted { transport, client_addr, took_reserve })
 }
 
@@ -359,7 +429,7 @@ pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Resul
 /// # Errors
 ///
 /// The system has no descriptors left.
-pub(crate) fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
     let mut addresses: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
     for listener in listeners {
         addresses.entry(listener.local_addr()?.to_string()).or_default().push(listener);

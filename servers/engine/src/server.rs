@@ -6,7 +6,7 @@ use crate::{
     descriptors::ConnectionBudget,
     event_loop,
     handlers::Handlers,
-    listener::{self, ListenAddr, Listener, Sharing},
+    listener::{self, ListenAddr, Listener, Sharing, Sockets},
     metrics::{Counters, WorkerMetrics},
     settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
@@ -39,10 +39,7 @@ use std::{
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves"]
 pub struct Server {
-    /// The sockets of the first event loop. Each other event loop gets sockets of its own at the same addresses.
-    bound: Vec<TcpListener>,
-    /// Sockets that all event loops share.
-    shared: Vec<Listener>,
+    sockets: Sockets,
     engine: Engine,
     settings: Settings,
 }
@@ -140,8 +137,26 @@ impl Server {
     pub fn and_listen(mut self, listener: impl Into<Listener>) -> io::Result<Server> {
         let listener = listener.into();
         listener.prepare()?;
-        self.shared.push(listener);
+        self.sockets.shared.push(listener);
         Ok(self)
+    }
+
+    /// Secures the connections of all sockets that the server has so far with TLS. Sockets that are added later are not
+    /// secured, unless they are themselves ([`Listener::with_tls`]).
+    ///
+    /// ```no_run
+    /// use http_engine::{Server, tls::{Certificate, Tls, TlsSettings}};
+    ///
+    /// let tls = Tls::new(TlsSettings::new(Certificate::load("chain.pem", "key.pem")?))?;
+    /// Server::bind("0.0.0.0:443")?.tls(&tls).serve(|_| "Hello")?.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &crate::tls::Tls) -> Server {
+        self.sockets.bound_tls = Some(tls.clone());
+        let shared = self.sockets.shared.into_iter();
+        self.sockets.shared = shared.map(|shared| shared.with_tls(tls)).collect();
+        self
     }
 
     /// Returns how many requests may wait for [`Incoming`](crate::Incoming).
@@ -150,7 +165,8 @@ impl Server {
     }
 
     fn new(bound: Vec<TcpListener>) -> Server {
-        Server { bound, shared: Vec::new(), engine: Engine::EventLoop, settings: Settings::default() }
+        let sockets = Sockets { bound, ..Sockets::default() };
+        Server { sockets, engine: Engine::EventLoop, settings: Settings::default() }
     }
 
     /// Chooses the engine. The default is [`Engine::EventLoop`].
@@ -224,12 +240,13 @@ impl Server {
     ///
     /// See [`Server`].
     pub fn serve_each(self, make: impl FnMut(usize) -> Arc<dyn Handler>) -> io::Result<Running> {
-        let Server { bound, shared, engine, settings } = self;
+        let Server { sockets, engine, settings } = self;
         // As text: `main` prints the `Debug` form of an error that it returns.
         settings.check().map_err(|error: SettingsError| invalid(&error.to_string()))?;
-        let tcp = bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
+        let tcp =
+            sockets.bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
         let addresses: Vec<_> =
-            tcp.chain(shared.iter().map(Listener::local_addr)).collect::<io::Result<_>>()?;
+            tcp.chain(sockets.shared.iter().map(Listener::local_addr)).collect::<io::Result<_>>()?;
         if addresses.is_empty() {
             return Err(invalid("cannot serve without a listener"));
         }
@@ -244,10 +261,10 @@ impl Server {
         let counters = Arc::clone(admission.all_counters());
         let started = match engine {
             Engine::EventLoop => {
-                event_loop::start(bound, shared, &settings, &admission, &handlers, &shutdown, &threads)
+                event_loop::start(sockets, &settings, &admission, &handlers, &shutdown, &threads)
             }
             Engine::Blocking => {
-                let listeners = bound.into_iter().map(Listener::from).chain(shared).collect();
+                let listeners = sockets.into_listeners();
                 blocking::start(listeners, &settings, admission, &handlers, &shutdown, &threads)
             }
         };

@@ -36,12 +36,12 @@ struct Stream {
     /// Not set before the engine has passed it on.
     waker: OnceLock<Waker>,
     /// Only threads lock it.
-    progress: Mutex<Progress>,
+    progress: Mutex<Encoded>,
     made: Mutex<Made>,
 }
 
 /// What was read and compressed.
-struct Progress {
+struct Encoded {
     encoder: GzEncoder<Vec<u8>>,
     /// The offset of the next piece in the file.
     offset: u64,
@@ -71,7 +71,7 @@ impl GzipBody {
             slot,
             client: client.into(),
             waker: OnceLock::new(),
-            progress: Mutex::new(Progress { encoder, offset: 0 }),
+            progress: Mutex::new(Encoded { encoder, offset: 0 }),
             made: Mutex::new(Made::Nothing),
         }))
     }
@@ -143,7 +143,7 @@ impl Stream {
     fn compress(&self, content: Option<Vec<u8>>) -> io::Result<Made> {
         let content = content.map_or_else(|| self.read(), Ok)?;
         let mut progress = self.progress();
-        let Progress { encoder, offset } = &mut *progress;
+        let Encoded { encoder, offset } = &mut *progress;
         encoder.write_all(&content)?;
         *offset += content.len() as u64;
         if *offset == self.original.len {
@@ -174,7 +174,7 @@ impl Stream {
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    fn progress(&self) -> MutexGuard<'_, Encoded> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,7 +228,7 @@ mod tests {
     const KINDS: [FileSystem; 3] = [FileSystem::Memory, FileSystem::Local, FileSystem::Slow];
 
     /// A file of several pieces.
-    struct TestFile {
+    struct LongFile {
         mounts: Mounts,
         file: Arc<File>,
         content: Vec<u8>,
@@ -236,22 +236,22 @@ mod tests {
     }
 
     /// A body, and the calls of its waker.
-    struct TestBody {
+    struct RunningBody {
         body: GzipBody,
         woken: Receiver<()>,
     }
 
-    struct TestWaker(Sender<()>);
+    struct WakeSender(Sender<()>);
 
-    impl Wake for TestWaker {
+    impl Wake for WakeSender {
         fn wake(self: Arc<Self>) {
             // Fails if the test has ended.
             let _ = self.0.send(());
         }
     }
 
-    impl TestFile {
-        fn new(kind: FileSystem) -> TestFile {
+    impl LongFile {
+        fn new(kind: FileSystem) -> LongFile {
             // The first piece is so uniform that the encoder makes nothing of it.
             let content =
                 [vec![b' '; 2 * PIECE], (0..3 * PIECE).map(|index| (index * index) as u8).collect()].concat();
@@ -263,19 +263,19 @@ mod tests {
             let settings =
                 Settings { path: b"a.txt", options: &options, coding: None, date: SystemTime::now() };
             let opened = Arc::new(DiskFile::new(Arc::clone(&file), Medium::new(kind, &mounts.root)));
-            TestFile { mounts, file, content, document: Document::in_file(opened, version, settings) }
+            LongFile { mounts, file, content, document: Document::in_file(opened, version, settings) }
         }
 
-        fn body(&self) -> TestBody {
+        fn body(&self) -> RunningBody {
             let (sender, woken) = mpsc::channel();
             let mut body =
                 GzipBody::new(self.document.clone(), Compressor::default().slot().expect("a slot"), None);
-            body.start(Arc::new(TestWaker(sender)).into());
-            TestBody { body, woken }
+            body.start(Arc::new(WakeSender(sender)).into());
+            RunningBody { body, woken }
         }
     }
 
-    impl TestBody {
+    impl RunningBody {
         /// Reads to the end. Returns the content, or the kind of the error.
         fn read(&mut self) -> Result<Vec<u8>, io::ErrorKind> {
             let (mut bytes, mut chunk) = (Vec::new(), Vec::new());
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn all_of_a_file_is_compressed() {
         for kind in KINDS {
-            let file = TestFile::new(kind);
+            let file = LongFile::new(kind);
             assert!(file.body().read().as_ref() == Ok(&file.content), "{kind:?}");
         }
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_file_that_has_become_shorter_ends_with_an_error() {
         for kind in KINDS {
-            let file = TestFile::new(kind);
+            let file = LongFile::new(kind);
             file.file.set_len(3 * PIECE as u64).expect("a length");
             assert_eq!(file.body().read(), Err(io::ErrorKind::UnexpectedEof), "{kind:?}");
         }
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_read_that_takes_too_long_is_an_error() {
-        let (file, tasks) = (TestFile::new(FileSystem::Slow), Tasks::new());
+        let (file, tasks) = (LongFile::new(FileSystem::Slow), Tasks::new());
         let _gates = tasks.occupy_all(&file.mounts.root);
         let mut body = file.body();
         assert_eq!(body.body.next_chunk(&mut Vec::new()).expect("no error"), Chunk::Pending);
@@ -323,13 +323,13 @@ mod tests {
 
     #[test]
     fn nothing_is_made_before_the_first_chunk_is_wanted_or_after_the_client_has_left() {
-        let (file, tasks) = (TestFile::new(FileSystem::Slow), Tasks::new());
+        let (file, tasks) = (LongFile::new(FileSystem::Slow), Tasks::new());
         let gates = tasks.occupy_all(&file.mounts.root);
         let mut left = file.body();
         assert_eq!(Arc::weak_count(&left.body.0), 0);
         assert_eq!(left.body.next_chunk(&mut Vec::new()).expect("no error"), Chunk::Pending);
         assert_eq!(Arc::weak_count(&left.body.0), 1);
-        let TestBody { body, woken } = left;
+        let RunningBody { body, woken } = left;
         drop((body, gates));
         // The body and its waker are dropped without a call.
         assert_eq!(woken.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected));

@@ -227,6 +227,8 @@ struct LimitedBody {
 struct Reservation {
     bytes: u64,
     at: Duration,
+    /// Whether that time has come, so that only the source is waited for.
+    is_due: bool,
 }
 
 /// A part of a body.
@@ -296,8 +298,10 @@ impl LimitedBody {
             Some(reserved) => reserved,
             None => self.reserve(left, now),
         };
-        if reserved.at > now {
-            self.reserved = Some(reserved);
+        // The kernel may have dropped the part of the file from its cache while the piece waited.
+        let is_due = reserved.at <= now;
+        if !is_due || !self.can_send(reserved.bytes)? {
+            self.reserved = Some(Reservation { is_due, ..reserved });
             return Ok(Chunk::Pending);
         }
         self.reserved = None;
@@ -340,7 +344,16 @@ impl LimitedBody {
         if let Some(((rate, clients), client)) = clients {
             at = at.max(clients.update(client, |busy_until| rate.reserve(busy_until, bytes, now)));
         }
-        Reservation { bytes, at }
+        Reservation { bytes, at, is_due: false }
+    }
+
+    /// Returns whether the first `count` bytes of the first part can be sent without waiting for a disk. If not, the source
+    /// calls its waker.
+    fn can_send(&mut self, count: u64) -> io::Result<bool> {
+        match (self.parts.front(), &mut self.source) {
+            (Some(Part::File(slice)), Some(source)) => source.can_resume(&beginning(slice, count)),
+            _ => Ok(true),
+        }
     }
 
     /// Removes the first `count` bytes from the first part, which has as many.
@@ -354,7 +367,7 @@ impl LimitedBody {
                 (Chunk::Data, range.start >= range.end)
             }
             Some(Part::File(slice)) => {
-                let taken = FileSlice { len: count.min(slice.len), ..slice.clone() };
+                let taken = beginning(slice, count);
                 slice.offset += taken.len;
                 slice.len -= taken.len;
                 (Chunk::File(taken), slice.len == 0)
@@ -365,6 +378,11 @@ impl LimitedBody {
         }
         next
     }
+}
+
+/// Returns the first `count` bytes of a part of a file, or all if it has fewer.
+fn beginning(slice: &FileSlice, count: u64) -> FileSlice {
+    FileSlice { len: count.min(slice.len), ..slice.clone() }
 }
 
 /// Adds the parts of a body.
@@ -400,8 +418,12 @@ impl ChunkSource for LimitedBody {
         self.next(chunk, self.limits.now())
     }
 
+    fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+        self.source.as_mut().map_or(Ok(true), |source| source.can_resume(rest))
+    }
+
     fn resume_at(&self) -> Option<Instant> {
-        match self.reserved {
+        match self.reserved.filter(|reserved| !reserved.is_due) {
             Some(reserved) => self.limits.start.checked_add(reserved.at),
             None => self.source.as_ref().and_then(|source| source.resume_at()),
         }
@@ -624,6 +646,33 @@ mod tests {
         assert_eq!(next(), (Ok(Chunk::Data), 0));
         assert_eq!(next(), (Err("no more".to_owned()), 0));
         assert_eq!((body.resume_at(), body.trailers().get("X-Sum")), (None, Some(&b"1"[..])));
+    }
+
+    /// A source of part of a file, which is not in the page cache when it is asked first.
+    struct Evicted(bool);
+
+    impl ChunkSource for Evicted {
+        fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+            match file(1024) {
+                Body::File(slice) => Ok(Chunk::File(slice)),
+                _ => Ok(Chunk::End),
+            }
+        }
+
+        fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
+            assert_eq!((rest.offset, rest.len), (7, 128));
+            Ok(mem::replace(&mut self.0, true))
+        }
+    }
+
+    #[test]
+    fn a_source_is_asked_before_part_of_its_file_is_sent() {
+        let mut body = limited_body(Body::Stream(Box::new(Evicted(false))), &limits(None, 0), Some(1024), 1);
+        let mut next = || body.next(&mut Vec::new(), Duration::from_secs(1)).expect("no failure");
+        assert_eq!(next(), Chunk::Pending);
+        // It calls its waker.
+        assert!(matches!(next(), Chunk::File(slice) if (slice.offset, slice.len) == (7, 128)));
+        assert_eq!(body.resume_at(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     bandwidth::{BandwidthOptions, LimitedHandler, Limits},
 };
 use http_daemon::MakeHandler;
-use http_engine::{Handler, Request, io_cause};
+use http_engine::{Handler, io_cause};
 use http_files::{CacheCounter, CacheCounts, FileSystem, Files, Options, Root};
 use std::{
     ffi::OsStr,
@@ -83,12 +83,7 @@ impl Site {
             let files = files.with_options(Arc::clone(&options));
             caches.add(worker, files.cache_counter());
             let handler: Arc<dyn Handler> = match &rules {
-                Some(rules) => {
-                    let options = Arc::clone(&options);
-                    let complete =
-                        move |request: &Request<'_>, response| options.complete(Some(request), response);
-                    Arc::new(Guarded::new(Arc::clone(rules), files, Arc::new(complete)))
-                }
+                Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
                 None => Arc::new(files),
             };
             match &limits {

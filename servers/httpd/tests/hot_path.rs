@@ -4,17 +4,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-#[allow(dead_code, reason = "the benchmark uses the rest")]
-#[path = "../benches/memory_server/mod.rs"]
-mod memory_server;
-
+use benches::memory_server::MemoryServer;
 use http_files::{HeaderRule, HeaderRules, Options, SecurityHeaders};
-use memory_server::MemoryServer;
 use std::hint::black_box;
 
 /// Checks that a hundred requests of the case `name` to a server with these options allocate nothing.
 fn check(name: &str, options: Options) {
-    let mut server = MemoryServer::with_options(options);
+    let mut server = MemoryServer::new(options);
     let case = server.case(name);
     let counted = allocation_counter::measure(|| {
         black_box((0..100).map(|_| server.exchange(&case.request)).sum::<usize>());

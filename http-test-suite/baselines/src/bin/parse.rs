@@ -8,7 +8,7 @@ use http_core::{HeadIndex, Limits, Schemes, framing, head::ParseStatus};
 use std::{hint::black_box, num::NonZero, time::Instant};
 
 // The heads of http-core's own benchmarks.
-#[path = "../../../../http-core/benches/protocol/heads.rs"]
+#[path = "../../../benches/src/heads.rs"]
 mod heads;
 
 /// The number of headers for which httparse has room.

@@ -191,11 +191,12 @@ impl Shared {
                 self.refuse(admission.counters(), accepted, handler.get(), &clock);
                 continue;
             };
+            let is_secure = accepted.transport.is_secure();
             let entry = self.registry.insert(accepted.transport, permit);
             let timeouts = &admission.config().timeouts;
             let session = Session {
                 open: &entry.connection,
-                conn: admission.connection(accepted.client_addr, false, clock.now()),
+                conn: admission.connection(accepted.client_addr, is_secure, false, clock.now()),
                 pools: &self.pools,
                 handler: &mut handler,
                 clock: &mut clock,
@@ -263,7 +264,7 @@ impl Shared {
     }
 
     /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken
-    /// the reserve, or if no thread can be started.
+    /// the reserve, or TLS secures it, or if no thread can be started.
     // Not inlined: its part of the stack would count for every idle connection.
     #[cold]
     #[inline(never)]
@@ -276,8 +277,13 @@ impl Shared {
     ) {
         counters.count_refused();
         let Accepted { transport, client_addr, took_reserve } = accepted;
-        let conn = self.admission.connection(client_addr, true, clock.now());
-        let refused = RefusedConnection::new(transport, conn, handler, clock, counters);
+        let conn = self.admission.connection(client_addr, false, true, clock.now());
+        // A TLS handshake takes more of the processor than the 503 is worth.
+        let refused = if transport.is_secure() {
+            None
+        } else {
+            RefusedConnection::new(transport, conn, handler, clock, counters)
+        };
         if took_reserve {
             drop(refused);
             self.acceptor.restore_reserve();

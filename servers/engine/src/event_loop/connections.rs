@@ -127,7 +127,7 @@ impl ClientConnection {
     /// Whether the connection holds bytes that the client has not taken.
     #[inline]
     pub(super) fn is_sending(&self) -> bool {
-        self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0)
+        self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0) || self.transport.wants_send()
     }
 
     /// Returns when the worker must next look at the connection, if nothing happens before: at its deadline, or within

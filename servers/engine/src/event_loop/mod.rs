@@ -16,29 +16,25 @@ mod worker;
 use crate::{
     admission::Admission,
     handlers::Handlers,
-    listener::{self, Listener},
+    listener::Sockets,
     pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
     threads::Threads,
 };
-use std::{io, net::TcpListener, sync::Arc};
+use std::{io, sync::Arc};
 use transfers::Transfers;
 use worker::Worker;
 
 /// Starts a thread for each event loop. The threads end when a shutdown has begun and all connections of the thread are
 /// closed, or when the grace period is over.
 ///
-/// `bound` are sockets of the first event loop. For each other event loop, sockets are bound to the same addresses.
-/// `shared` are distributed among the event loops.
-///
 /// # Errors
 ///
 /// The system has no threads or descriptors left, or a socket for another event loop cannot be bound. Event loops that
 /// were started before the error continue until the shutdown.
 pub(crate) fn start(
-    bound: Vec<TcpListener>,
-    shared: Vec<Listener>,
+    sockets: Sockets,
     settings: &Settings,
     admission: &Admission,
     handlers: &Arc<Handlers>,
@@ -50,10 +46,7 @@ pub(crate) fn start(
         jobs: Pool::new("pool", settings.pool_threads, settings.pool_queue, threads),
         streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
     };
-    let mut sets = listener::distribute(shared, workers)?;
-    for (set, own) in sets.iter_mut().zip(listener::bind_per_worker(bound, workers)?) {
-        set.extend(own.into_iter().map(Listener::from));
-    }
+    let sets = sockets.distribute(workers)?;
     for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
         let (handler, admission, pools) =
             (handlers.of_worker(number), admission.for_worker(number), pools.clone());

@@ -52,7 +52,9 @@ impl Turn<'_> {
         let mut blocked = false;
         loop {
             match self.driver().drive(&mut budget) {
-                Action::Receive if self.client.socket_empty => return Action::Receive,
+                Action::Receive if self.client.socket_empty && !self.client.transport.wants_send() => {
+                    return Action::Receive;
+                }
                 Action::Receive if receives == 0 => return Action::Yield,
                 Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
                     Ok(Received::Bytes { emptied }) => {
@@ -60,7 +62,12 @@ impl Turn<'_> {
                         self.client.socket_empty = emptied && !self.client.half_closed;
                     }
                     Ok(Received::Eof) => self.client.conn.receive_eof(),
-                    Ok(Received::WouldBlock) => self.client.socket_empty = true,
+                    Ok(Received::WouldBlock) => {
+                        self.client.socket_empty = true;
+                        if self.client.transport.wants_send() {
+                            return Action::Receive;
+                        }
+                    }
                     Err(_) => return Action::Close,
                 },
                 Action::Send if blocked => return Action::Send,

@@ -288,9 +288,13 @@ impl Worker {
     }
 
     /// Sends 503 on a new connection. It stays open for [`REFUSED_LINGER`] at most, or until [`Worker::max_refused`]
-    /// newer ones are refused; not at all if `closes_at_once`.
+    /// newer ones are refused; not at all if `closes_at_once`. A connection with TLS closes at once without the 503.
     fn refuse(&mut self, transport: Transport, client_addr: Option<SocketAddr>, closes_at_once: bool) {
         self.admission.counters().count_refused();
+        // A handshake takes more of the processor than the 503 is worth.
+        if transport.is_secure() {
+            return;
+        }
         let key = self.insert(transport, client_addr, None);
         if closes_at_once {
             self.close(key);
@@ -311,7 +315,8 @@ impl Worker {
         client_addr: Option<SocketAddr>,
         permit: Option<Permit>,
     ) -> Key {
-        let mut conn = self.admission.connection(client_addr, permit.is_none(), self.clock.now());
+        let (is_secure, now) = (transport.is_secure(), self.clock.now());
+        let mut conn = self.admission.connection(client_addr, is_secure, permit.is_none(), now);
         if self.draining {
             conn.drain(self.clock.now());
         }

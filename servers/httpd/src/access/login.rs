@@ -3,7 +3,7 @@
 //! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are accepted
 //! for a minute without another look.
 
-use super::{Complete, passwords::Users, rate::RateLimit, times::Times};
+use super::{passwords::Users, rate::RateLimit, times::Times};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http_engine::{
     Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic, path,
@@ -236,22 +236,19 @@ impl Login {
         }
     }
 
-    /// Verifies credentials on another thread. If they are right, `handler` makes the reply there: at once or deferred. Other
-    /// responses pass through `complete`.
+    /// Verifies credentials on another thread. If they are right, `handler` makes the reply there: at once or deferred.
     pub fn verify_later(
         self: Arc<Login>,
         credentials: Credentials,
         request: OwnedRequest,
         handler: Arc<dyn Handler>,
-        complete: Complete,
     ) -> Reply {
         Reply::deferred(move |responder| {
-            let login = Arc::clone(&self);
-            let attempt = Attempt { login, credentials, request, handler, complete, responder };
+            let attempt = Attempt { login: Arc::clone(&self), credentials, request, handler, responder };
             let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
             if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
-                let response = Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
-                attempt.responder.respond((attempt.complete)(&attempt.request.as_request(), response));
+                let response = Response::error(Status::SERVICE_UNAVAILABLE);
+                attempt.responder.respond(response.with_header("Retry-After", "1"));
             }
         })
     }
@@ -291,19 +288,19 @@ struct Attempt {
     credentials: Credentials,
     request: OwnedRequest,
     handler: Arc<dyn Handler>,
-    complete: Complete,
     responder: Responder,
 }
 
 impl Attempt {
     /// Verifies the credentials and replies, unless the client has left.
     fn run(self) {
-        let Attempt { login, credentials, request, handler, complete, responder } = self;
+        let Attempt { login, credentials, request, handler, responder } = self;
         if responder.is_closed() {
             return;
         }
         if !login.verify(&credentials) {
-            return responder.respond(complete(&request.as_request(), login.unauthorized()));
+            let response = login.options.complete(Some(&request.as_request()), login.unauthorized());
+            return responder.respond(response);
         }
         match handler.handle(&request.as_request()).map(keep_private) {
             Reply::Now(response) => responder.respond(response),

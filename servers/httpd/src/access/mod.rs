@@ -67,8 +67,8 @@ impl AccessOptions {
         let login = login.as_ref().map(|login| Login::open(login, options)).transpose()?.map(Arc::new);
         let rate = rate.map(|(rate, burst)| RateLimit::new(rate, burst));
         let is_open = networks.is_empty() && rate.is_none() && login.is_none();
-        let (networks, has_cors) = (networks.clone(), options.cors.is_some());
-        Ok((!is_open).then(|| Arc::new(AccessRules { networks, rate, has_cors, login })))
+        let (networks, options) = (networks.clone(), Arc::clone(options));
+        Ok((!is_open).then(|| Arc::new(AccessRules { networks, rate, login, options })))
     }
 }
 
@@ -76,9 +76,8 @@ impl AccessOptions {
 pub struct AccessRules {
     networks: Networks,
     rate: Option<RateLimit>,
-    /// Whether preflight requests are answered. Browsers send them without credentials.
-    has_cors: bool,
     login: Option<Arc<Login>>,
+    options: Arc<Options>,
 }
 
 impl AccessRules {
@@ -92,7 +91,8 @@ impl AccessRules {
             return Access::Denied(too_many_requests(wait));
         }
         match &self.login {
-            Some(login) if !(self.has_cors && is_preflight(request)) => login.check(request),
+            // Browsers send a preflight request without credentials.
+            Some(login) if self.options.cors.is_none() || !is_preflight(request) => login.check(request),
             _ => Access::Public,
         }
     }
@@ -104,20 +104,16 @@ fn too_many_requests(wait: Duration) -> Response {
     Response::error(Status::TOO_MANY_REQUESTS).with_header("Retry-After", seconds.to_string())
 }
 
-/// Adds to a response what the other responses of the site have.
-pub type Complete = Arc<dyn Fn(&Request<'_>, Response) -> Response + Send + Sync>;
-
 /// A handler behind rules. It replies at once or later ([`Reply::Now`], [`Reply::Deferred`]), and in no other way.
 pub struct Guarded {
     rules: Arc<AccessRules>,
     handler: Arc<dyn Handler>,
-    complete: Complete,
 }
 
 impl Guarded {
-    /// Passes the requests that satisfy `rules` to `handler`, and the responses to the others through `complete`.
-    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static, complete: Complete) -> Guarded {
-        Guarded { rules, handler: Arc::new(handler), complete }
+    /// Passes the requests that satisfy `rules` to `handler`.
+    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static) -> Guarded {
+        Guarded { rules, handler: Arc::new(handler) }
     }
 }
 
@@ -130,10 +126,9 @@ impl Handler for Guarded {
         match self.rules.check(request) {
             Access::Public => self.handler.handle(request),
             Access::Verified => self.handler.handle(request).map(keep_private),
-            Access::Denied(response) => (self.complete)(request, response).into(),
+            Access::Denied(response) => self.rules.options.complete(Some(request), response).into(),
             Access::Unverified(login, credentials) => {
-                let (handler, complete) = (Arc::clone(&self.handler), Arc::clone(&self.complete));
-                login.verify_later(credentials, request.to_owned(), handler, complete)
+                login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
             }
         }
     }
@@ -163,14 +158,13 @@ mod tests {
             .open(Path::new("/nowhere"), "", &Arc::default())
             .expect("a password file")
             .expect("rules");
-        let files = move |_: &Request<'_>| {
+        let handler = Guarded::new(rules, move |_: &Request<'_>| {
             let response = Response::text("text");
             match cache_control {
                 Some(value) => response.with_header("Cache-Control", value),
                 None => response,
             }
-        };
-        let handler = Guarded::new(rules, files, Arc::new(|_, response| response));
+        });
         for (target, expected) in [("/private", expected), ("/private/a", expected), ("/a", cache_control)] {
             let request = TestRequest::get(target).header("Authorization", "Basic YWxpY2U6c2VjcmV0");
             let response = request.run(&handler);

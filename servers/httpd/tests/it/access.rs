@@ -303,7 +303,7 @@ two_kinds! {
         for (options, page) in [
             (&["--auth-path", "/index.html", "--spa"][..], Some("/index.html")),
             (&["--auth-path", "/private", "--error-page=404=/private/notes.txt"], Some("/private/notes.txt")),
-            (&["--auth-path", "/", "--spa"], None),
+            (&["--auth-path", "/", "--error-page=404=/private/notes.txt"], None),
         ] {
             let arguments = [&["-p", "0", "--check", "--auth-file", text(&users), text(&root)], options].concat();
             match page {

@@ -1,6 +1,6 @@
 //! Parsing and validating heads.
 
-use crate::heads::HEADS;
+use benches::heads::HEADS;
 use criterion::{Criterion, Throughput};
 use http_core::{HeadIndex, Limits, Schemes, framing, head::ParseStatus};
 use std::hint::black_box;

@@ -1,9 +1,7 @@
 //! Whole exchanges: receive, poll, respond, transmit, sent. An engine adds only system calls.
 
-use crate::{
-    heads::{BROWSER, HEADS, WRK},
-    server::Server,
-};
+use crate::server::Server;
+use benches::heads::{BROWSER, HEADS, WRK};
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 

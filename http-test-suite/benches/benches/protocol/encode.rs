@@ -1,9 +1,7 @@
 //! Queueing responses: with a status only, with shared headers, with headers of their own.
 
-use crate::{
-    heads::WRK,
-    server::{SharedResponse, awaiting_reply, clock},
-};
+use crate::server::{SharedResponse, awaiting_reply, clock};
+use benches::heads::WRK;
 use criterion::{BatchSize, Criterion};
 use http_core::{Response, SendQueue, Status};
 

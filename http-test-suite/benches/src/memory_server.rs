@@ -44,6 +44,7 @@ pub struct MemoryServer {
 
 /// A request and the expected response.
 pub struct Case {
+    /// The name in the results.
     pub name: &'static str,
     /// The request head; there is no body.
     pub request: Vec<u8>,
@@ -52,13 +53,8 @@ pub struct Case {
 }
 
 impl MemoryServer {
-    /// Makes a document root with `small.html` and `large.html`, and a server of it.
-    pub fn new() -> MemoryServer {
-        MemoryServer::with_options(Options::default())
-    }
-
-    /// Does the same as [`new`](MemoryServer::new), with these options of the file server.
-    pub fn with_options(options: Options) -> MemoryServer {
+    /// Makes a document root with `small.html` and `large.html`, and a server of it with these options.
+    pub fn new(options: Options) -> MemoryServer {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::open(directory.path()).expect("a document root");
         // Wherever the directory is, no lookup waits for a thread.
@@ -107,7 +103,6 @@ impl MemoryServer {
     }
 
     /// Returns the case called `name`. Fills the cache as [`cases`](MemoryServer::cases) does.
-    #[allow(dead_code, reason = "the benchmark runs all cases")]
     pub fn case(&mut self, name: &str) -> Case {
         self.cases().into_iter().find(|case| case.name == name).expect("a case of this name")
     }

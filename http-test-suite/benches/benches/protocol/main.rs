@@ -1,16 +1,14 @@
 //! Benchmarks of http-core through its public interface: the bytes of one connection, without a socket.
 //!
-//! `cargo bench -p http-core --bench protocol` measures everything; `-- parse/cookies` measures what has this in its
+//! `cargo bench -p benches --bench protocol` measures everything; `-- parse/cookies` measures what has this in its
 //! name. Each module is a subject. [`server`] simulates the engine.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement of an error is worthless")]
-#![expect(clippy::disallowed_methods, reason = "a program may read the clock; only the core may not")]
 
 mod chunked;
 mod conditional;
 mod encode;
 mod exchange;
-mod heads;
 mod parse;
 mod path;
 mod router;

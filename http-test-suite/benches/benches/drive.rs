@@ -1,23 +1,22 @@
 //! Measures the time that a file server spends on a request between two system calls: parse, handle, encode, queue.
 //!
-//! Run all cases with `cargo bench -p httpd --bench drive`, and one case with
-//! `cargo bench -p httpd --bench drive -- drive/small`.
+//! Run all cases with `cargo bench -p benches --bench drive`, and one case with
+//! `cargo bench -p benches --bench drive -- drive/small`.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
-mod memory_server;
-
+use benches::memory_server::{MemoryServer, PREFIX, SMALL_LEN, get};
 use criterion::{Criterion, criterion_group, criterion_main};
-use memory_server::{MemoryServer, PREFIX, SMALL_LEN, get};
+use http_files::Options;
 use std::hint::black_box;
 
 /// The number of files that the case `one-of-5000` requests in turn: their documents do not fit into the level 1 and 2
 /// caches of a processor.
 const MANY_FILES: usize = 5_000;
 
-/// Measures each [`memory_server::Case`], then requests for many different files.
+/// Measures each [`Case`](benches::memory_server::Case), then requests for many different files.
 fn bench(criterion: &mut Criterion) {
-    let mut server = MemoryServer::new();
+    let mut server = MemoryServer::new(Options::default());
     for case in server.cases() {
         criterion.bench_function(&format!("{PREFIX}/{}", case.name), |bencher| {
             bencher.iter(|| server.exchange(black_box(&case.request)));

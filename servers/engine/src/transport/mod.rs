@@ -1,7 +1,10 @@
-//! The socket of one client: every system call on it is made here.
+//! The socket of one client: every system call on it is made here, and in [`tls`] if TLS secures it.
 //!
 //! Works on blocking and on non-blocking sockets. A receive on a blocking socket waits; sending never does. Never
 //! decides what to send or when to wait: the engines do.
+
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 
 use crate::metrics::Counters;
 use http_core::{RecvBuf, SendQueue, Transmit};
@@ -22,6 +25,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use tls::{TlsAcceptor, TlsStream};
+
 /// The maximum number of bytes that one `sendfile` call sends, so that one fast client does not delay the others.
 const MAX_SENDFILE: u64 = 1024 * 1024;
 
@@ -33,6 +38,8 @@ const MIN_COUNTED: u64 = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Transport {
     socket: OwnedFd,
+    /// The TLS session; `None` if the connection is not secured.
+    tls: Option<Box<TlsStream>>,
     /// Whether a receive waits.
     blocking: bool,
     /// Whether the socket is in blocking mode now. Only false on a blocking socket from the first part of a file on
@@ -94,10 +101,29 @@ pub(crate) enum Readiness {
 impl Transport {
     /// Takes over a connected socket. `blocking` is whether a receive on it waits.
     pub(crate) fn new(socket: OwnedFd, blocking: bool) -> Transport {
-        Transport { socket, blocking, waits: AtomicBool::new(blocking) }
+        Transport { socket, tls: None, blocking, waits: AtomicBool::new(blocking) }
     }
 
-    /// Receives once, into the free space of `input`.
+    /// Secures the connection with a session that begins now.
+    pub(crate) fn with_tls(mut self, tls: TlsStream) -> Transport {
+        self.tls = Some(Box::new(tls));
+        self
+    }
+
+    /// Whether TLS secures the connection.
+    #[inline]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether TLS itself has something to send, such as a part of the handshake. Then [`receive`](Transport::receive) must
+    /// be called when the socket's send buffer has room.
+    #[inline]
+    pub(crate) fn wants_send(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_send())
+    }
+
+    /// Receives once, into the free space of `input`. With TLS, it may bring none for `input`, although bytes have arrived.
     ///
     /// # Errors
     ///
@@ -118,6 +144,10 @@ impl Transport {
 
     #[inline]
     fn receive_with(&self, input: &mut RecvBuf, flags: RecvFlags) -> io::Result<Received> {
+        if let Some(tls) = &self.tls {
+            let waits = self.blocking && !flags.contains(RecvFlags::DONTWAIT);
+            return tls.receive(&self.socket, input, flags, waits);
+        }
         let room = input.spare();
         let size = room.len();
         match retry_on_intr(|| recv(&self.socket, &mut *room, flags)) {
@@ -138,6 +168,9 @@ impl Transport {
     ///
     /// The system has no memory left.
     pub(crate) fn wait_readable(&self, timeout: Duration) -> io::Result<bool> {
+        if self.is_secure() {
+            tls::free_scratch();
+        }
         let timeout = Timespec::try_from(timeout).ok();
         let mut events = [PollFd::new(&self.socket, PollFlags::IN)];
         Ok(retry_on_intr(|| poll(&mut events, timeout.as_ref()))? > 0)
@@ -161,6 +194,13 @@ impl Transport {
         mut budget: u64,
         counters: &Counters,
     ) -> io::Result<Transmitted> {
+        if let Some(tls) = &self.tls {
+            let transmitted = tls.transmit(&self.socket, queue, budget, counters)?;
+            if transmitted == Transmitted::WouldBlock && !self.blocking {
+                queue.blocked();
+            }
+            return Ok(transmitted);
+        }
         loop {
             // Check the budget first: `SendQueue::transmit` reports a failed stream only once.
             if budget == 0 && !queue.is_empty() {
@@ -263,6 +303,9 @@ impl Transport {
     ///
     /// The timeout has expired ([`WouldBlock`](io::ErrorKind::WouldBlock)), or the connection is broken.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(tls) = &self.tls {
+            return tls.read(&self.socket, buffer);
+        }
         Ok(retry_on_intr(|| recv(&self.socket, &mut *buffer, RecvFlags::empty()))?.0)
     }
 
@@ -272,6 +315,9 @@ impl Transport {
     ///
     /// As of [`read`](Transport::read).
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        if let Some(tls) = &self.tls {
+            return tls.write(&self.socket, data);
+        }
         Ok(retry_on_intr(|| send(&self.socket, data, SendFlags::NOSIGNAL))?)
     }
 
@@ -290,6 +336,11 @@ impl Transport {
     ///
     /// The connection is broken.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if let Some(tls) = &self.tls
+            && how != Shutdown::Read
+        {
+            tls.close(&self.socket);
+        }
         let how = match how {
             Shutdown::Read => net::Shutdown::Read,
             Shutdown::Write => net::Shutdown::Write,
@@ -318,7 +369,7 @@ impl Transport {
     /// sent. Any thread may call this.
     pub(crate) fn shutdown_both(&self) {
         // An error means that the connection is already broken.
-        let _ = self.shutdown(Shutdown::Both);
+        let _ = net::shutdown(&self.socket, net::Shutdown::Both);
     }
 
     /// Sets whether a receive waits.
@@ -338,6 +389,16 @@ impl Transport {
     /// The kernel rejects the socket option. (A broken connection is no error here: the next receive reports it.)
     pub(crate) fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.set_timeout(Timeout::Recv, Some(timeout.max(Duration::from_millis(1))))
+    }
+}
+
+/// Announces the end of what was sent, if that is complete.
+impl Drop for Transport {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            tls.close(&self.socket);
+        }
     }
 }
 

@@ -8,20 +8,19 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
-#[path = "../../../../http-core/benches/protocol/heads.rs"]
-mod heads;
-#[path = "../memory_server/mod.rs"]
-mod memory_server;
 mod steps;
 
-use heads::HEADS;
-use http_engine::http_core::{
+use benches::{
+    heads::HEADS,
+    memory_server::{MemoryServer, PREFIX},
+};
+use http_core::{
     Clock, HeadIndex, Headers, Limits, Status,
     encode::{self, ResponseHead},
     framing::BodyLength,
     head::ParseStatus,
 };
-use memory_server::{MemoryServer, PREFIX};
+use http_files::Options;
 use std::{
     env,
     hint::black_box,
@@ -43,7 +42,9 @@ fn main() {
 fn names() -> Vec<String> {
     let mut names: Vec<String> = HEADS.iter().map(|(name, _)| format!("parse-{name}")).collect();
     names.push("encode".to_owned());
-    names.extend(MemoryServer::new().cases().iter().map(|case| format!("{PREFIX}-{}", case.name)));
+    names.extend(
+        MemoryServer::new(Options::default()).cases().iter().map(|case| format!("{PREFIX}-{}", case.name)),
+    );
     names
 }
 
@@ -97,7 +98,7 @@ fn encode() {
 
 /// Runs the operation that serves the request of the case `name`, until the connection waits for the next request.
 fn drive(name: &str) {
-    let mut server = MemoryServer::new();
+    let mut server = MemoryServer::new(Options::default());
     let case = server.case(name);
     steps::run_counted(|| server.exchange(black_box(&case.request)));
 }

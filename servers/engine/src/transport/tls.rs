@@ -1,0 +1,553 @@
+//! The TLS session of one connection: fed from the socket, drained to the socket.
+//!
+//! Never waits for a client, except in [`TlsStream::read`] and [`TlsStream::write`], which serve upgraded connections. Never
+//! encrypts more than [`BATCH`] ahead of the socket. An idle session holds no buffer: the bytes that a thread receives and
+//! sends are in its [`Scratch`].
+
+pub(crate) use crate::tls::Tls as TlsAcceptor;
+
+use super::{MIN_COUNTED, Received, Transmitted};
+use crate::metrics::Counters;
+use http_core::{RecvBuf, SendQueue, Transmit};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, pread, retry_on_intr},
+    net::{RecvFlags, SendFlags, recv, send},
+};
+use rustls::{
+    ServerConfig,
+    server::{ServerConnectionData, UnbufferedServerConnection},
+    unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic},
+};
+use std::{
+    cell::RefCell,
+    fmt, io, mem,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::Duration,
+};
+
+/// The maximum number of bytes of content in one record (RFC 8446 §5.1).
+const RECORD: usize = 16 * 1024;
+/// The maximum number of bytes that are encrypted before they are sent: several records, so that a large response takes fewer
+/// system calls.
+const BATCH: usize = 4 * RECORD;
+/// The maximum number of bytes that a record adds to its content, as rustls writes it: header, nonce, type and tag.
+const OVERHEAD: usize = 5 + 8 + 1 + 16;
+/// The maximum number of bytes that rustls sends of its own accord before a record: the update of a key.
+const OWN_MESSAGES: usize = 256;
+/// The maximum number of bytes of one receive: the largest record that a client may send (RFC 5246 §6.2.3).
+const RECEIVE: usize = RECORD + 2048 + 5;
+/// The maximum number of bytes of an incomplete handshake, unless the client is asked for a certificate. A larger one is an
+/// attack on the memory of the server.
+const MAX_HANDSHAKE: usize = RECEIVE;
+/// The maximum number of bytes of an incomplete handshake with a chain of certificates: what rustls accepts, in records.
+const MAX_CERTIFICATES: usize = 64 * 1024 + RECEIVE;
+/// How long a receive on a blocking socket waits for the client to take the handshake, before the thread looks at its
+/// deadline.
+const HANDSHAKE_WAIT: Duration = Duration::from_millis(250);
+
+/// What a client that speaks HTTP instead of TLS receives.
+const PLAIN_HTTP: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 52\r\n\
+    Connection: close\r\n\r\n400 Bad Request: this port speaks HTTPS, not HTTP.\r\n";
+
+/// The memory with which a thread receives and sends on all of its TLS connections, one after the other.
+#[derive(Default)]
+struct Scratch {
+    /// What was received: first what was left by the last receive of the connection.
+    incoming: Vec<u8>,
+    /// What is to be encrypted, if it is not in one piece.
+    content: Vec<u8>,
+    /// What is encrypted.
+    outgoing: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Frees the memory that this thread keeps for TLS connections. For a thread that will wait for long.
+pub(super) fn free_scratch() {
+    SCRATCH.with_borrow_mut(|scratch| *scratch = Scratch::default());
+}
+
+/// The TLS session of a connection, beside its socket. Any thread may use it.
+pub(crate) struct TlsStream {
+    session: Mutex<TlsSession>,
+    /// Held while a thread reads from an upgraded connection: records must be processed in their order.
+    reading: Mutex<()>,
+    /// Held while a thread writes to an upgraded connection: records must be sent in their order.
+    writing: Mutex<()>,
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream").finish_non_exhaustive()
+    }
+}
+
+/// The state of a session.
+struct TlsSession {
+    tls: UnbufferedServerConnection,
+    /// What was received and is not complete: part of a record or of a handshake.
+    incoming: Vec<u8>,
+    /// What was decrypted and did not fit into the receive buffer. At most what one receive can contain.
+    content: Vec<u8>,
+    /// What is encrypted and not sent, from `outgoing_sent` on.
+    outgoing: Vec<u8>,
+    outgoing_sent: usize,
+    /// How many bytes at the front of the send queue `outgoing` contains. They count as sent when all of it is.
+    queued: usize,
+    /// The maximum length of `incoming` before the handshake is complete.
+    max_handshake: usize,
+    /// Whether nothing was received.
+    is_new: bool,
+    /// Whether the handshake is not complete.
+    is_handshaking: bool,
+    /// Whether the client has announced that it sends no more (close_notify).
+    has_ended: bool,
+    /// Whether the session is over because of an error: no close_notify may follow.
+    has_failed: bool,
+    /// Whether what was sent is complete, so that the end of the connection may be announced (close_notify).
+    is_complete: bool,
+}
+
+impl TlsStream {
+    /// Begins a session in which the client has sent nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is not valid.
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        asks_for_certificate: bool,
+    ) -> Result<TlsStream, rustls::Error> {
+        let session = TlsSession {
+            tls: UnbufferedServerConnection::new(config)?,
+            incoming: Vec::new(),
+            content: Vec::new(),
+            outgoing: Vec::new(),
+            outgoing_sent: 0,
+            queued: 0,
+            max_handshake: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_HANDSHAKE },
+            is_new: true,
+            is_handshaking: true,
+            has_ended: false,
+            has_failed: false,
+            is_complete: true,
+        };
+        Ok(TlsStream { session: Mutex::new(session), reading: Mutex::new(()), writing: Mutex::new(()) })
+    }
+
+    /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. May bring nothing for `input`,
+    /// although bytes have arrived. `blocking` is whether it waits.
+    pub(super) fn receive(
+        &self,
+        socket: &OwnedFd,
+        input: &mut RecvBuf,
+        flags: RecvFlags,
+        blocking: bool,
+    ) -> io::Result<Received> {
+        let mut session = self.lock();
+        if !session.content.is_empty() {
+            let count = session.take(input.spare());
+            input.filled(count);
+            return Ok(Received::Bytes { emptied: false });
+        }
+        if session.has_ended {
+            return Ok(Received::Eof);
+        }
+        if !session.flush(socket)? && blocking {
+            let mut events = [PollFd::new(socket, PollFlags::OUT)];
+            retry_on_intr(|| poll(&mut events, Timespec::try_from(HANDSHAKE_WAIT).ok().as_ref()))?;
+            return Ok(Received::Bytes { emptied: false });
+        }
+        let (received, count) = match session.receive(socket, flags, input.spare())? {
+            None => return Ok(Received::WouldBlock),
+            Some((0, _)) => return Ok(Received::Eof),
+            Some(received) => received,
+        };
+        input.filled(count);
+        if count == 0 {
+            // The client may wait for the next message of the handshake. Otherwise it is sent with the response.
+            session.flush(socket)?;
+        }
+        let emptied = received < RECEIVE && session.content.is_empty() && !session.has_ended;
+        Ok(Received::Bytes { emptied })
+    }
+
+    /// As [`Transport::transmit`](super::Transport::transmit).
+    pub(super) fn transmit(
+        &self,
+        socket: &OwnedFd,
+        queue: &mut SendQueue,
+        mut budget: u64,
+        counters: &Counters,
+    ) -> io::Result<Transmitted> {
+        let mut session = self.lock();
+        let session = &mut *session;
+        loop {
+            // What rustls has to send besides is sent with the first record.
+            let is_begun = session.queued > 0 || session.outgoing_sent > 0;
+            if session.is_handshaking || (is_begun && !session.flush(socket)?) {
+                return Ok(Transmitted::WouldBlock);
+            }
+            if session.queued > 0 {
+                let count = mem::take(&mut session.queued);
+                queue.sent(count);
+                counters.count_sent(count);
+                budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
+            }
+            session.is_complete = false;
+            if budget == 0 && !queue.is_empty() {
+                return Ok(Transmitted::BudgetSpent);
+            }
+            let sent = SCRATCH.with_borrow_mut(|Scratch { content, outgoing, .. }| {
+                let next = match queue.transmit() {
+                    Transmit::Broken(error) => return Err(error),
+                    next => next,
+                };
+                let (content, more) = match &next {
+                    Transmit::Empty => {
+                        session.is_complete = true;
+                        // If this takes not all, a receive sends the rest.
+                        session.flush(socket)?;
+                        return Ok(Some(Transmitted::All));
+                    }
+                    Transmit::Pending | Transmit::Broken(_) => {
+                        session.flush(socket)?;
+                        return Ok(Some(Transmitted::Pending));
+                    }
+                    Transmit::Bytes { slices, more } => match &**slices {
+                        // What follows goes into other records, so that these are full.
+                        [slice, ..] if slices.len() == 1 || slice.len() >= RECORD => {
+                            let whole = if slices.len() == 1 { BATCH } else { slice.len() / RECORD * RECORD };
+                            (&slice[..slice.len().min(whole).min(BATCH)], *more || slices.len() > 1)
+                        }
+                        slices => {
+                            content.clear();
+                            for slice in slices {
+                                content.extend_from_slice(&slice[..slice.len().min(RECORD - content.len())]);
+                            }
+                            (&content[..], *more)
+                        }
+                    },
+                    Transmit::File { slice, more } => {
+                        content.resize(BATCH, 0);
+                        let len = usize::try_from(slice.len).unwrap_or(BATCH).min(BATCH);
+                        match retry_on_intr(|| pread(&slice.file, &mut content[..len], slice.offset)) {
+                            Ok(0) => return Ok(Some(Transmitted::FileFailed(None))),
+                            Ok(count) => (&content[..count], *more),
+                            Err(error) => return Ok(Some(Transmitted::FileFailed(Some(error)))),
+                        }
+                    }
+                };
+                session.send(socket, content, more, outgoing).map(|()| None)
+            })?;
+            if let Some(sent) = sent {
+                return Ok(sent);
+            }
+        }
+    }
+
+    /// Whether a receive must be tried to send what the socket did not take.
+    pub(super) fn wants_send(&self) -> bool {
+        !self.lock().outgoing.is_empty()
+    }
+
+    /// Announces the end of what the server sends (close_notify), if that is complete and the client expects it. Never
+    /// waits: if the socket has no room, the client sees the end of the connection without it.
+    pub(super) fn close(&self, socket: &OwnedFd) {
+        let mut session = self.lock();
+        if session.has_failed || session.is_handshaking || !session.is_complete {
+            return;
+        }
+        let Ok(true) = session.flush(socket) else { return };
+        session.is_complete = false;
+        let mut notice = [0; 64];
+        if let Ok(count) = session.with_writer(|writer| writer.queue_close_notify(&mut notice)) {
+            let _ = send(socket, &notice[..count], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        }
+    }
+
+    /// As [`Transport::read`](super::Transport::read).
+    ///
+    /// # Errors
+    ///
+    /// Also [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), if the connection has ended without a notice: what was read
+    /// may be incomplete.
+    pub(super) fn read(&self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        let _reading = lock(&self.reading);
+        let mut received = [0; RECEIVE];
+        loop {
+            {
+                let mut session = self.lock();
+                if !session.content.is_empty() || session.has_ended || buffer.is_empty() {
+                    return Ok(session.take(buffer));
+                }
+            }
+            // Without the lock of the session: another thread may write meanwhile.
+            let count = retry_on_intr(|| recv(socket, &mut received[..], RecvFlags::empty()))?.0;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let mut session = self.lock();
+            let mut incoming = mem::take(&mut session.incoming);
+            incoming.extend_from_slice(&received[..count]);
+            let processed = session.process(&mut incoming, buffer);
+            incoming.drain(..*processed.as_ref().map_or(&0, |(used, _)| used));
+            session.incoming = incoming;
+            if !session.outgoing.is_empty() {
+                drop(session);
+                match self.writing.try_lock() {
+                    // That thread sends it.
+                    Err(TryLockError::WouldBlock) => {}
+                    _writing => drop(self.lock().flush(socket)?),
+                }
+            }
+            let (_, given) = processed?;
+            if given > 0 {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// As [`Transport::write`](super::Transport::write). Bytes that are encrypted count as written, although the socket
+    /// may not have taken them in time; then the next call fails.
+    pub(super) fn write(&self, socket: &OwnedFd, data: &[u8]) -> io::Result<usize> {
+        let _writing = lock(&self.writing);
+        self.flush_waiting(socket)?;
+        let data = &data[..data.len().min(RECORD)];
+        {
+            let mut session = self.lock();
+            let mut outgoing = Vec::new();
+            let len = session.encrypt_into(data, &mut outgoing)?;
+            outgoing.truncate(len);
+            session.outgoing = outgoing;
+        }
+        match self.flush_waiting(socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(data.len()),
+        }
+    }
+
+    /// Sends what is encrypted, and waits for room. Never holds the lock of the session while it waits.
+    fn flush_waiting(&self, socket: &OwnedFd) -> io::Result<()> {
+        loop {
+            let (outgoing, mut sent) = {
+                let mut session = self.lock();
+                let sent = mem::take(&mut session.outgoing_sent);
+                (mem::take(&mut session.outgoing), sent)
+            };
+            if outgoing.is_empty() {
+                return Ok(());
+            }
+            while sent < outgoing.len() {
+                match retry_on_intr(|| send(socket, &outgoing[sent..], SendFlags::NOSIGNAL)) {
+                    Ok(count) => sent += count,
+                    Err(error) => {
+                        let mut session = self.lock();
+                        let mut rest = outgoing[sent..].to_vec();
+                        rest.append(&mut session.outgoing);
+                        session.outgoing = rest;
+                        session.is_complete = false;
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Locks the session. This works even if a thread has panicked while it held the lock.
+    fn lock(&self) -> MutexGuard<'_, TlsSession> {
+        lock(&self.session)
+    }
+}
+
+/// Locks a mutex, also if a thread has panicked while it held the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TlsSession {
+    /// Receives once, and decrypts into `room`. Returns how many bytes the socket had, and how many are in `room`; `None` if
+    /// the socket has none. What is left of the content is in [`content`](TlsSession::content).
+    fn receive(
+        &mut self,
+        socket: &OwnedFd,
+        flags: RecvFlags,
+        room: &mut [u8],
+    ) -> io::Result<Option<(usize, usize)>> {
+        SCRATCH.with_borrow_mut(|Scratch { incoming, .. }| {
+            let known = self.incoming.len();
+            if incoming.len() < known + RECEIVE {
+                incoming.resize(known + RECEIVE, 0);
+            }
+            let received = match retry_on_intr(|| recv(socket, &mut incoming[known..known + RECEIVE], flags))
+            {
+                Ok((count, _)) => count,
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            if received == 0 {
+                return Ok(Some((0, 0)));
+            }
+            incoming[..known].copy_from_slice(&self.incoming);
+            let incoming = &mut incoming[..known + received];
+            if mem::take(&mut self.is_new) && incoming[0].is_ascii_uppercase() {
+                let _ = send(socket, PLAIN_HTTP, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks HTTP without TLS"));
+            }
+            let processed = self.process(incoming, room);
+            if processed.is_err() {
+                // The alert: the client learns what was wrong.
+                let _ = self.flush(socket);
+            }
+            let (used, given) = processed?;
+            if used == incoming.len() {
+                self.incoming = Vec::new();
+            } else {
+                incoming[used..].clone_into(&mut self.incoming);
+            }
+            if self.is_handshaking && self.incoming.len() > self.max_handshake {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake is too large"));
+            }
+            Ok(Some((received, given)))
+        })
+    }
+
+    /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns how many
+    /// bytes of `incoming` are used, and how many bytes of content are in `room`.
+    fn process(&mut self, incoming: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
+        let (mut used, mut given) = (0, 0);
+        loop {
+            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut incoming[used..]);
+            used += discard;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record.map_err(invalid)?;
+                        used += record.discard;
+                        let count = record.payload.len().min(room.len() - given);
+                        room[given..given + count].copy_from_slice(&record.payload[..count]);
+                        given += count;
+                        self.content.extend_from_slice(&record.payload[count..]);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing)?,
+                // It is in `outgoing`.
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
+                Ok(ConnectionState::WriteTraffic(_)) => {
+                    self.is_handshaking = false;
+                    return Ok((used, given));
+                }
+                Ok(_) => return Ok((used, given)),
+                Err(error) => {
+                    self.has_failed = true;
+                    // The alert, and what comes before it.
+                    while self.tls.wants_write()
+                        && let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(data)), .. } =
+                            self.tls.process_tls_records(&mut incoming[used..])
+                    {
+                        encode(data, &mut self.outgoing)?;
+                    }
+                    log::debug!("closing a TLS connection: {error}");
+                    return Err(invalid(error));
+                }
+            }
+        }
+    }
+
+    /// Calls `write` with what encrypts.
+    fn with_writer<T>(
+        &mut self,
+        write: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>) -> Result<T, EncryptError>,
+    ) -> io::Result<T> {
+        // An incomplete record or handshake message must stay where it is: rustls refers to it.
+        let mut incoming = mem::take(&mut self.incoming);
+        let written = loop {
+            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut incoming);
+            match state {
+                Ok(ConnectionState::WriteTraffic(mut writer)) => break write(&mut writer).map_err(invalid),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(_) => break Err(io::Error::other("TLS can send nothing now")),
+                Err(error) => break Err(invalid(error)),
+            }
+        };
+        self.incoming = incoming;
+        written
+    }
+
+    /// Encrypts `content` into `out`, behind what is to be sent before. Returns the number of bytes in `out`.
+    fn encrypt_into(&mut self, content: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        let before = mem::take(&mut self.outgoing);
+        let needed = before.len() + content.len() + content.len().div_ceil(RECORD) * OVERHEAD + OWN_MESSAGES;
+        if out.len() < needed {
+            out.resize(needed, 0);
+        }
+        out[..before.len()].copy_from_slice(&before);
+        let len = self.with_writer(|writer| writer.encrypt(content, &mut out[before.len()..]))?;
+        Ok(before.len() + len)
+    }
+
+    /// Encrypts `content`, the front of the send queue, and sends as much as the socket takes. Keeps the rest.
+    fn send(&mut self, socket: &OwnedFd, content: &[u8], more: bool, out: &mut Vec<u8>) -> io::Result<()> {
+        let len = self.encrypt_into(content, out)?;
+        let more = if more { SendFlags::MORE } else { SendFlags::empty() };
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more;
+        let sent = match retry_on_intr(|| send(socket, &out[..len], flags)) {
+            Err(Errno::AGAIN) => 0,
+            sent => sent?,
+        };
+        self.queued = content.len();
+        if sent < len {
+            self.outgoing = out[sent..len].to_vec();
+        }
+        Ok(())
+    }
+
+    /// Sends what is encrypted, as far as the socket takes it. Returns whether it took all.
+    fn flush(&mut self, socket: &OwnedFd) -> io::Result<bool> {
+        while self.outgoing_sent < self.outgoing.len() {
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match retry_on_intr(|| send(socket, &self.outgoing[self.outgoing_sent..], flags)) {
+                Ok(count) => self.outgoing_sent += count,
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.outgoing_sent > 0 {
+            (self.outgoing, self.outgoing_sent) = (Vec::new(), 0);
+        }
+        Ok(true)
+    }
+
+    /// Moves decrypted content to `room`. Returns the number of bytes.
+    fn take(&mut self, room: &mut [u8]) -> usize {
+        let count = self.content.len().min(room.len());
+        room[..count].copy_from_slice(&self.content[..count]);
+        if count == self.content.len() {
+            self.content = Vec::new();
+        } else {
+            self.content.drain(..count);
+        }
+        count
+    }
+}
+
+/// Appends a message of rustls to what is to be sent.
+fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) -> io::Result<()> {
+    let at = outgoing.len();
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        outgoing.resize(at + size.required_size, 0);
+        data.encode(&mut outgoing[at..]).map_err(invalid)?;
+    }
+    Ok(())
+}
+
+/// The error for a client that violates the protocol, or has violated it before.
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,65 @@
+//! What is read from files, and what is wrong with them.
+
+use crate::client::pem;
+use http_engine::tls::{Certificate, ClientCertificates};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+fn check(chain: &str, key: &str, expected: &str) {
+    let error = Certificate::load(pem(chain), pem(key)).expect_err("an error").to_string();
+    let expected = expected.replace("DIR", pem("").to_str().expect("a path"));
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn an_error_names_the_file_and_what_is_wrong_with_it() {
+    check("none.pem", "default.key", "cannot read DIRnone.pem: no such file or directory");
+    check(
+        "default.key",
+        "default.key",
+        "cannot use the certificate DIRdefault.key: it contains no certificate",
+    );
+    check("default.pem", "ca.pem", "cannot use the private key DIRca.pem: it contains no private key");
+    check(
+        "default.pem",
+        "exact.key",
+        "cannot use the private key DIRexact.key: it does not belong to the first certificate of DIRdefault.pem (the \
+         certificate of the server must come before those of its issuers)",
+    );
+    let error = ClientCertificates::required(pem("client.key")).expect_err("no certificate");
+    assert!(error.to_string().ends_with("client.key: it contains no certificate"), "{error}");
+}
+
+#[test]
+fn an_error_names_the_line() {
+    let (chain, key) = (fs::read_to_string(pem("default.pem")), fs::read(pem("default.key")));
+    let (chain, key) = (chain.expect("a file"), key.expect("a file"));
+    let second = 1 + chain.lines().position(|line| line.starts_with("-----END")).expect("an end") + 1;
+    let broken = chain.replacen("END CERT", "END CART", 2).replacen("END CART", "END CERT", 1);
+    let error = Certificate::from_pem(broken.as_bytes(), &key).expect_err("an error").to_string();
+    assert!(error.starts_with(&format!("cannot use in memory, line {second}: ")), "{error}");
+    let error = Certificate::from_pem(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".as_bytes(),
+        &key,
+    );
+    assert_eq!(
+        error.expect_err("an error").to_string(),
+        "cannot use in memory, line 1: the certificate is malformed"
+    );
+}
+
+#[test]
+fn reads_every_kind_of_key_and_what_the_certificate_says() {
+    for (name, names) in
+        [("default", "localhost"), ("exact", "www.example.org"), ("wildcard", "*.example.org")]
+    {
+        let certificate = Certificate::load(pem(&format!("{name}.pem")), pem(&format!("{name}.key")));
+        let certificate = certificate.expect("a certificate");
+        assert_eq!(certificate.names(), [names]);
+        let (now, century) = (SystemTime::now(), Duration::from_secs(36_500 * 86_400));
+        assert!(certificate.not_before() < now && now < certificate.not_after());
+        assert_eq!(certificate.not_after(), certificate.not_before() + century);
+    }
+}
