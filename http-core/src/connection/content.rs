@@ -3,7 +3,7 @@
 //! It must never hold more of content that is passed on or dropped than the receive buffer has room for.
 
 use super::{
-    Connection, Io,
+    Connection, Io, KeepAlive,
     receiving::{ContentStatus, DiscardedBody, ReceivingBody, StreamedContent},
     state::{Content, Event, RejectedHead, State},
     step::{CloseReason, Step},
@@ -104,7 +104,7 @@ impl Connection {
         let State::Discarding(discarded) = &mut self.state else { return None };
         match discarded.discard(io.input, &self.config.limits) {
             Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now, removed: 0 }),
-            Ok(false) if self.keep_alive_disabled => {
+            Ok(false) if self.keep_alive == KeepAlive::Disabled => {
                 self.enter(Event::KeepAliveDisabled, State::Finishing { linger: true })
             }
             Ok(false) => {

@@ -3,7 +3,7 @@
 //! It must never pass on a request whose head is not complete and valid.
 
 use super::{
-    Connection, Io,
+    Connection, Io, KeepAlive,
     state::{Content, Event, RejectedHead, State},
     step::{CloseReason, Step},
 };
@@ -28,7 +28,7 @@ impl Connection {
         if io.out.pending() >= self.config.limits.queued_bytes.max(1) || io.out.has_stream() {
             return Some(self.flush(io));
         }
-        if !io.input.is_empty() && !self.keep_alive_disabled {
+        if !io.input.is_empty() && self.keep_alive != KeepAlive::Disabled {
             if removed == 0 && !io.input.begins_with_line_end() {
                 return self.enter(Event::HeadStarted, State::Head { since: io.now });
             }
@@ -37,10 +37,11 @@ impl Connection {
         if !io.out.is_empty() {
             return Some(self.flush(io));
         }
-        if self.keep_alive_disabled {
+        let deadline = self.idle_deadline(since);
+        if self.keep_alive != KeepAlive::Enabled && deadline <= io.now {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        self.receive(io, self.idle_deadline(since), CloseReason::ClientClosed, usize::MAX)
+        self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
     }
 
     /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more

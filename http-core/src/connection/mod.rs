@@ -117,8 +117,18 @@ pub struct Connection {
     offered: Option<Box<OfferedProtocols>>,
     /// Whether the client has shut down its sending side.
     eof: bool,
-    /// Whether [`disable_keep_alive`](Connection::disable_keep_alive) was called.
-    keep_alive_disabled: bool,
+    keep_alive: KeepAlive,
+}
+
+/// Whether the connection stays open after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeepAlive {
+    /// Yes, if the client wants it.
+    Enabled,
+    /// No, but an idle connection waits for one more request. [`Connection::drain`] was called.
+    Draining,
+    /// No. [`Connection::disable_keep_alive`] was called.
+    Disabled,
 }
 
 /// The arguments of one call of [`Connection::poll`].
@@ -143,7 +153,7 @@ impl Connection {
             awaits_handshake: false,
             offered: None,
             eof: false,
-            keep_alive_disabled: false,
+            keep_alive: KeepAlive::Enabled,
         }
     }
 
@@ -266,6 +276,11 @@ impl Connection {
     fn idle_deadline(&self, since: Instant) -> Instant {
         let timeouts = &self.config.timeouts;
         let timeout = if self.awaits_handshake { timeouts.head.min(timeouts.idle) } else { timeouts.idle };
+        let timeout = match self.keep_alive {
+            KeepAlive::Enabled => timeout,
+            KeepAlive::Draining => timeout.min(timeouts.idle_grace),
+            KeepAlive::Disabled => Duration::ZERO,
+        };
         deadline_after(since, timeout)
     }
 
@@ -439,9 +454,35 @@ impl Connection {
     }
 
     /// Closes the connection after the response to the request in progress, or at the next poll if there is no such
-    /// request.
+    /// request. The client may have sent a request that the server has not received: [`drain`](Connection::drain) waits for
+    /// it.
     pub fn disable_keep_alive(&mut self) {
-        self.keep_alive_disabled = true;
+        self.keep_alive = KeepAlive::Disabled;
+    }
+
+    /// Closes the connection after the response to the request in progress, because the server shuts down. If there is no
+    /// such request, or the head of its response is already queued, waits for one more request, for
+    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. `now` is the current time. Further calls change
+    /// nothing.
+    ///
+    /// ```
+    /// use http_core::{Buffers, Connection, Step};
+    /// use std::{sync::Arc, time::{Duration, Instant}};
+    ///
+    /// let now = Instant::now();
+    /// let Buffers { mut input, mut out } = Buffers::default();
+    /// let mut conn = Connection::new(Arc::default(), now);
+    /// conn.drain(now);
+    /// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+    /// assert_eq!(conn.deadline(), now + Duration::from_secs(2));
+    /// ```
+    pub fn drain(&mut self, now: Instant) {
+        if self.keep_alive == KeepAlive::Enabled {
+            self.keep_alive = KeepAlive::Draining;
+            if let State::Idle { since, .. } = &mut self.state {
+                *since = now;
+            }
+        }
     }
 
     /// Returns whether the connection is between two requests, or before the first, and the receive buffer holds no

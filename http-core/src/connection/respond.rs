@@ -3,7 +3,7 @@
 //! It must never queue two responses to one request.
 
 use super::{
-    Connection,
+    Connection, KeepAlive,
     state::{Content, Event, RejectedHead, State},
     step::CloseReason,
 };
@@ -91,7 +91,7 @@ impl Connection {
         let body = encode::body_length(response.body.len(), version);
         let can_keep_alive = wants_keep_alive
             && !response.close
-            && !self.keep_alive_disabled
+            && self.keep_alive == KeepAlive::Enabled
             && body != BodyLength::UntilClose;
         let is_complete = content == Content::Complete;
         let discarded = if can_keep_alive && !is_complete { self.discarded_body(clock.now()) } else { None };

@@ -164,7 +164,7 @@ events! {
     /// The engine has polled without responding to a rejection.
     NoResponse
     /// The engine has called [`disable_keep_alive`](super::Connection::disable_keep_alive), and no request is in
-    /// progress.
+    /// progress; or it has called [`drain`](super::Connection::drain), and no request has come in time.
     KeepAliveDisabled
     /// The last response is sent, and the client sends nothing more.
     Flushed

@@ -110,6 +110,10 @@ pub struct Timeouts {
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
     /// connection is closed. By default 60 seconds.
     pub idle: Duration,
+    /// The maximum time for which an idle connection stays open when the server shuts down, for one more request: a client
+    /// may have sent it before it could see the connection close, and cannot tell whether the server has received it. Its
+    /// response says that the connection closes. Zero closes idle connections at once. By default 2 seconds.
+    pub idle_grace: Duration,
     /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
     /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6). Zero closes at once.
     /// By default 5 seconds.
@@ -126,6 +130,7 @@ impl Default for Timeouts {
             write_stall: Duration::from_secs(30),
             send_rate: 512,
             idle: Duration::from_secs(60),
+            idle_grace: Duration::from_secs(2),
             linger: Duration::from_secs(5),
         }
     }
@@ -185,7 +190,7 @@ impl Config {
     /// The first value in the order of the fields that makes no sense:
     ///
     /// * a limit of zero, except `body_bytes`, `streamed_bytes` and `chunk_overhead_bytes`;
-    /// * a timeout of zero, except `linger`;
+    /// * a timeout of zero, except `idle_grace` and `linger`;
     /// * a timeout of more than 365 days.
     ///
     /// ```
@@ -216,6 +221,7 @@ impl Config {
             ("reply", timeouts.reply, least),
             ("write_stall", timeouts.write_stall, least),
             ("idle", timeouts.idle, least),
+            ("idle_grace", timeouts.idle_grace, Duration::ZERO),
             ("linger", timeouts.linger, Duration::ZERO),
         ];
         match timeouts.into_iter().find(|(_, timeout, least)| !(*least..=MAX_TIMEOUT).contains(timeout)) {
@@ -233,7 +239,7 @@ impl std::fmt::Display for ConfigError {
                 write!(f, "cannot use the limit `{name}` of 0: no request would pass it; use 1 or more")
             }
             ConfigError::Timeout(name, timeout) => {
-                let least = if *name == "linger" { "" } else { "above zero and " };
+                let least = if matches!(*name, "idle_grace" | "linger") { "" } else { "above zero and " };
                 write!(
                     f,
                     "cannot use the timeout `{name}` of {timeout:?}: it must be {least}at most 365 days"
@@ -288,10 +294,13 @@ mod tests {
             ("reply", |timeouts, value| timeouts.reply = value),
             ("write_stall", |timeouts, value| timeouts.write_stall = value),
             ("idle", |timeouts, value| timeouts.idle = value),
+            ("idle_grace", |timeouts, value| timeouts.idle_grace = value),
             ("linger", |timeouts, value| timeouts.linger = value),
         ] {
             let is_wrong = format!("timeout `{name}` of ");
-            check(if name == "linger" { "" } else { &is_wrong }, |_, timeouts| set(timeouts, Duration::ZERO));
+            check(if ["idle_grace", "linger"].contains(&name) { "" } else { &is_wrong }, |_, timeouts| {
+                set(timeouts, Duration::ZERO);
+            });
             for value in [Duration::from_nanos(1), MAX_TIMEOUT] {
                 check("", |_, timeouts| set(timeouts, value));
             }

@@ -237,6 +237,11 @@ impl Drive {
         self.conn.disable_keep_alive();
     }
 
+    /// Closes the connection after one more request.
+    pub fn drain(&mut self) {
+        self.conn.drain(self.clock.now());
+    }
+
     /// Rejects the request whose response is delayed.
     pub fn reject_held(&mut self, reason: Rejection) {
         self.conn.reject();

@@ -7,14 +7,14 @@ use crate::{
     drive::Drive,
     received::ReceivedResponse,
     script::{
-        Act::{DisableKeepAlive, End, HangUp, Hold, Read, ReadAll, Reject, Release, Send},
+        Act::{DisableKeepAlive, Drain, End, HangUp, Hold, Pass, Read, ReadAll, Reject, Release, Send},
         check, run,
     },
 };
 use http_core::{Body, Buffers, Clock, Config, Connection, Misuse, Rejection, Response, Sent, Step};
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// A request without a body: `line` is its method and target, `headers` are whole lines.
@@ -379,6 +379,33 @@ fn a_shutdown_finishes_the_current_request() {
         "receive request flush shutdown receive Done",
         &["200 close length=11 body=11"],
     );
+}
+
+#[test]
+fn a_draining_connection_serves_one_more_request() {
+    let (last, kept) = ("200 close length=7 body=7", "200 keep-alive length=7 body=7");
+    let (one, two) = (get("/a"), get("/a") + &get("/b"));
+    let lingers = "receive request flush shutdown receive Done";
+    check(&[Drain, Send(&one), End], lingers, &[last]);
+    check(&[Send(""), Drain, Pass(1999), Send(&two), End], lingers, &[last]);
+    // It has arrived in time, although the server receives it late.
+    check(&[Drain, Pass(1999), Send(&one[..9]), Pass(9999), Send(&one[9..]), End], lingers, &[last]);
+    // No request comes.
+    check(&[Drain, Pass(2000)], "receive Idle", &[]);
+    check(&[Send(""), Drain, HangUp], "receive ClientClosed", &[]);
+    // The request in progress is the last, unless its response has said that the connection stays open.
+    let later = get("/later") + &get("/b");
+    check(
+        &[Hold, Send(&later), Drain, Release, End],
+        "receive request await flush shutdown receive Done",
+        &["200 close length=11 body=11"],
+    );
+    let sent_late = [Read(5), Send(&one), Drain, Pass(5000), ReadAll, Pass(1999), Send(&one), End];
+    check(&sent_late, "receive request flush receive request flush shutdown receive Done", &[kept, last]);
+    check(&[Send(&one), Drain, Pass(1999), Drain, Pass(1)], "receive request flush receive Idle", &[kept]);
+    let mut config = Config::default();
+    config.timeouts.idle_grace = Duration::ZERO;
+    assert_eq!(run(config, &[Send(&one), Drain]).steps.join(" "), "receive request flush receive Done");
 }
 
 #[test]

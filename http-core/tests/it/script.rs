@@ -28,6 +28,8 @@ pub enum Act<'a> {
     Wake,
     /// The server shuts down.
     DisableKeepAlive,
+    /// The server shuts down, and waits for a last request.
+    Drain,
     /// Time passes, in milliseconds.
     Pass(u64),
 }
@@ -55,6 +57,7 @@ impl Drive {
                 Act::Reject(reason) => self.reject_held(reason),
                 Act::Wake => self.wake(),
                 Act::DisableKeepAlive => self.disable_keep_alive(),
+                Act::Drain => self.drain(),
                 Act::Pass(millis) => {
                     self.pass(Duration::from_millis(millis));
                     continue;

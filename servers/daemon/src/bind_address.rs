@@ -1,25 +1,81 @@
-//! The value of `--bind`: an address or a name to listen on, with or without a port.
+//! The value of `--bind`: an address or a name to listen on, with or without a port, a Unix socket, or a descriptor.
 
 use crate::{system::Context, units::count};
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs},
+    os::{fd::RawFd, linux::net::SocketAddrExt, unix::net::SocketAddr as UnixAddr},
     str::FromStr,
 };
+
+/// What `--bind` names. The `Display` output is the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindAddress {
+    /// An address or a name, with or without a port.
+    Tcp(TcpAddress),
+    /// `unix:PATH` or `unix:@NAME`: a Unix socket with a path or an abstract name (unix(7)).
+    Unix(UnixName),
+    /// `fd:NUMBER`: a listening socket that this process has inherited.
+    Descriptor(RawFd),
+}
+
+impl FromStr for BindAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<BindAddress, &'static str> {
+        if let Some(name) = text.strip_prefix("unix:") {
+            let name = UnixName(name.to_owned());
+            return name.address().map(|_| BindAddress::Unix(name)).map_err(|_| UNIX_FORMS);
+        }
+        match text.strip_prefix("fd:") {
+            // The first three are the standard streams.
+            Some(number) => {
+                count(3..=i32::MAX as u64)(number).map(BindAddress::Descriptor).map_err(|_| FD_FORM)
+            }
+            None => text.parse().map(BindAddress::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindAddress::Tcp(address) => address.fmt(f),
+            BindAddress::Unix(UnixName(name)) => write!(f, "unix:{name}"),
+            BindAddress::Descriptor(number) => write!(f, "fd:{number}"),
+        }
+    }
+}
+
+/// The path of a Unix socket, or `@` and its abstract name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixName(String);
+
+impl UnixName {
+    /// Returns the address that the name stands for. Fails if it is empty or too long.
+    pub(crate) fn address(&self) -> io::Result<UnixAddr> {
+        match self.0.strip_prefix('@') {
+            Some("") => Err(io::ErrorKind::InvalidInput.into()),
+            Some(name) => UnixAddr::from_abstract_name(name),
+            None if self.0.is_empty() => Err(io::ErrorKind::InvalidInput.into()),
+            None => UnixAddr::from_pathname(&self.0),
+        }
+    }
+}
 
 /// An address or a name to listen on, with or without a port.
 ///
 /// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`, `*`. An IPv6
 /// address without a port needs no brackets. `*` stands for all addresses of the machine, and so does `:PORT` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindAddress {
+pub struct TcpAddress {
     host: Host,
     /// `None` for the port of the option `--port`.
     pub(crate) port: Option<u16>,
 }
 
-/// What a [`BindAddress`] says about the address.
+/// What a [`TcpAddress`] says about the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Address(IpAddr),
@@ -33,9 +89,15 @@ enum Host {
 
 /// The accepted forms, for the error message.
 const FORMS: &str = "must be an address or a name, with or without a port, as in 127.0.0.1, localhost, [::1]:8080, \
-    [fe80::1%eth0]:80, *:8080";
+    [fe80::1%eth0]:80, *:8080; or unix:PATH, unix:@NAME, fd:NUMBER";
 
-impl BindAddress {
+/// The accepted forms of a Unix socket, for the error message.
+const UNIX_FORMS: &str = "must be unix:PATH or unix:@NAME, as in unix:/run/httpd/httpd.sock, with at most 107 bytes of path or name";
+
+/// The accepted form of a descriptor, for the error message.
+const FD_FORM: &str = "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3";
+
+impl TcpAddress {
     /// Returns the address to listen on, or the addresses if the host is a name or `*`. `port` is used if the value has no
     /// port.
     ///
@@ -65,13 +127,13 @@ impl BindAddress {
     }
 }
 
-impl FromStr for BindAddress {
+impl FromStr for TcpAddress {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<BindAddress, &'static str> {
+    fn from_str(text: &str) -> Result<TcpAddress, &'static str> {
         // An IPv6 address without brackets contains at least two colons, and cannot have a port.
         if let Some(host) = parse_ipv6(text) {
-            return Ok(BindAddress { host, port: None });
+            return Ok(TcpAddress { host, port: None });
         }
         let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
             Some((address, rest)) => (parse_ipv6(address), rest),
@@ -86,11 +148,11 @@ impl FromStr for BindAddress {
             None if port.is_empty() => None,
             port => Some(port.and_then(|port| count(0..=65_535)(port).ok()).ok_or(FORMS)?),
         };
-        Ok(BindAddress { host: host.ok_or(FORMS)?, port })
+        Ok(TcpAddress { host: host.ok_or(FORMS)?, port })
     }
 }
 
-impl fmt::Display for BindAddress {
+impl fmt::Display for TcpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
@@ -137,7 +199,7 @@ mod tests {
     #[test]
     fn parses_addresses_and_names_with_and_without_a_port() {
         let check = |text: &str, shown: &str, port: Option<u16>, has_alternatives: bool| {
-            let parsed: BindAddress = text.parse().expect(text);
+            let parsed: TcpAddress = text.parse().expect(text);
             assert_eq!((parsed.to_string().as_str(), parsed.port), (shown, port));
             assert_eq!(parsed.has_alternatives(), has_alternatives, "{text}");
             assert_eq!(shown.parse(), Ok(parsed));
@@ -186,13 +248,43 @@ mod tests {
             ".",
             "-\n",
         ] {
-            assert_eq!(text.parse::<BindAddress>(), Err(FORMS), "{text:?}");
+            assert_eq!(text.parse::<TcpAddress>(), Err(FORMS), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn parses_unix_sockets_and_descriptors() {
+        let long = |prefix: &str, len| format!("unix:{prefix}{}", "x".repeat(len));
+        for text in [
+            "unix:/run/httpd.sock",
+            "unix:a",
+            "unix:@a b",
+            "fd:3",
+            "[::1]:80",
+            &long("/", 106),
+            &long("@", 107),
+        ] {
+            assert_eq!(text.parse::<BindAddress>().expect(text).to_string(), text);
+        }
+        for (text, expected) in [
+            ("unix:", UNIX_FORMS),
+            ("unix:@", UNIX_FORMS),
+            ("unix:a\0b", UNIX_FORMS),
+            (&long("/", 107), UNIX_FORMS),
+            (&long("@", 108), UNIX_FORMS),
+            ("fd:", FD_FORM),
+            ("fd:2", FD_FORM),
+            ("fd:-1", FD_FORM),
+            ("fd:2147483648", FD_FORM),
+            ("8080", FORMS),
+        ] {
+            assert_eq!(text.parse::<BindAddress>(), Err(expected), "{text:?}");
         }
     }
 
     #[test]
     fn resolves_names_and_interfaces() {
-        let resolve = |text: &str, port| text.parse::<BindAddress>().expect(text).resolve(port);
+        let resolve = |text: &str, port| text.parse::<TcpAddress>().expect(text).resolve(port);
         let addresses = |text: &str, port| resolve(text, port).expect(text);
         assert_eq!(addresses("127.0.0.1", 80), ["127.0.0.1:80".parse().expect("one")]);
         assert_eq!(addresses("[::1]:81", 80), ["[::1]:81".parse().expect("one")]);

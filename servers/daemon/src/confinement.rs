@@ -48,7 +48,7 @@ impl fmt::Display for Confinement {
 ///   changed file is often a new one;
 /// * to create and write files in the directories of the log files `logs`, and below: a log is created again after its
 ///   rotation, and Landlock has no rule for a file that does not exist yet;
-/// * to remove files in the directory of `pid_file`, and below: removing is a right to a directory;
+/// * to remove files in the directories of the files `removed`, and below: removing is a right to a directory;
 /// * to start the program again as a worker or a successor: to read and execute the file of the program (see
 ///   [`executable`]) and the files in the directories of its libraries, which a system update replaces by new files; to
 ///   open `/etc/ld.so.cache` and `/dev/null`.
@@ -62,7 +62,7 @@ pub fn confine(
     roots: &[&Path],
     reads: &[&Path],
     logs: &[&Path],
-    pid_file: Option<&Path>,
+    removed: &[&Path],
 ) -> io::Result<Confinement> {
     let proc_maps = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings, unless its parent's rules forbid it.
@@ -71,7 +71,7 @@ pub fn confine(
     };
     require_single_thread()?;
     let program = fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
-    restrict((roots, reads), logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
+    restrict((roots, reads), logs, removed, &program, &proc_maps).map_err(io::Error::other)
 }
 
 /// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading each of the `roots`.
@@ -90,14 +90,14 @@ fn check_inherited(roots: &[&Path]) -> io::Result<Confinement> {
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
 /// the `roots` and in the directories of the files `reads`, create and write files in the directories of `logs`, remove
-/// files in the directory of `pid_file`, and start `program` again. For that they may execute what is in the directories
+/// files in the directories of `removed`, and start `program` again. For that they may execute what is in the directories
 /// of its libraries, too. `proc_maps` lists these: it is the content of `/proc/self/maps`.
 ///
 /// Returns how far the kernel enforces the rules. Fails if a root cannot be opened.
 fn restrict(
     (roots, reads): (&[&Path], &[&Path]),
     logs: &[&Path],
-    pid_file: Option<&Path>,
+    removed: &[&Path],
     program: &Path,
     proc_maps: &str,
 ) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
@@ -113,7 +113,7 @@ fn restrict(
     let ruleset = ruleset
         .add_rules(path_beneath_rules(parent_directories(reads), AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
-        .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(removed.iter().map(|path| parent(path)), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens `/dev/null` in place of a missing standard stream.
@@ -132,8 +132,12 @@ fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     let is_file = |path: &&&Path| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
-    let parents = files.iter().filter(is_file).filter_map(|path| path.parent());
-    parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
+    files.iter().filter(is_file).filter(|path| path.parent().is_some()).map(|path| parent(path)).collect()
+}
+
+/// Returns the directory that contains the file `path`.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// Returns what must be executable so that `program` can be started again: its directory if that contains no other
@@ -231,13 +235,13 @@ mod tests {
     #[test]
     fn refuses_to_confine_one_of_two_threads() {
         // A test runs in a thread of its own, beside the main thread of the test program.
-        let error = confine(&[], &[], &[], None).expect_err("the other thread would stay unconfined");
+        let error = confine(&[], &[], &[], &[]).expect_err("the other thread would stay unconfined");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
     }
 
     #[test]
     fn a_missing_root_is_an_error() {
-        let error = restrict((&[Path::new("/nowhere/at/all")], &[]), &[], None, Path::new("/httpd"), "")
+        let error = restrict((&[Path::new("/nowhere/at/all")], &[]), &[], &[], Path::new("/httpd"), "")
             .expect_err("a missing root");
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
@@ -247,14 +251,14 @@ mod tests {
     fn run_confined(
         readable: (&[&Path], &[&Path]),
         logs: &[&Path],
-        pid_file: Option<&Path>,
+        removed: &[&Path],
         program: Option<&Path>,
         act: impl FnOnce() + Send,
     ) {
         let confined = || {
             let proc_maps = fs::read_to_string("/proc/self/maps").expect("its own mappings");
             let program = program.map_or_else(|| env::current_exe().expect("this program"), Path::to_owned);
-            match restrict(readable, logs, pid_file, &program, &proc_maps).expect("rules") {
+            match restrict(readable, logs, removed, &program, &proc_maps).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
@@ -282,7 +286,7 @@ mod tests {
         run_confined(
             (&[&root, &path("more")], &[&path("etc/httpd.toml")]),
             &[&log],
-            Some(&pid_file),
+            &[&pid_file],
             None,
             || {
                 let append = |name| File::options().append(true).create(true).open(path(name));
@@ -311,7 +315,7 @@ mod tests {
 
     #[test]
     fn can_start_its_own_program_and_no_other() {
-        run_confined((&[], &[]), &[], None, None, || {
+        run_confined((&[], &[]), &[], &[], None, || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
             check_denied(Command::new("/bin/true").status(), "starting another program");
@@ -355,7 +359,7 @@ mod tests {
             let program = path("httpd");
             thread::scope(|scope| {
                 scope.spawn(install);
-                run_confined((&[], &[]), &[], None, Some(&program), act);
+                run_confined((&[], &[]), &[], &[], Some(&program), act);
             });
         }
     }
@@ -365,10 +369,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
-        run_confined((&[&roots[0]], &[]), &[], None, None, || {
-            assert_eq!(confine(&[&roots[0]], &[], &[], None).ok(), Some(Confinement::Inherited));
+        run_confined((&[&roots[0]], &[]), &[], &[], None, || {
+            assert_eq!(confine(&[&roots[0]], &[], &[], &[]).ok(), Some(Confinement::Inherited));
             let error =
-                confine(&[&roots[0], &roots[1]], &[], &[], None).expect_err("the rules exclude the new root");
+                confine(&[&roots[0], &roots[1]], &[], &[], &[]).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");
         });
     }

@@ -4,7 +4,7 @@ use crate::{
     admin::AdminAddress,
     bind_address::BindAddress,
     logs::LogSettings,
-    units::{Size, Time, count, size, switch, time},
+    units::{FileMode, Size, Time, count, file_mode, size, switch, time},
 };
 use clap::{ArgAction, Args, Command, CommandFactory, Parser};
 use http_engine::{Config, Limits, Settings, Timeouts};
@@ -33,13 +33,20 @@ pub struct Common {
     pub port: u16,
 
     /// Address or name to listen on, with a port if it differs from --port: localhost, [::1]:8080, [fe80::1%eth0]:80, or *
-    /// for all addresses; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
+    /// for all addresses; a Unix socket: unix:/run/httpd/httpd.sock, or unix:@NAME for an abstract name; or fd:3, a
+    /// listening socket that the program has inherited; can be repeated [default: 127.0.0.1, and ::1 if the machine has
+    /// IPv6]
     #[arg(short, long, value_name = "ADDRESS[:PORT]")]
     #[allow(
         rustdoc::broken_intra_doc_links,
         reason = "the brackets belong to an address, and the help shows them"
     )]
     pub bind: Vec<BindAddress>,
+
+    /// Permissions of the files of Unix sockets, as an octal number: whoever may write to the file may connect. With
+    /// --user, the files belong to that user and group [default: 0666]
+    #[arg(long, value_name = "MODE", default_value = "0666", hide_default_value = true, value_parser = file_mode)]
+    pub socket_mode: FileMode,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
     #[arg(short, long, value_name = "COUNT", help_heading = WORKERS, value_parser = count::<usize>(1..=1024))]
@@ -108,6 +115,12 @@ pub struct LimitOptions {
         default_value_t = Time(Timeouts::default().idle))]
     pub idle_timeout: Time,
 
+    /// Time after SIGTERM, SIGINT or an upgrade in which an idle connection gets one more response: a client may have sent
+    /// its request before it could see the connection close
+    #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().idle_grace))]
+    pub idle_grace: Time,
+
     /// Time to finish the requests in flight after SIGTERM, SIGINT or an upgrade
     #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
         default_value_t = Time(Duration::from_secs(30)))]
@@ -168,6 +181,7 @@ impl LimitOptions {
             body_idle: self.body_timeout.0,
             write_stall: self.write_timeout.0,
             idle: self.idle_timeout.0,
+            idle_grace: self.idle_grace.0,
             ..Timeouts::default()
         };
         Config { limits, timeouts, ..Config::default() }

@@ -5,13 +5,19 @@
 
 use crate::system::{Context, require_single_thread};
 use rustix::{
+    fs::{AtFlags, chownat},
     process::{Gid, Uid, getegid, geteuid, getgid, getuid},
     thread::{
         set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
         set_thread_uid,
     },
 };
-use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::Path,
+};
 
 /// Reads a text file. Replaces bytes that are not UTF-8.
 fn read_text(path: &str) -> io::Result<String> {
@@ -53,6 +59,11 @@ impl Identity {
             return Err(io::Error::other("cannot drop root privileges: the process can become root again"));
         }
         Ok(())
+    }
+
+    /// Makes a file belong to this user and group. `file` may be opened as a path.
+    pub fn own(&self, file: impl AsFd) -> io::Result<()> {
+        Ok(chownat(file, "", Some(self.user), Some(self.group), AtFlags::EMPTY_PATH)?)
     }
 
     /// Whether this user can create files in `directory`, or replace it or a directory above it, according to their

@@ -19,6 +19,16 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Duration);
 
+/// The permissions of a file. The `Display` output is a value that [`file_mode`] accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(pub u32);
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
 impl Size {
     /// The number of bytes. A number that `usize` cannot hold becomes `usize::MAX`.
     pub fn bytes(self) -> usize {
@@ -86,6 +96,16 @@ pub fn time(
             format!("must be from {min} to {max}, in seconds or with a unit, as in 500ms, 30s, 1m, 2h")
         })
     }
+}
+
+/// Parses the value of an option that takes the permissions of a file.
+///
+/// # Errors
+///
+/// If it is not an octal number of at most 0777.
+pub fn file_mode(text: &str) -> Result<FileMode, &'static str> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777 && !text.starts_with('+'));
+    mode.map(FileMode).ok_or("must be an octal number from 0 to 0777, as in 0660")
 }
 
 /// Parses a number with one of the `units`. A number without a unit counts in `default_unit`. Returns `None` for other

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr};
 /// The maximum length of a request target in a log message, in bytes.
 const MAX_TARGET: usize = 200;
 
-/// Names a request in a log message: its target and the client's address, as far as they are known.
+/// Names a request in a log message: its target, if it is known, and the client's address, or `unix:` for a Unix socket.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLabel {
     target: Option<Box<str>>,
@@ -24,7 +24,7 @@ impl fmt::Display for RequestLabel {
         f.write_str(self.target.as_deref().unwrap_or("a request"))?;
         match self.client {
             Some(client) => write!(f, " from {client}"),
-            None => f.write_str(" from an unknown client"),
+            None => f.write_str(" from unix:"),
         }
     }
 }
@@ -40,7 +40,7 @@ mod tests {
         for (target, client, expected) in [
             (Some("/a?b"), client, "/a?b from 127.0.0.1:4711"),
             (None, client, "a request from 127.0.0.1:4711"),
-            (Some(&*long), None, &(long[..200].to_owned() + " from an unknown client")),
+            (Some(&*long), None, &(long[..200].to_owned() + " from unix:")),
         ] {
             assert_eq!(RequestLabel::new(target, client).to_string(), expected);
         }

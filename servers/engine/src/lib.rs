@@ -30,6 +30,7 @@ mod threads;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
+mod unix_socket;
 mod upgrade;
 
 pub use descriptors::ConnectionBudget;

@@ -2,6 +2,8 @@
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
+pub use crate::unix_socket::bind_unix;
+
 use crate::{
     reserve::Reserve,
     sockopt,
@@ -18,6 +20,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
+        linux::net::SocketAddrExt,
         unix::net::{SocketAddr as UnixAddr, UnixListener},
     },
     time::Duration,
@@ -57,7 +60,7 @@ pub enum Sharing {
 }
 
 /// A listening socket that a server accepts connections from ([`Server::listen`](crate::Server::listen)): made from a
-/// [`TcpListener`] or a [`UnixListener`].
+/// [`TcpListener`], a [`UnixListener`], or a descriptor that the process has inherited.
 ///
 /// ```
 /// use http_engine::listener::{ListenAddr, Listener};
@@ -133,7 +136,7 @@ impl Listener {
     /// # Errors
     ///
     /// The system has no descriptors left.
-    fn try_clone(&self) -> io::Result<Listener> {
+    pub fn try_clone(&self) -> io::Result<Listener> {
         let cloned = match &self.socket {
             Socket::Tcp(listener) => Listener::from(listener.try_clone()?),
             Socket::Unix(listener) => Listener::from(listener.try_clone()?),
@@ -151,6 +154,30 @@ impl From<TcpListener> for Listener {
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Listener {
         Listener { socket: Socket::Unix(listener), tls: None }
+    }
+}
+
+/// Fails if the descriptor is not a listening TCP or Unix stream socket.
+impl TryFrom<OwnedFd> for Listener {
+    type Error = io::Error;
+
+    fn try_from(descriptor: OwnedFd) -> io::Result<Listener> {
+        let invalid = |cause: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
+        let domain = match option::socket_domain(&descriptor) {
+            Err(Errno::NOTSOCK) => return invalid("not a socket"),
+            domain => domain?,
+        };
+        if option::socket_type(&descriptor)? != SocketType::STREAM {
+            return invalid("not a stream socket");
+        }
+        if !option::socket_acceptconn(&descriptor)? {
+            return invalid("the socket does not listen");
+        }
+        match domain {
+            AddressFamily::INET | AddressFamily::INET6 => Ok(TcpListener::from(descriptor).into()),
+            AddressFamily::UNIX => Ok(UnixListener::from(descriptor).into()),
+            _ => invalid("neither a TCP socket nor a Unix socket"),
+        }
     }
 }
 
@@ -197,15 +224,15 @@ impl fmt::Debug for ListenAddr {
     }
 }
 
-/// Writes `127.0.0.1:80`, or for a Unix socket `unix:` and its path.
+/// Writes `127.0.0.1:80`, or for a Unix socket `unix:` and its path, or `unix:@` and its abstract name.
 impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddr::Tcp(address) => address.fmt(f),
-            ListenAddr::Unix(address) => match address.as_pathname() {
-                Some(path) => write!(f, "unix:{}", path.display()),
-                // An abstract name is bytes.
-                None => write!(f, "unix:{address:?}"),
+            ListenAddr::Unix(address) => match (address.as_pathname(), address.as_abstract_name()) {
+                (Some(path), _) => write!(f, "unix:{}", path.display()),
+                (None, Some(name)) => write!(f, "unix:@{}", name.escape_ascii()),
+                (None, None) => f.write_str("unix:"),
             },
         }
     }
@@ -419,7 +446,10 @@ fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Li
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        net::{TcpStream, UdpSocket},
+    };
 
     fn check_bind_error(errno: Errno, expected: &str) {
         assert_eq!(bind_error("127.0.0.1:80", &errno.into()).to_string(), expected);
@@ -440,6 +470,24 @@ mod tests {
             "cannot bind 127.0.0.1:80: address not available (this machine does not have it)",
         );
         check_bind_error(Errno::NOBUFS, "cannot bind 127.0.0.1:80: no buffer space available");
+    }
+
+    #[test]
+    fn takes_only_listening_stream_sockets() {
+        let check = |descriptor: OwnedFd, expected: Result<&str, &str>| {
+            let taken = Listener::try_from(descriptor).and_then(|listener| listener.local_addr());
+            let taken = taken.map(|address| address.to_string().replace(|c: char| c.is_ascii_digit(), ""));
+            let taken = taken.map_err(|error| error.to_string());
+            assert_eq!(taken.as_deref().map_err(String::as_str), expected);
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        check(listener.into(), Ok("...:"));
+        let name = UnixAddr::from_abstract_name(format!("takes {}", std::process::id())).expect("a name");
+        check(UnixListener::bind_addr(&name).expect("a free name").into(), Ok("unix:@takes "));
+        check(stream.into(), Err("the socket does not listen"));
+        check(UdpSocket::bind("127.0.0.1:0").expect("a port").into(), Err("not a stream socket"));
+        check(std::fs::File::open("/dev/null").expect("a file").into(), Err("not a socket"));
     }
 
     /// Distributes `sockets` sockets at each of two addresses among `workers`; `expected` is the number each one gets.

@@ -16,6 +16,8 @@ use http_core::{Handler, HandlerFn, IntoReply, Limits, Timeouts, io_cause};
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    os::unix::net::SocketAddr as UnixAddr,
+    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -65,8 +67,36 @@ impl Server {
         Ok(Server::new(bound))
     }
 
-    /// Creates a server on a listening socket: a [`TcpListener`] or a
-    /// [`UnixListener`](std::os::unix::net::UnixListener). Makes the socket non-blocking. All event loops share it.
+    /// Binds a Unix socket at `path`, with the permissions that the umask leaves. If the path leads to a socket on which no
+    /// process listens, replaces it. For other permissions, an abstract name or several sockets, pass what
+    /// [`listener::bind_unix`] returns to [`listen`](Server::listen) or [`and_listen`](Server::and_listen).
+    ///
+    /// ```
+    /// use http_engine::Server;
+    ///
+    /// let path = std::env::temp_dir().join(format!("doc-unix-{}.socket", std::process::id()));
+    /// let running = Server::bind_unix(&path)?.serve(|_| "Hello")?;
+    /// println!("{}", running.addresses()[0]); // unix:/tmp/doc-unix-7.socket
+    /// # drop(running);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The path is too long (107 bytes), or as of [`listener::bind_unix`].
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
+        let path = path.as_ref();
+        let address = UnixAddr::from_pathname(path).map_err(|error| {
+            let cause = io_cause(&error);
+            io::Error::new(error.kind(), format!("cannot bind unix:{}: {cause}", path.display()))
+        })?;
+        Server::listen(listener::bind_unix(&address, None)?)
+    }
+
+    /// Creates a server on a listening socket: a [`TcpListener`], a
+    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that the process has
+    /// [inherited](Listener#impl-TryFrom<OwnedFd>-for-Listener). Makes the socket non-blocking. All event loops share it.
     ///
     /// A connection to a Unix socket has no [`client_addr`](http_core::Request::client_addr), and no limit per client
     /// address applies to it. The server does not remove the file of the socket.
@@ -370,8 +400,9 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, closes idle ones, and
-    /// finishes requests that have arrived. A second call can only shorten the grace period.
+    /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, and finishes requests that
+    /// have arrived. An idle connection gets one more response, if its client sends a request within
+    /// [`Timeouts::idle_grace`](http_core::Timeouts::idle_grace); then it closes. A second call can only shorten the grace period.
     ///
     /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be
     /// interrupted: a thread that runs it ends when it returns.

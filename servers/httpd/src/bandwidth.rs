@@ -164,10 +164,11 @@ impl Handler for LimitedHandler {
     fn handle(&self, request: &Request<'_>) -> Reply {
         let reply = self.handler.handle(request);
         let rate = self.limits.of(request);
-        if rate.is_none() && self.limits.clients.is_none() {
+        let client = self.limits.clients.as_ref().and(request.client_addr());
+        let client = client.map(|address| client_key(address.ip()));
+        if rate.is_none() && client.is_none() {
             return reply;
         }
-        let client = request.client_addr().map_or(0, |address| client_key(address.ip()));
         let limits = Arc::clone(&self.limits);
         reply.map(move |response| limited(response, limits, rate, client))
     }
@@ -178,9 +179,14 @@ impl Handler for LimitedHandler {
 }
 
 /// Limits how fast a response is sent. A short one without a limit per client is sent at once.
-fn limited(mut response: Response, limits: Arc<Limits>, rate: Option<ByteRate>, client: u64) -> Response {
+fn limited(
+    mut response: Response,
+    limits: Arc<Limits>,
+    rate: Option<ByteRate>,
+    client: Option<u64>,
+) -> Response {
     let length = response.body().len();
-    let at_once = match (rate, &limits.clients) {
+    let at_once = match (rate, client) {
         (Some(rate), None) => limits.options.after.saturating_add(rate.piece()),
         _ => 0,
     };
@@ -210,8 +216,8 @@ struct LimitedBody {
     busy_until: Duration,
     /// The bytes that `rate` does not limit.
     free: u64,
-    /// The key of the client in [`Limits::clients`].
-    client: u64,
+    /// The key of the client in [`Limits::clients`]; `None` if no limit per client applies.
+    client: Option<u64>,
     /// The piece that is sent next.
     reserved: Option<Reservation>,
 }
@@ -257,7 +263,7 @@ impl LimitedBody {
         length: Option<u64>,
         limits: Arc<Limits>,
         rate: Option<ByteRate>,
-        client: u64,
+        client: Option<u64>,
     ) -> Result<LimitedBody, Body> {
         let (mut parts, mut source) = (VecDeque::new(), None);
         match body {
@@ -329,13 +335,14 @@ impl LimitedBody {
         } else if self.rate.is_some() {
             bytes = bytes.min(self.free);
         }
-        if let Some((rate, _)) = &self.limits.clients {
+        let clients = self.limits.clients.as_ref().zip(self.client);
+        if let Some(((rate, _), _)) = clients {
             bytes = bytes.min(rate.piece());
         }
         self.free = self.free.saturating_sub(bytes);
         let mut at = rate.map_or(now, |rate| rate.reserve(&mut self.busy_until, bytes, now));
-        if let Some((rate, clients)) = &self.limits.clients {
-            at = at.max(clients.update(self.client, |busy_until| rate.reserve(busy_until, bytes, now)));
+        if let Some(((rate, clients), client)) = clients {
+            at = at.max(clients.update(client, |busy_until| rate.reserve(busy_until, bytes, now)));
         }
         Reservation { bytes, at, is_due: false }
     }
@@ -436,9 +443,11 @@ impl ChunkSource for LimitedBody {
 /// A client that leaves does not take the time of its other connections.
 impl Drop for LimitedBody {
     fn drop(&mut self) {
-        if let (Some(reserved), Some((rate, clients))) = (self.reserved, &self.limits.clients) {
+        if let (Some(reserved), Some((rate, clients)), Some(client)) =
+            (self.reserved, &self.limits.clients, self.client)
+        {
             let time = rate.time(reserved.bytes);
-            clients.update(self.client, |busy_until| *busy_until = busy_until.saturating_sub(time));
+            clients.update(client, |busy_until| *busy_until = busy_until.saturating_sub(time));
         }
     }
 }
@@ -460,7 +469,8 @@ mod tests {
 
     fn limited_body(body: Body, limits: &Arc<Limits>, rate: Option<u64>, client: u64) -> LimitedBody {
         let length = body.len();
-        LimitedBody::new(body, length, Arc::clone(limits), rate.map(ByteRate), client).expect("a source")
+        LimitedBody::new(body, length, Arc::clone(limits), rate.map(ByteRate), Some(client))
+            .expect("a source")
     }
 
     fn file(len: u64) -> Body {

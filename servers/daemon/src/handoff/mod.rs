@@ -12,6 +12,7 @@ use crate::{
     logs::LogFiles,
     system::{Context, spawn},
 };
+use http_engine::listener::Listener;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
@@ -19,7 +20,6 @@ use std::{
     fmt,
     fs::File,
     io, mem,
-    net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{fs::FileExt, net::UnixStream, process::CommandExt},
@@ -82,7 +82,7 @@ impl fmt::Display for Role {
 #[derive(Clone, Copy, Debug)]
 pub struct Handoff<'a> {
     /// The sockets to accept connections from.
-    pub listeners: &'a [TcpListener],
+    pub listeners: &'a [Listener],
     /// The application's configuration and its open document roots, so that all worker processes serve the same. Empty if
     /// the child reads and opens them itself.
     pub application: &'a [OwnedFd],
@@ -209,7 +209,7 @@ pub struct Inherited {
     /// The task of this process.
     pub(crate) role: Role,
     /// The sockets to accept connections from; at least one.
-    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) listeners: Vec<Listener>,
     /// The application's configuration and its open document roots. Empty if this process reads and opens them itself.
     pub(crate) application: Vec<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
@@ -250,7 +250,8 @@ impl Inherited {
         loop {
             match inherited.socket.receive()? {
                 Some(Message::Listeners(sockets)) => {
-                    inherited.listeners.extend(sockets.into_iter().map(TcpListener::from));
+                    let sockets = sockets.into_iter().map(Listener::try_from);
+                    inherited.listeners.extend(sockets.collect::<io::Result<Vec<_>>>()?);
                 }
                 Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),

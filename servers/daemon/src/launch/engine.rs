@@ -6,11 +6,10 @@ use crate::{
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, Running, Server, Settings};
+use http_engine::{ConnectionBudget, Running, Server, Settings, listener::Listener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io,
-    net::TcpListener,
     sync::{Arc, mpsc::Sender},
 };
 
@@ -30,7 +29,7 @@ const SHARE_FOR_FILES: u64 = 4;
 /// Fails if the engine cannot be set up, or if the kernel starts no thread.
 pub(super) fn start(
     settings: &ServerSettings,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     make: &MakeHandler,
     signals: Sender<Signal>,
 ) -> io::Result<Arc<Running>> {

@@ -1,21 +1,21 @@
 //! Gets the listeners of a new server: from the service manager (sd_listen_fds(3)), or by binding the addresses in the
-//! settings.
+//! settings. Some of these may be sockets that the process has inherited.
 
 use super::settings::ServerSettings;
 use crate::{
+    bind_address::BindAddress,
     options::{Common, MAX_BINDS},
     system::Context,
 };
 use http_engine::{
     Engine,
-    listener::{self, Sharing},
+    listener::{self, Listener, Sharing},
 };
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
 use std::{
-    env, io,
+    env, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    os::fd::{OwnedFd, RawFd},
+    os::fd::RawFd,
 };
 
 /// The number of the first descriptor that a service manager passes.
@@ -24,37 +24,36 @@ const FIRST_DESCRIPTOR: RawFd = 3;
 /// The most sockets that are taken over from a service manager. Further sockets are ignored.
 const MAX_SOCKETS: RawFd = 253;
 
-/// Returns the listening sockets of the server: those that the service manager has passed, or else new sockets that are
-/// bound to the addresses in the settings. If several event loops run in one process, each address gets one socket per
-/// event loop, and the kernel distributes connections among these sockets (`SO_REUSEPORT`).
+/// Returns the listening sockets of the server: those that the service manager has passed, or else those that the settings
+/// name. If several event loops run in one process, each TCP address gets one socket per event loop, and the kernel
+/// distributes connections among these sockets (`SO_REUSEPORT`).
 ///
-/// Fails if a passed descriptor is not a listening TCP socket, or if an address cannot be bound.
-pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
+/// Fails if a passed descriptor is not a listening TCP or Unix socket, or if an address cannot be bound.
+pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<Listener>> {
     let activated = activated_sockets().context("cannot use the service manager's sockets")?;
     if !activated.is_empty() {
         return Ok(activated);
     }
-    if settings.options.prefork || settings.engine == Engine::Blocking {
-        return bind(settings, Sharing::Shared);
-    }
-    let first = bind(settings, Sharing::PerWorker)?;
-    let sets = listener::bind_per_worker(first, settings.workers())
-        .context("cannot bind a socket for each worker")?;
-    Ok(sets.into_iter().flatten().collect())
+    let is_shared = settings.options.prefork || settings.engine == Engine::Blocking;
+    let (tcp, others) = bind(settings, if is_shared { Sharing::Shared } else { Sharing::PerWorker })?;
+    let workers = if is_shared { 1 } else { settings.workers() };
+    let sets = listener::bind_per_worker(tcp, workers).context("cannot bind a socket for each worker")?;
+    Ok(sets.into_iter().flatten().map(Listener::from).chain(others).collect())
 }
 
 /// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
 /// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
-/// if the machine does not have them, and addresses that are bound already.
+/// if the machine does not have them, and addresses that are bound already. Returns the TCP sockets that it has bound, and
+/// all others.
 ///
 /// If `--port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
 /// With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can bind further sockets to the same addresses;
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
-fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
-    let Common { bind, mut port, .. } = settings.options.clone();
+fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<(Vec<TcpListener>, Vec<Listener>)> {
+    let Common { bind, mut port, socket_mode, .. } = settings.options.clone();
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let mut listeners = Vec::new();
+    let (mut listeners, mut others) = (Vec::new(), Vec::new());
     if bind.is_empty() {
         port = bind_each(
             &loopback.map(|address| SocketAddr::new(address, port)),
@@ -63,17 +62,29 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
             &mut listeners,
         )?;
     }
-    for host in &bind {
-        let bound = bind_each(&host.resolve(port)?, host.has_alternatives(), sharing, &mut listeners)?;
-        port = if host.port.is_none() { bound } else { port };
+    for address in &bind {
+        match address {
+            BindAddress::Tcp(host) => {
+                let bound =
+                    bind_each(&host.resolve(port)?, host.has_alternatives(), sharing, &mut listeners)?;
+                port = if host.port.is_none() { bound } else { port };
+            }
+            BindAddress::Unix(name) => {
+                others.push(listener::bind_unix(&name.address()?, Some(socket_mode.0))?.into());
+            }
+            BindAddress::Descriptor(number) => {
+                let taken = take(&[*number]).context(format_args!("cannot listen on {address}"))?;
+                others.extend(taken);
+            }
+        }
     }
-    if listeners.len() > MAX_BINDS {
-        let count = listeners.len();
+    let count = listeners.len() + others.len();
+    if count > MAX_BINDS {
         return Err(io::Error::other(format!(
             "cannot listen on {count} addresses: at most {MAX_BINDS} are possible"
         )));
     }
-    Ok(listeners)
+    Ok((listeners, others))
 }
 
 /// Binds a socket to each of the `addresses`, which have the same port, and appends it to `listeners`. Skips addresses
@@ -114,53 +125,37 @@ fn bind_each(
 }
 
 /// Takes over the listening sockets that a service manager has passed to this process. The result is empty if there is
-/// no service manager, or if it has passed no socket. Fails if a passed descriptor is not a listening TCP socket.
+/// no service manager, or if it has passed no socket. Fails if a passed descriptor is not a listening TCP or Unix socket.
 ///
 /// The sockets keep their backlog and `TCP_DEFER_ACCEPT`, which the service manager's configuration sets
 /// (systemd.socket(5)).
-fn activated_sockets() -> io::Result<Vec<TcpListener>> {
+fn activated_sockets() -> io::Result<Vec<Listener>> {
     let number = |name| env::var(name).ok()?.parse::<RawFd>().ok();
     let count = number("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_SOCKETS);
     // A child that inherits the environment of an activated process must not use that process's sockets.
     if count == 0 || number("LISTEN_PID") != Some(getpid().as_raw_nonzero().get()) {
         return Ok(Vec::new());
     }
+    take(&Vec::from_iter(FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + count))
+}
+
+/// Takes over listening sockets by the numbers of the descriptors that this process has inherited. The child processes do
+/// not inherit these again. Fails if one is not a listening TCP or Unix socket.
+fn take(numbers: &[RawFd]) -> io::Result<Vec<Listener>> {
     // Safe code cannot own a descriptor by its number. But pidfd_getfd(2) duplicates a descriptor of any process that
     // the caller may trace, and a process may trace itself.
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let take = |number| {
-        let duplicate = pidfd_getfd(&own, number, PidfdGetfdFlags::empty())?;
-        adopt(duplicate).context(format_args!("descriptor {number}"))
+    let duplicate = |number: &RawFd| {
+        let duplicate = pidfd_getfd(&own, *number, PidfdGetfdFlags::empty());
+        duplicate
+            .map_err(io::Error::from)
+            .and_then(Listener::try_from)
+            .context(format_args!("descriptor {number}"))
     };
-    (FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + count).map(take).collect()
-}
-
-/// Turns a descriptor from the service manager into a listener, and sets the socket options that an engine needs. Fails
-/// if the descriptor is not a listening TCP socket.
-fn adopt(descriptor: OwnedFd) -> io::Result<TcpListener> {
-    let listener = TcpListener::from(descriptor);
-    let socket = SockRef::from(&listener);
-    let is_tcp = socket.local_addr()?.as_socket().is_some();
-    if !(is_tcp && socket.is_listener()?) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening TCP socket"));
-    }
-    listener::prepare(&listener)?;
-    Ok(listener)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::{TcpStream, UdpSocket};
-
-    #[test]
-    fn adopts_only_listening_tcp_sockets() {
-        let check = |descriptor, is_adopted| assert_eq!(adopt(descriptor).is_ok(), is_adopted);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-        check(listener.into(), true);
-        check(stream.into(), false);
-        check(UdpSocket::bind("127.0.0.1:0").expect("a port").into(), false);
-        check(std::fs::File::open("/dev/null").expect("a file").into(), false);
-    }
+    let taken = numbers.iter().map(duplicate).collect::<io::Result<_>>()?;
+    let open =
+        fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let others: Vec<RawFd> = open.filter(|number| !numbers.contains(number)).collect();
+    close_fds::set_fds_cloexec(FIRST_DESCRIPTOR, &others);
+    Ok(taken)
 }

@@ -5,6 +5,7 @@ use super::{
     engine, listeners,
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
+    socket_files::{self, SocketFiles},
 };
 use crate::{
     admin::{AdminServer, Measured, Report, WorkerReport},
@@ -19,7 +20,10 @@ use crate::{
     signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, spawn},
 };
-use http_engine::{Engine, Running, io_cause};
+use http_engine::{
+    Engine, Running, io_cause,
+    listener::{ListenAddr, Listener},
+};
 use rustix::process::geteuid;
 use std::{
     collections::BTreeSet,
@@ -45,8 +49,10 @@ pub(super) struct Master<'a> {
     settings: &'a ServerSettings,
     signals: SignalQueue,
     logs: Logs,
+    /// Removed at the end, before the listeners are closed, unless a successor has taken over.
+    socket_files: SocketFiles,
     /// The listening sockets, kept open to hand them over to worker processes and successors.
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     application: OpenApplication,
     /// What is handed over to worker processes for the application. Empty without `--prefork`.
     application_files: Vec<OwnedFd>,
@@ -104,6 +110,7 @@ impl Master<'_> {
             }
             None => (listeners::listen(settings)?, None, LogFiles::default(), None),
         };
+        let socket_files = SocketFiles::of(settings, &listeners);
         let admin = match service.admin {
             Some(address) if admin.is_none() => Some(address.bind()?),
             _ => admin,
@@ -112,6 +119,7 @@ impl Master<'_> {
         if let (Some(user), false) = (&service.user, is_successor) {
             let identity = Identity::find(user, service.group.as_deref())?;
             log_files = service.logs.open_as_root(&identity)?;
+            socket_files.give_to(&identity)?;
             identity.switch()?;
         }
         let confine = || service.confine.then(|| confine(settings)).transpose();
@@ -133,7 +141,7 @@ impl Master<'_> {
             let pool = WorkerPool::start(settings.workers(), handoff);
             Workers::Processes(pool.context("cannot start worker processes")?)
         } else {
-            let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
+            let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<_>>();
             let own = own.context("cannot duplicate the listeners")?;
             Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
         };
@@ -147,6 +155,7 @@ impl Master<'_> {
             signals,
             logs,
             listeners,
+            socket_files,
             application,
             application_files,
             reloads,
@@ -190,14 +199,17 @@ impl Master<'_> {
         let mut seen = BTreeSet::new();
         let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
         // Each worker may have a listener of its own for each address.
-        let addresses = addresses.filter(|address| seen.insert(*address));
-        let url = |address| format!("http://{address}/");
-        let urls = addresses.map(url).collect();
+        let url = |address: ListenAddr| match address {
+            ListenAddr::Tcp(address) => format!("http://{address}/"),
+            address => address.to_string(),
+        };
+        let urls = addresses.map(url).filter(|url| seen.insert(url.clone())).collect();
         let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok()).map(url);
+        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
+        let admin = admin.map(|address| url(ListenAddr::Tcp(address)));
         let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
         let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
@@ -375,6 +387,7 @@ impl Master<'_> {
         let Some(successor) = self.successor.take() else { return };
         log::info!("process {} has taken over", successor.pid());
         notify(ServiceState::MainProcess(successor.pid()));
+        self.socket_files.hand_over();
         successor.detach();
         // A connection that the kernel has reported to this process alone would wait if the process ended before.
         if let Some(admin) = self.admin.take() {
@@ -398,6 +411,7 @@ impl Master<'_> {
         if let Some(admin) = &self.admin {
             admin.set_draining();
         }
+        self.socket_files = SocketFiles::default();
         // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
         let grace = self.settings.grace();
@@ -449,7 +463,7 @@ impl Reloaded {
 /// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
 /// `logs`. It keeps the PID file.
 fn worker_handoff<'a>(
-    listeners: &'a [TcpListener],
+    listeners: &'a [Listener],
     application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
@@ -470,13 +484,15 @@ fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<Fi
 }
 
 /// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the PID
-/// file and what it needs to start this program again. Returns how far the kernel enforces that. Fails if a document root
+/// file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that. Fails if a document root
 /// cannot be opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs = logs.paths();
     let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
     let (roots, reads) = (settings.application.roots(), settings.application.reads());
-    let confined = confinement::confine(&roots, &reads, &logs, pid_file.as_deref());
+    let removed: Vec<_> = pid_file.iter().cloned().chain(socket_files::paths(settings)).collect();
+    let removed: Vec<_> = removed.iter().map(PathBuf::as_path).collect();
+    let confined = confinement::confine(&roots, &reads, &logs, &removed);
     confined.context("cannot confine the process")
 }

@@ -24,6 +24,7 @@ mod listeners;
 mod master;
 mod reload;
 mod settings;
+mod socket_files;
 mod upgrade;
 mod worker;
 

@@ -81,8 +81,13 @@ fn open_server(pid: Pid, file: &fs::Metadata) -> io::Result<OwnedFd> {
         return Err(io::Error::other(message));
     }
     let examine = |error: io::Error| {
-        let denied = error.kind() == io::ErrorKind::PermissionDenied;
-        let remedy = if denied { " (run this as root)" } else { "" };
+        // The kernel hides what a process that has dropped privileges runs, even from its own user.
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                format!(" (run this as root, or signal the server without this check: kill -USR2 {pid})")
+            }
+            _ => String::new(),
+        };
         io::Error::new(error.kind(), format!("cannot examine process {pid}: {}{remedy}", io_cause(&error)))
     };
     let (theirs, ours) = (executable(&pid.to_string()).map_err(examine)?, executable("self")?);

@@ -17,6 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The client of a Unix socket in the log, as in nginx.
+pub(super) const UNIX_CLIENT: &str = "unix:";
+
 /// The format of the access log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -190,13 +193,13 @@ impl RecordBuilder {
 
     /// Builds a line in the Common Log Format, `client - - [time] "request line" status bytes`, but leaves out `time`
     /// and `status bytes`: [`finish`](RecordBuilder::finish) inserts them. For [`Format::Combined`], adds the headers
-    /// `Referer` and `User-Agent` in quotes. `-` stands for an unknown value. A request line that is not valid appears as it
+    /// `Referer` and `User-Agent` in quotes. The client of a Unix socket is `unix:`. `-` stands for an unknown value. A request line that is not valid appears as it
     /// was received.
     fn write_common(&mut self, client: Option<SocketAddr>, request: Logged<'_>) {
         let text = &mut self.text;
         let _ = match client {
             Some(client) => write!(text, "{} - - [", client.ip().to_canonical()),
-            None => write!(text, "- - - ["),
+            None => write!(text, "{UNIX_CLIENT} - - ["),
         };
         self.time_at = text.len();
         text.extend_from_slice(b"] \"");
@@ -231,9 +234,10 @@ impl RecordBuilder {
         text.extend_from_slice(b"{\"time\":\"");
         self.time_at = text.len();
         text.extend_from_slice(b"\",");
-        let client = client.map(|client| client.ip().to_canonical().to_string());
+        let client =
+            client.map_or_else(|| UNIX_CLIENT.into(), |client| client.ip().to_canonical().to_string());
         // The log format is public: this member keeps its name.
-        write_member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
+        write_member(text, "peer", Some(client.as_bytes()), usize::MAX);
         let [method, target, version] = match request {
             Logged::Valid(request) => {
                 [request.method_token(), request.target(), version(request)].map(|part| Some(part.as_bytes()))
@@ -338,11 +342,11 @@ mod tests {
 
     #[test]
     fn an_unknown_value_is_a_dash_or_null() {
-        let dashes = r#"- - - [06/Nov/1994:08:49:37 +0000] "-" 206 1234"#;
+        let dashes = r#"unix: - - [06/Nov/1994:08:49:37 +0000] "-" 206 1234"#;
         check(Format::Common, None, b"", true, dashes);
         check(Format::Combined, None, b"", true, &format!(r#"{dashes} "-" "-""#));
         let json = concat!(
-            r#"{"time":"1994-11-06T08:49:37Z","peer":null,"method":null,"target":null,"version":null,"status":206,"#,
+            r#"{"time":"1994-11-06T08:49:37Z","peer":"unix:","method":null,"target":null,"version":null,"status":206,"#,
             r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null}"#
         );
         check(Format::Json, None, b"", true, json);

@@ -2,7 +2,11 @@
 //! nginx. It is compiled when the server starts; an unknown variable is an error.
 
 use super::{
-    access_log::Logged, escape::Escape, output::MAX_LINE_BYTES, request_id::HEADER, timestamp::Timestamp,
+    access_log::{Logged, UNIX_CLIENT},
+    escape::Escape,
+    output::MAX_LINE_BYTES,
+    request_id::HEADER,
+    timestamp::Timestamp,
 };
 use http_engine::{Request, Response, Sent, Status};
 use std::{io::Write, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
@@ -183,7 +187,7 @@ impl PatternRecord {
         let value = match (variable, request) {
             (Early::RemoteAddr, _) => {
                 own = client.map(|client| client.ip().to_canonical().to_string());
-                own.as_ref().map(String::as_bytes)
+                Some(own.as_deref().unwrap_or(UNIX_CLIENT).as_bytes())
             }
             (Early::RemotePort, _) => {
                 own = client.map(|client| client.port().to_string());

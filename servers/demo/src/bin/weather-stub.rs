@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use demo::weather_stub::Stub;
-use http_daemon::bind_address::BindAddress;
+use http_daemon::bind_address::TcpAddress;
 use std::{io, process::ExitCode, thread};
 
 /// The port that the program listens on if its argument has none.
@@ -20,7 +20,7 @@ const DEFAULT_PORT: u16 = 8090;
 struct Arguments {
     /// Address or name to listen on, with or without a port (8090)
     #[arg(value_name = "ADDRESS[:PORT]", default_value = "127.0.0.1:8090")]
-    address: BindAddress,
+    address: TcpAddress,
 }
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 /// Starts the stub and prints its URL. Fails if no address of the host can be bound.
-fn serve(address: &BindAddress) -> io::Result<()> {
+fn serve(address: &TcpAddress) -> io::Result<()> {
     let addresses = address.resolve(DEFAULT_PORT)?;
     let stub =
         Stub::start(&addresses[..]).map_err(|error| http_engine::listener::bind_error(address, &error))?;

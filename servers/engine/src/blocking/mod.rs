@@ -80,7 +80,7 @@ struct Shared {
 }
 
 /// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
-/// closes idle connections. It closes the listening sockets once no thread waits for connections. After the grace
+/// closes idle connections on which no request comes in time. It closes the listening sockets once no thread waits for connections. After the grace
 /// period it shuts down all sockets.
 ///
 /// # Errors
@@ -118,7 +118,8 @@ pub(crate) fn start(
     threads.spawn("supervisor", move || {
         // An empty registry does not show that all threads have ended: one may have accepted a connection, but not
         // inserted it yet.
-        let drained = shared.registry.drain(&shared.shutdown, || {
+        let idle_grace = shared.admission.config().timeouts.idle_grace;
+        let drained = shared.registry.drain(&shared.shutdown, idle_grace, || {
             if shared.waiting.load(Ordering::SeqCst) == 0 {
                 shared.acceptor.close();
             }
@@ -201,7 +202,8 @@ impl Shared {
                 clock: &mut clock,
                 counters: admission.counters(),
                 shutdown: &self.shutdown,
-                receive_timeout: Some(first_receive_timeout(timeouts)),
+                // Only TCP sockets inherit it.
+                receive_timeout: accepted.client_addr.map(|_| first_receive_timeout(timeouts)),
                 late: None,
                 running: None,
                 event: ConnectionEvent::new(&self.pools.streaming),

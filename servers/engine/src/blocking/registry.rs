@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// During a shutdown, [`Registry::drain`] closes idle connections and calls `is_finished` at least this often.
+/// During a shutdown, [`Registry::drain`] looks for connections to close and calls `is_finished` at least this often.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One open connection. The socket closes when the last reference is dropped.
@@ -159,8 +159,8 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others as they
-    /// become idle, until `is_finished` returns true or the grace period is over. After the grace period, shuts down
+    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others when they have
+    /// been idle for `idle_grace`, until `is_finished` returns true or the grace period is over. After the grace period, shuts down
     /// the sockets of all connections, so that no receive or send waits any longer: their threads end as soon as they
     /// are not in application code.
     ///
@@ -169,7 +169,12 @@ impl Registry {
     /// # Errors
     ///
     /// Waiting for the shutdown fails.
-    pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) -> io::Result<()> {
+    pub(super) fn drain(
+        &self,
+        shutdown: &Shutdown,
+        idle_grace: Duration,
+        is_finished: impl Fn() -> bool,
+    ) -> io::Result<()> {
         let mut events = [PollFd::new(shutdown, PollFlags::IN)];
         while !shutdown.has_begun() {
             match poll(&mut events, None::<&Timespec>) {
@@ -183,6 +188,7 @@ impl Registry {
                 }
             }
         }
+        let begun = Instant::now();
         let mut table = self.table();
         loop {
             let upgraded = table.open.values().filter_map(|connection| connection.upgraded.get().cloned());
@@ -193,8 +199,8 @@ impl Registry {
                 upgraded.iter().for_each(CancellationToken::cancel);
                 table = self.table();
             }
-            // A session checks for the shutdown after `set_idle`, so that none is missed between the two.
-            let idle = table.open.values().filter(|connection| connection.idle_since().is_some());
+            let is_over = |since: Instant| since.max(begun).elapsed() >= idle_grace;
+            let idle = table.open.values().filter(|connection| connection.idle_since().is_some_and(is_over));
             idle.for_each(|connection| connection.close_when_idle());
             if is_finished() {
                 return Ok(());

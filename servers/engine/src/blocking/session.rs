@@ -70,8 +70,8 @@ pub(super) struct Session<'t> {
     pub(super) counters: &'t Counters,
     pub(super) shutdown: &'t Shutdown,
     /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
-    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a
-    /// request has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
+    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` on a Unix socket, which
+    /// inherits none, and after the receive of a request has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub(super) late: Option<Box<LateReply>>,
@@ -88,9 +88,8 @@ impl Session<'_> {
         let mut own = pool.take();
         let mut blocked = None;
         loop {
-            // `receive` closes an idle connection, so that a request that has arrived by then still gets its response.
-            if self.shutdown.has_begun() && !self.conn.is_idle() {
-                self.conn.disable_keep_alive();
+            if self.shutdown.has_begun() {
+                self.conn.drain(self.clock.now());
             }
             let buffers = &mut *own;
             let goes_on = match self.driver(buffers).drive(&mut u32::MAX.clone()) {
@@ -169,10 +168,6 @@ impl Session<'_> {
         if idle {
             self.open.set_idle(Some(self.clock.now()));
             self.counters.change_idle(false, true);
-            // The shutdown may have begun before this connection was known to be idle.
-            if self.shutdown.has_begun() {
-                self.open.close_when_idle();
-            }
         }
         let mut received = match self.limit_receive(idle) {
             Ok(()) => self.open.transport.receive(&mut buffers.input),
@@ -407,7 +402,7 @@ impl Session<'_> {
         // Its descriptor makes room for those that sending the response may need.
         self.event.reset();
         if self.shutdown.has_begun() {
-            self.conn.disable_keep_alive();
+            self.conn.drain(self.clock.now());
         }
         self.driver(buffers).complete(outcome);
     }

@@ -318,7 +318,7 @@ impl Worker {
         let (is_secure, now) = (transport.is_secure(), self.clock.now());
         let mut conn = self.admission.connection(client_addr, is_secure, permit.is_none(), now);
         if self.draining {
-            conn.disable_keep_alive();
+            conn.drain(self.clock.now());
         }
         let key = self.connections.insert(ClientConnection::new(transport, conn, permit));
         self.resume(key, Wakeup::Ready);
@@ -499,8 +499,8 @@ impl Worker {
     }
 
     /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds
-    /// to the requests that have arrived on them. Then closes the listening sockets and every connection without a
-    /// request in progress. All other connections close after their current response.
+    /// to the requests that have arrived on them. Then closes the listening sockets. Connections close after their current
+    /// response, and idle ones after one more request ([`Connection::drain`](http_core::Connection::drain)).
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
@@ -512,7 +512,7 @@ impl Worker {
         self.upgraded.begin_shutdown();
         for key in self.connections.keys() {
             if let Some(client) = self.connections.get(key) {
-                client.conn.disable_keep_alive();
+                client.conn.drain(self.clock.now());
                 self.resume(key, Wakeup::Ready);
             }
         }

@@ -3,12 +3,35 @@
 
 use crate::{
     app::{LONG, TestApp, settings_with},
-    client::{Client, get},
+    client::{Client, TIMEOUT, get, request, wait_for},
     faults::Event,
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Handler, Reply, Request, Response, Server};
-use std::{hint::black_box, io, net::TcpListener, time::Duration};
+use std::{
+    hint::black_box,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+/// Starts a server that waits this long for the last requests on idle connections.
+fn start_with_idle_grace(engine: Engine, idle_grace: Duration) -> InProcessServer {
+    let settings = settings_with(|settings| settings.protocol.timeouts.idle_grace = idle_grace);
+    InProcessServer::start(engine, settings, here())
+}
+
+/// Opens two idle connections: one after its first response, and one without a request.
+fn connect_idle(server: &InProcessServer) -> [Client; 2] {
+    let mut clients = [(); 2].map(|()| server.connect());
+    assert!(clients[0].fetch(get("/")).keeps_alive);
+    wait_for("idle connections", || {
+        let idle: u64 = server.running().metrics().iter().map(|worker| worker.idle_connections).sum();
+        (idle == 2).then_some(())
+    });
+    clients
+}
 
 fn here() -> impl Handler {
     |_: &Request<'_>| Response::text("here")
@@ -65,6 +88,51 @@ http_testing::both_engines! {
             for path in ["/", "/offload"] {
                 assert_eq!(server.connect().fetch(get(path)).text(), (used + 1).to_string());
             }
+        }
+    }
+
+    /// A client may have sent its request before it could see that the connection closes. A new connection counts as
+    /// idle.
+    fn a_stopping_server_answers_one_more_request_on_each_idle_connection(engine: Engine) {
+        let server = start_with_idle_grace(engine, LONG);
+        let mut clients = connect_idle(&server);
+        server.running().stopper().stop(LONG);
+        wait_for("a refused connection", || TcpStream::connect(server.address).err());
+        for client in &mut clients {
+            let response = client.fetch(get("/"));
+            assert_eq!((&*response.text(), response.keeps_alive), ("here", false));
+            client.expect_eof();
+        }
+        server.running().wait().expect("no connection is left");
+    }
+
+    fn a_stopping_server_closes_idle_connections_after_the_idle_grace(engine: Engine) {
+        let server = start_with_idle_grace(engine, Duration::from_millis(1));
+        let mut clients = connect_idle(&server);
+        server.running().stopper().stop(LONG);
+        clients.iter_mut().for_each(Client::expect_eof);
+        server.running().wait().expect("no connection is left");
+    }
+
+    /// The kernel does not pass the receive timeout of a listening Unix socket on to those that it accepts.
+    fn serves_on_a_unix_socket(engine: Engine) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("socket");
+        let settings = settings_with(|settings| {
+            settings.protocol.timeouts.idle = Duration::from_millis(1);
+            // The only client has no address.
+            settings.max_connections_per_address = Some(1);
+        });
+        let server = Server::bind_unix(&path).expect("a free path").settings(settings).engine(engine);
+        let running = server.serve(|request: &Request<'_>| format!("{:?}", request.client_addr())).expect("an engine");
+        assert_eq!(running.addresses()[0].to_string(), format!("unix:{}", path.display()));
+        let mut clients = [(); 2].map(|()| UnixStream::connect(&path).expect("a server"));
+        clients[0].write_all(request("GET", "/", "Connection: close\r\n").as_bytes()).expect("a server");
+        for (client, body) in clients.iter_mut().zip(["\r\n\r\nNone", ""]) {
+            client.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+            let mut response = String::new();
+            client.read_to_string(&mut response).expect("the end");
+            assert!(response.ends_with(body) && response.is_empty() == body.is_empty(), "{response:?}");
         }
     }
 

@@ -67,15 +67,16 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token from the bucket of a client.
+    /// Takes a token from the bucket of a client. A client without an address, on a Unix socket, has no limit.
     ///
     /// # Errors
     ///
     /// How long the client must wait for the next token, if its bucket is empty.
     pub fn take(&self, client: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
+        let Some(client) = client else { return Ok(()) };
         // Never zero, which means that the client is unknown.
         let now = now.saturating_duration_since(self.start) + Duration::from_nanos(1);
-        self.clients.update(client.map_or(0, client_key), |full| {
+        self.clients.update(client_key(client), |full| {
             let next = now.max(*full) + self.interval;
             match next.checked_sub(now + self.burst) {
                 Some(wait) if !wait.is_zero() => Err(wait),

@@ -101,6 +101,10 @@ fn wrong_usage_exits_with_2() {
         ("-b 8080", address),
         ("-b [::1", ""),
         ("-b localhost:http", ""),
+        ("-b unix:", "must be unix:PATH or unix:@NAME"),
+        ("-b fd:1", "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3"),
+        ("--socket-mode 888", "must be an octal number from 0 to 0777, as in 0660"),
+        ("--idle-grace 1_m", time),
         ("--engine async", ""),
         ("--grace -1", ""),
         ("--grace 1_m", time),
@@ -178,6 +182,7 @@ fn prints_its_version_and_all_options() {
             mime-types default-type charset \
             allow deny rate rate-burst auth-file auth-path auth-realm \
             bandwidth bandwidth-after bandwidth-per-client \
+            socket-mode idle-grace \
             config check print-config man completions redirect-host";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");

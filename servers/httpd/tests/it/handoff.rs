@@ -139,6 +139,21 @@ http_testing::both_engines! {
         generations.stop();
     }
 
+    /// The client may have sent the request before the upgrade. The old server may answer others before it learns that the
+    /// successor serves.
+    fn a_kept_connection_gets_one_more_response_after_an_upgrade(kind: ServerKind) {
+        let generations = start(kind, &["--idle-grace", "1h", "--grace", "1h"]);
+        let mut kept = connect_idle(generations.first().address());
+        generations.check_upgrade();
+        wait_for("the last response", || {
+            let response = kept.fetch(get("/notes.txt"));
+            assert_eq!(response.text(), "notes\n");
+            (!response.keeps_alive).then_some(())
+        });
+        kept.expect_eof();
+        generations.stop();
+    }
+
     fn a_server_goes_on_if_its_successor_cannot_start(kind: ServerKind) {
         let generations = start(kind, &[]);
         let program = generations.directory.path("httpd");

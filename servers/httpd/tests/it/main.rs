@@ -20,6 +20,7 @@
 //! | [`reload`] | each option of a site changes while clients send requests |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
+//! | [`sockets`] | Unix sockets, and sockets that the program inherits |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`service`] | the program as a service: PID file, user, confinement, log files, notification |
@@ -67,5 +68,6 @@ mod responses;
 mod roots;
 mod service;
 mod signals;
+mod sockets;
 mod upgrade;
 mod workers;

@@ -2,7 +2,7 @@
 
 use crate::{
     handoff::Generations,
-    program::{self, HTTPD, text},
+    program::{self, HTTPD, Program, text},
     site::Directory,
 };
 use rustix::{
@@ -11,7 +11,10 @@ use rustix::{
 };
 use std::{
     fs::{self, File},
-    os::unix::fs::{chown, symlink},
+    os::unix::{
+        fs::{chown, symlink},
+        process::CommandExt,
+    },
     path::Path,
     process::Command,
 };
@@ -87,6 +90,25 @@ two_kinds! {
             check_refused(&pid_file, &message);
         }
         server.stop_cleanly();
+    }
+
+    /// The user may signal its server, but not see what it runs.
+    fn says_what_the_user_of_a_server_can_do(kind: ServerKind) {
+        if !geteuid().is_root() {
+            return println!("skipped: only root can switch users");
+        }
+        let directory = Directory::new();
+        let pid_file = directory.path("pid");
+        let server = program::serve(kind, &["--pid-file", text(&pid_file), "--user", "54321", "--group", "54321"]);
+        let mut command = Command::new(HTTPD);
+        command.args(["--upgrade", "--pid-file", text(&pid_file)]).uid(54321).gid(54321);
+        let exit = Program::spawn(&mut command).expect("httpd").wait();
+        let pid = server.pid();
+        let expected = format!(
+            "httpd: cannot upgrade: cannot examine process {pid}: permission denied \
+             (run this as root, or signal the server without this check: kill -USR2 {pid})\n"
+        );
+        assert_eq!((exit.code, exit.stderr), (Some(1), expected));
     }
 
     /// The file of the running program is removed then, and the new file is another one. The rules of a confined process
