@@ -108,7 +108,8 @@ pub struct Timeouts {
     /// of 0 counts as 1. By default 512.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
-    /// connection is closed. By default 60 seconds.
+    /// connection is closed. By default 75 seconds: longer than the 60 for which common load balancers keep their
+    /// connections, so that the balancer closes first, and sends no request on a connection that the server closes.
     pub idle: Duration,
     /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
     /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6). Zero closes at once.
@@ -125,7 +126,7 @@ impl Default for Timeouts {
             reply: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
             send_rate: 512,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_secs(75),
             linger: Duration::from_secs(5),
         }
     }
