@@ -64,6 +64,7 @@ pub use types::{
     headers::{Headers, SharedHeaders},
     limits::{Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
+    network::Network,
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,
     status::{InvalidStatus, Status},

@@ -10,6 +10,7 @@ pub mod headers;
 pub mod http_date;
 pub mod limits;
 pub mod method;
+pub mod network;
 pub mod panic;
 pub mod path;
 pub mod status;

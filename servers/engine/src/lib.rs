@@ -36,7 +36,7 @@ pub use http_core;
 pub use http_core::{
     Admit, Body, BodyLimit, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError,
     ContentReader, Extended, FileSlice, Handler, HandlerFn, HeaderError, Headers, IncompleteContent,
-    IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next, OnUpgrade, OwnedRequest,
+    IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Network, Next, OnUpgrade, OwnedRequest,
     ParseError, ReadJob, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router,
     RouterBuilder, SameSite, Schemes, SendError, Sent, SetCookie, SharedHeaders, Sink, Stack, Status,
     Timeouts, Upgraded, UpgradedTransport, Version, client, conditional, cookies, form, io_cause, multipart,
