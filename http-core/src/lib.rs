@@ -25,6 +25,7 @@ pub use buffer::{
 pub use codec::{
     chunked, encode, framing,
     head::{self, HeadIndex},
+    proxy_header,
 };
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
@@ -67,6 +68,7 @@ pub use types::{
     network::Network,
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,
+    proxies::{ForwardedHeaders, Proxies},
     status::{InvalidStatus, Status},
     uri,
 };

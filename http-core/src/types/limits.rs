@@ -1,6 +1,6 @@
 //! The limits and timeouts of a connection, with their defaults and their check.
 
-use super::method::Schemes;
+use super::{method::Schemes, proxies::Proxies};
 use std::time::Duration;
 
 /// The longest timeout that [`Config::check`] accepts: one year of 365 days.
@@ -156,6 +156,8 @@ pub struct Config {
     /// The schemes of the URIs that are served. Set it if TLS ends in this program or in a proxy that sends requests in
     /// absolute form.
     pub schemes: Schemes,
+    /// The proxies that are trusted to name their clients. By default none.
+    pub proxies: Proxies,
 }
 
 /// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].

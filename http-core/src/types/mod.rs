@@ -13,5 +13,6 @@ pub mod method;
 pub mod network;
 pub mod panic;
 pub mod path;
+pub mod proxies;
 pub mod status;
 pub mod uri;
