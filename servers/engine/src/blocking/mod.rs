@@ -199,6 +199,8 @@ impl Shared {
                 handler: &mut handler,
                 clock: &mut clock,
                 counters: admission.counters(),
+                admission: &admission,
+                announced: None,
                 shutdown: &self.shutdown,
                 receive_timeout: Some(first_receive_timeout(timeouts)),
                 late: None,

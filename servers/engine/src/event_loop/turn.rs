@@ -45,7 +45,8 @@ pub(super) struct Turn<'w> {
 impl Turn<'_> {
     /// Receives, calls the handler and sends, until the connection must wait. Returns what the connection waits for
     /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget of
-    /// requests, receives or bytes is used up, or [`Action::Close`] if it must be closed.
+    /// requests, receives or bytes is used up, or what the worker must do ([`Action::AdmitAddress`],
+    /// [`Action::Upgrade`] or [`Action::Close`]).
     #[inline]
     pub(super) fn run(&mut self) -> Action {
         let (mut budget, mut receives) = (REQUESTS_PER_TURN, RECEIVES_PER_TURN);
@@ -95,9 +96,11 @@ impl Turn<'_> {
                         return Action::Close;
                     }
                 }
-                action @ (Action::AwaitReply | Action::Yield | Action::Upgrade | Action::Close) => {
-                    return action;
-                }
+                action @ (Action::AdmitAddress
+                | Action::AwaitReply
+                | Action::Yield
+                | Action::Upgrade
+                | Action::Close) => return action,
             }
         }
     }
@@ -106,6 +109,14 @@ impl Turn<'_> {
     /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
         self.driver().complete(outcome);
+        self.run()
+    }
+
+    /// Queues 503, because the client that a proxy has announced is at its limit of connections. Then continues as
+    /// [`run`](Turn::run), and returns what that returns.
+    #[cold]
+    pub(super) fn run_refused(&mut self) -> Action {
+        self.driver().fail(Rejection::Overloaded);
         self.run()
     }
 
