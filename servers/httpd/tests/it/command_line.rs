@@ -178,7 +178,7 @@ fn prints_its_version_and_all_options() {
             mime-types default-type charset \
             allow deny rate rate-burst auth-file auth-path auth-realm \
             bandwidth bandwidth-after bandwidth-per-client \
-            config check print-config man completions redirect-host";
+            config check print-config man completions redirect-host trusted-proxy forwarded-header proxy-protocol";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }
