@@ -29,6 +29,12 @@ impl Connection {
         self
     }
 
+    /// Returns whether the connection waits for a header of the PROXY protocol, or for the rest of it. An engine
+    /// must then pass no bytes that belong to TLS: those that follow the header.
+    pub fn awaits_proxy_header(&self) -> bool {
+        matches!(self.state, State::ProxyHeader { .. })
+    }
+
     fn set_peer(&mut self, peer_addr: Option<SocketAddr>) {
         (self.peer_addr, self.client_addr) = (peer_addr, peer_addr);
         self.is_proxied = self.config.proxies.trust(peer_addr.map(|address| address.ip()));

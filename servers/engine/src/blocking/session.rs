@@ -21,7 +21,8 @@ use crate::{
     upgrade,
 };
 use http_core::{
-    BufferPool, Buffers, CatchDrop, Clock, Connection, Rejection, Reply, Timeouts, drop_caught, io_cause,
+    BufferPool, Buffers, CatchDrop, Clock, Connection, RecvBuf, Rejection, Reply, Timeouts, drop_caught,
+    io_cause,
 };
 use std::{
     io,
@@ -196,7 +197,7 @@ impl Session<'_> {
             }
         }
         let mut received = match self.limit_receive(idle) {
-            Ok(()) => self.open.transport.receive(&mut buffers.input),
+            Ok(()) => self.receive_once(&mut buffers.input),
             Err(error) => Err(error),
         };
         if idle && matches!(received, Ok(Received::WouldBlock)) {
@@ -206,7 +207,7 @@ impl Session<'_> {
             let readable = self.open.transport.wait_readable(left);
             buffers = pool.take();
             received = match readable {
-                Ok(true) => self.open.transport.receive(&mut buffers.input),
+                Ok(true) => self.receive_once(&mut buffers.input),
                 Ok(false) => Ok(Received::WouldBlock),
                 Err(error) => Err(error),
             };
@@ -235,6 +236,16 @@ impl Session<'_> {
             }
         }
         Some(buffers)
+    }
+
+    /// Receives once: of a PROXY header no more than that.
+    fn receive_once(&self, input: &mut RecvBuf) -> io::Result<Received> {
+        let transport = &self.open.transport;
+        if self.conn.awaits_proxy_header() {
+            transport.receive_proxy_header(input)
+        } else {
+            transport.receive(input)
+        }
     }
 
     /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond), and on

@@ -14,7 +14,7 @@ use crate::{
     transport::{Received, Transmitted},
 };
 use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, drop_caught};
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// The maximum number of requests of one connection that the worker serves before it continues with other connections.
 /// So a client that pipelines does not delay the others.
@@ -55,7 +55,7 @@ impl Turn<'_> {
             match self.driver().drive(&mut budget) {
                 Action::Receive if self.client.socket_empty => return Action::Receive,
                 Action::Receive if receives == 0 => return Action::Yield,
-                Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
+                Action::Receive => match self.receive() {
                     Ok(Received::Bytes { emptied }) => {
                         receives -= 1;
                         self.client.socket_empty = emptied && !self.client.half_closed;
@@ -102,6 +102,17 @@ impl Turn<'_> {
                 | Action::Upgrade
                 | Action::Close) => return action,
             }
+        }
+    }
+
+    /// Receives once: of a PROXY header no more than that.
+    #[inline]
+    fn receive(&mut self) -> io::Result<Received> {
+        let (transport, input) = (&self.client.transport, &mut self.buffers.input);
+        if self.client.conn.awaits_proxy_header() {
+            transport.receive_proxy_header(input)
+        } else {
+            transport.receive(input)
         }
     }
 
