@@ -73,7 +73,7 @@ mod tests {
                 trusted.split_whitespace().map(|one| one.parse().expect("a proxy")).collect();
             let again: Vec<_> = trusted
                 .iter()
-                .map(|one| one.to_string().parse())
+                .map(|one| one.to_string().parse::<TrustedProxy>())
                 .collect::<Result<_, _>>()
                 .expect("the same");
             assert_eq!(again, trusted);
