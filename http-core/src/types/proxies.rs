@@ -17,7 +17,7 @@ use std::{fmt, str::FromStr};
 /// let client = |request: &Request<'_>| request.client_addr().map(|address| address.ip().to_string());
 /// let ask = |peer: [u8; 4], forwarded: &str| {
 ///     let request = TestRequest::get("/").config(config.clone()).client_addr((peer, 80).into());
-///     request.header("X-Forwarded-For", forwarded).run(&client).text()
+///     request.header("X-Forwarded-For", forwarded).run(&client).text().to_owned()
 /// };
 /// assert_eq!(ask([10, 0, 0, 1], "203.0.113.9, 192.0.2.7"), "192.0.2.7");
 /// // Another proxy has received the request from 192.0.2.7.

@@ -82,6 +82,7 @@ http_testing::both_engines! {
     /// Each announced client has the limit, and the proxy has none.
     fn the_limit_per_address_is_that_of_the_announced_client(engine: Engine) {
         let server = start(engine, proxied(|settings| settings.max_connections_per_address = Some(2)));
+        let _waiting = [(); 5].map(|()| connect(&server, b"", 1000));
         let open = |address: &str| {
             let header = CLIENT.replace("192.0.2.7", address);
             let mut client = connect(&server, (header + &get("/")).as_bytes(), 1000);
