@@ -135,7 +135,8 @@ pub struct ProxyOptions {
     pub forwarded_header: ForwardedHeaders,
 
     /// Expect the header of the PROXY protocol, version 1 or 2, at the beginning of each connection from a trusted proxy
-    #[arg(long, requires = "trusted_proxy")]
+    // The master passes all options on to its workers, also those that are off.
+    #[arg(long, requires_ifs = [("true", "trusted_proxy"), ("on", "trusted_proxy")])]
     pub proxy_protocol: bool,
 }
 
