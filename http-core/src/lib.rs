@@ -25,6 +25,7 @@ pub use buffer::{
 pub use codec::{
     chunked, encode, framing,
     head::{self, HeadIndex},
+    proxy_header,
 };
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
@@ -64,8 +65,10 @@ pub use types::{
     headers::{Headers, SharedHeaders},
     limits::{Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
+    network::Network,
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,
+    proxies::{ForwardedHeaders, Proxies},
     status::{InvalidStatus, Status},
     uri,
 };

@@ -156,6 +156,7 @@ impl<'i> Engine<'i> {
             return true;
         }
         match step {
+            Step::ProxyHeader => unreachable!("no proxy is trusted"),
             Step::Head => {
                 let head = self.conn.request(&self.buffers.input).expect("a head after Step::Head");
                 let admit = app::admit(&head);

@@ -57,6 +57,8 @@ pub struct RequestFraming {
     /// The host with its optional port: from the target or, if the target has none, from Host. `None` if an HTTP/1.0
     /// request has neither.
     pub(crate) authority: Option<Span>,
+    /// Whether the URI of the target is an `https` URI.
+    pub(crate) is_https: bool,
     /// Whether a handler may see the target.
     pub target: TargetStatus,
     /// The path of the target as sent; empty if it has none.
@@ -110,6 +112,7 @@ pub fn validate(index: &mut HeadIndex, bytes: &[u8], schemes: Schemes) -> Result
         conditional: headers.conditional,
         // RFC 9112 §3.2.2: the authority of the absolute form replaces Host.
         authority: target_authority.or(host),
+        is_https: schemes == Schemes::Https || begins_with_https(method, index.target.of(bytes)),
         target: path.status,
         path: path.path,
         is_path_decoded: path.is_decoded,
@@ -285,6 +288,13 @@ fn split_target(
             Ok((Some(authority), path_and_query))
         }
     }
+}
+
+/// Whether a target, which [`split_target`] has accepted, is an `https` URI.
+fn begins_with_https(method: Method, target: &[u8]) -> bool {
+    const HTTPS: &[u8] = b"https:";
+    method != Method::Connect
+        && target.get(..HTTPS.len()).is_some_and(|start| start.eq_ignore_ascii_case(HTTPS))
 }
 
 /// The path and the query of a target. The fields are those of [`RequestFraming`].

@@ -48,6 +48,13 @@ impl Span {
         bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 
+    /// Returns the range in `bytes` of `part`, a part of them.
+    pub(crate) fn of_part(part: &[u8], bytes: &[u8]) -> Option<Span> {
+        let start = part.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+        let span = (u16::try_from(start).ok()?, u16::try_from(start + part.len()).ok()?);
+        Some(Span { start: span.0, end: span.1 }).filter(|span| span.of(bytes).len() == part.len())
+    }
+
     /// Splits the range after its first `length` bytes.
     pub(crate) fn split_at(self, length: usize) -> (Span, Span) {
         let (start, end) = (usize::from(self.start), usize::from(self.end));

@@ -3,6 +3,7 @@
 //! It must never read a socket or a clock. States and events:
 //!
 //! ```text
+//! ProxyHeader ─ProxyHeaderComplete─► Idle
 //! Idle ─HeadStarted─► Head ─HeadComplete─► Admitting ─BodyAdmitted─► Body ─RequestComplete─► AwaitingReply
 //!                     Head|Admitting ─RequestComplete─► AwaitingReply
 //! AwaitingReply ─ContentRequested─► Receiving ─ContentTaken─► AwaitingReply
@@ -12,15 +13,15 @@
 //! AwaitingReply ─UpgradeResponse─► Upgrading ─HandedOver|Expired─► Closed
 //!
 //! Head|Admitting|Body|Receiving ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
-//! Idle ─Malformed─► Rejecting
-//! Admitting|AwaitingReply|Receiving|OverLimit ─Rejected─► Rejecting
+//! Idle|ProxyHeader ─Malformed─► Rejecting
+//! Idle|Admitting|AwaitingReply|Receiving|OverLimit ─Rejected─► Rejecting
 //! AwaitingReply ─Expired─► Rejecting
 //! Discarding ─Malformed|KeepAliveDisabled─► Finishing
-//! Idle ─KeepAliveDisabled─► Finishing ─FlushedUnread─► Lingering ─Eof|Expired─► Closed
+//! Idle|ProxyHeader ─KeepAliveDisabled─► Finishing ─FlushedUnread─► Lingering ─Eof|Expired─► Closed
 //!
 //! Finishing ─Flushed─► Closed
-//! Idle|Head|Body|Receiving|Discarding ─Eof─► Closed
-//! Idle|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
+//! Idle|ProxyHeader|Head|Body|Receiving|Discarding ─Eof─► Closed
+//! Idle|ProxyHeader|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
 //! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing|Upgrading ─WriteStalled─► Closed
 //! ```
 //!
@@ -53,6 +54,7 @@
 mod content;
 mod head;
 mod progress;
+mod proxy;
 mod receiving;
 mod respond;
 mod state;
@@ -108,6 +110,11 @@ pub struct Connection {
     /// Computes the deadline of [`Step::Flush`]. Set by the first of these steps, until a poll finds the send queue
     /// empty.
     flush_clock: Option<ProgressClock>,
+    /// The address of the peer: that of the socket, or the one that a header of the PROXY protocol announces.
+    peer_addr: Option<SocketAddr>,
+    /// Whether the peer is a trusted proxy.
+    is_proxied: bool,
+    /// The client's address: that of the peer, or the one that trusted proxies have forwarded with the last request.
     client_addr: Option<SocketAddr>,
     /// Whether TLS secures the connection.
     is_secure: bool,
@@ -140,21 +147,27 @@ struct Io<'a> {
 
 impl Connection {
     /// Creates the state of a connection that the server has accepted at the time `now`.
+    ///
+    /// If the peer is a [trusted proxy](Config::proxies) that announces its clients, the connection expects a header of
+    /// the PROXY protocol first.
     pub fn new(config: Arc<Config>, now: Instant) -> Connection {
         let deadline = deadline_after(now, config.timeouts.idle);
-        Connection {
+        let connection = Connection {
             config,
             state: State::Idle { since: now, removed: 0 },
             used: 0,
             deadline,
             flush_clock: None,
+            peer_addr: None,
+            is_proxied: false,
             client_addr: None,
             is_secure: false,
             awaits_handshake: false,
             offered: None,
             eof: false,
             keep_alive: KeepAlive::Enabled,
-        }
+        };
+        connection.with_peer(None)
     }
 
     /// Creates the state of a connection that exceeds the server's limit of connections. Its first step is
@@ -163,10 +176,11 @@ impl Connection {
         Connection { state: State::OverLimit, ..Connection::new(config, now) }
     }
 
-    /// Sets the client's address, which [`Request::client_addr`](crate::Request::client_addr)
-    /// and [`Rejected::client_addr`](crate::Rejected::client_addr) then contain.
+    /// Sets the address of the peer, which [`Request::client_addr`](crate::Request::client_addr) and
+    /// [`Rejected::client_addr`](crate::Rejected::client_addr) then contain, unless the peer is a
+    /// [trusted proxy](Config::proxies) that names another client. Call this before the first poll.
     pub fn with_client_addr(self, client_addr: SocketAddr) -> Connection {
-        Connection { client_addr: Some(client_addr), ..self }
+        self.with_peer(Some(client_addr))
     }
 
     /// Marks the connection as secured with TLS by the engine: [`Request::is_secure`](crate::Request::is_secure) returns
@@ -215,6 +229,7 @@ impl Connection {
             }
             State::Receiving(_) => self.poll_receiving(io),
             State::Discarding(_) => self.poll_discarding(io),
+            State::ProxyHeader { since, .. } => self.poll_proxy_header(*since, io),
             State::OverLimit => {
                 let next = State::Rejecting { method: Method::Get, head: RejectedHead::Gone };
                 self.transition(Event::Rejected, next);
@@ -376,7 +391,8 @@ impl Connection {
         Step::Flush
     }
 
-    /// Returns the client's address; `None` if the engine [has not set it](Connection::with_client_addr).
+    /// Returns the address of the client that has sent the last request; `None` if the engine
+    /// [has not set it](Connection::with_client_addr), and no trusted proxy has named it.
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
     }
@@ -389,7 +405,7 @@ impl Connection {
     /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the
     /// step by then, it must call [`expire`](Connection::expire).
     ///
-    /// Before the first poll, this is the end of the idle timeout. [`Step::Reject`] and [`Step::Close`] have no
+    /// Before the first poll, this is the end of the idle timeout, or of the time for a header of the PROXY protocol. [`Step::Reject`] and [`Step::Close`] have no
     /// deadline: the engine does them without waiting. The deadline of a stream that waits for its source
     /// ([`Transmit::Pending`](crate::Transmit::Pending)) is 30 years away.
     pub fn deadline(&self) -> Instant {
@@ -435,7 +451,7 @@ impl Connection {
             state => {
                 let (event, reason) = match state {
                     _ if stalled => (Event::WriteStalled, CloseReason::WriteStall),
-                    State::Idle { .. } => (Event::Expired, CloseReason::Idle),
+                    State::Idle { .. } | State::ProxyHeader { .. } => (Event::Expired, CloseReason::Idle),
                     State::Discarding(_) => (Event::Expired, CloseReason::BodyStall),
                     _ => (Event::Expired, CloseReason::Done),
                 };
@@ -489,7 +505,8 @@ impl Connection {
     /// bytes of a request that was handed to the engine. If the buffers are also empty, the connection does not need
     /// them.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle { .. }) && self.used == 0
+        matches!(self.state, State::Idle { .. } | State::ProxyHeader { has_begun: false, .. })
+            && self.used == 0
     }
 
     /// Returns the time since which the connection has waited for a request, with all responses sent. Returns `None` if
@@ -497,6 +514,7 @@ impl Connection {
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
             State::Idle { since, .. } if self.used == 0 && self.flush_clock.is_none() => Some(since),
+            State::ProxyHeader { since, has_begun: false } => Some(since),
             _ => None,
         }
     }

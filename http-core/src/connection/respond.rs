@@ -148,7 +148,8 @@ impl Connection {
 
     /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example
     /// because its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection
-    /// closes after it. Does nothing if there is no such request.
+    /// closes after it. Also rejects an idle connection, after [`Step::ProxyHeader`](crate::Step::ProxyHeader). Does
+    /// nothing in the other states.
     pub fn reject(&mut self) {
         let (framing, head) = match &self.state {
             State::AwaitingReply { framing, received_at, .. } if self.used > 0 => {
@@ -162,6 +163,7 @@ impl Connection {
                 (&content.framing, RejectedHead::Valid(content.framing, content.received_at))
             }
             State::Receiving(content) => (&content.framing, RejectedHead::Gone),
+            State::Idle { .. } => return self.refuse(),
             _ => return,
         };
         self.transition(Event::Rejected, State::Rejecting { method: framing.method, head });

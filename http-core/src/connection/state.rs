@@ -19,6 +19,9 @@ pub(super) enum State {
     /// `since`. `removed` is the number of bytes of empty lines removed from the receive buffer since then: an idle
     /// connection needs no buffer for them.
     Idle { since: Instant, removed: usize },
+    /// The peer is a trusted proxy, from which a header of the PROXY protocol is expected. The connection was accepted at
+    /// the time `since`. `has_begun` is whether part of the header has arrived.
+    ProxyHeader { since: Instant, has_begun: bool },
     /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },
     /// The head is complete since the time `received_at`, has `head_len` bytes and announces a body. The engine asks
@@ -103,6 +106,7 @@ impl Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateName {
     Idle,
+    ProxyHeader,
     Head,
     Admitting,
     Body,
@@ -135,6 +139,8 @@ macro_rules! events {
 events! {
     /// The first byte of a head has arrived.
     HeadStarted
+    /// The header of the PROXY protocol is complete.
+    ProxyHeaderComplete
     /// The head is complete and announces a body.
     HeadComplete
     /// The handler buffers the body.
@@ -184,6 +190,8 @@ impl StateName {
     pub(super) fn after(self, event: Event) -> Option<StateName> {
         use {Event::*, StateName::*};
         Some(match (self, event) {
+            (ProxyHeader, ProxyHeaderComplete) => Idle,
+            (ProxyHeader, Malformed) => Rejecting,
             (Idle, HeadStarted) => Head,
             (Head, HeadComplete) => Admitting,
             (Admitting, BodyAdmitted) => Body,
@@ -194,16 +202,18 @@ impl StateName {
             (AwaitingReply | Receiving, EarlyResponse) => Discarding,
             (Discarding, BodyDiscarded) => Idle,
             (Idle, Malformed) | (Head | Admitting | Body, Malformed | Expired) => Rejecting,
-            (Admitting | AwaitingReply, Rejected) | (AwaitingReply, Expired) => Rejecting,
+            (Idle | Admitting | AwaitingReply, Rejected) | (AwaitingReply, Expired) => Rejecting,
             (Receiving, Malformed | Expired | Rejected) => Rejecting,
             (OverLimit, Rejected) => Rejecting,
-            (AwaitingReply | Receiving, LastResponse) | (Idle, KeepAliveDisabled) => Finishing,
+            (AwaitingReply | Receiving, LastResponse) | (Idle | ProxyHeader, KeepAliveDisabled) => Finishing,
             (Discarding, Malformed | KeepAliveDisabled) => Finishing,
             (Rejecting, LastResponse | NoResponse) => Finishing,
             (Finishing, FlushedUnread) => Lingering,
             (Finishing, Flushed) => Closed,
-            (Idle | Head | Body | Receiving | Discarding | Lingering, Eof) => Closed,
-            (Idle | OverLimit | Discarding | Rejecting | Finishing | Lingering, Expired) => Closed,
+            (Idle | ProxyHeader | Head | Body | Receiving | Discarding | Lingering, Eof) => Closed,
+            (Idle | ProxyHeader | OverLimit | Discarding | Rejecting | Finishing | Lingering, Expired) => {
+                Closed
+            }
             (Idle | Head | Admitting | Body | AwaitingReply, WriteStalled) => Closed,
             (Receiving | Discarding | Rejecting | Finishing | Upgrading, WriteStalled) => Closed,
             (AwaitingReply, UpgradeResponse) => Upgrading,
@@ -218,6 +228,7 @@ impl State {
     pub(super) fn name(&self) -> StateName {
         match self {
             State::Idle { .. } => StateName::Idle,
+            State::ProxyHeader { .. } => StateName::ProxyHeader,
             State::Head { .. } => StateName::Head,
             State::Admitting { .. } => StateName::Admitting,
             State::Body(_) => StateName::Body,
@@ -239,8 +250,9 @@ mod tests {
     use super::{StateName::*, *};
     use std::collections::BTreeSet;
 
-    const STATES: [StateName; 13] = [
+    const STATES: [StateName; 14] = [
         Idle,
+        ProxyHeader,
         Head,
         Admitting,
         Body,
@@ -288,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_state_is_reachable() {
-        let mut reached = vec![Idle, OverLimit];
+        let mut reached = vec![Idle, ProxyHeader, OverLimit];
         for _ in STATES {
             let next = transitions().filter(|(from, _, _)| reached.contains(from));
             reached = next.map(|(_, _, to)| to).chain(reached.clone()).collect();

@@ -25,6 +25,11 @@ pub enum Step {
     /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
     /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before bytes have arrived or the input has ended.
     Receive,
+    /// The header of the PROXY protocol has arrived: [`Connection::client_addr`](crate::Connection::client_addr) is now
+    /// what it announces. An engine that limits the connections of each address checks the address now, and can refuse
+    /// the connection: it calls [`reject`](crate::Connection::reject), and passes a response to
+    /// [`respond`](crate::Connection::respond). Otherwise it polls again at once.
+    ProxyHeader,
     /// The head of a request with content is complete. Read it with
     /// [`Connection::request`](crate::Connection::request), and pass to [`Connection::admit`](crate::Connection::admit)
     /// how the content is to be taken. If the engine polls without that, the content is buffered
@@ -86,7 +91,8 @@ pub enum CloseReason {
     ClientClosed,
     /// The client closed the connection within a request.
     Truncated,
-    /// The client sent no request within [`Timeouts::idle`](crate::Timeouts::idle).
+    /// The client sent no request within [`Timeouts::idle`](crate::Timeouts::idle), or the proxy no header of the PROXY
+    /// protocol within [`Timeouts::head`](crate::Timeouts::head).
     Idle,
     /// The client, which has its response, sent the rest of its request's content too slowly or not at all: see
     /// [`Timeouts::body_idle`](crate::Timeouts::body_idle) and [`Timeouts::body_rate`](crate::Timeouts::body_rate).

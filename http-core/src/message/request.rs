@@ -158,9 +158,29 @@ impl<'b> Request<'b> {
     }
 
     /// Returns the host, with its port if there is one, that the request is for; `None` only in HTTP/1.0 (RFC 9110
-    /// §7.2).
+    /// §7.2). It is the one that a [trusted proxy](crate::Config::proxies) has received, if the proxy says so.
     pub fn host(&self) -> Option<&'b str> {
         self.framing.authority.map(|span| text(span.of(self.bytes)))
+    }
+
+    /// Returns the scheme of the URI that the request is for, `http` or `https`: what a
+    /// [trusted proxy](crate::Config::proxies) says, or that of a target in absolute form, or the one that is
+    /// [served](crate::Config::schemes).
+    ///
+    /// ```
+    /// use http_core::{Config, Proxies, Request, testing::TestRequest};
+    ///
+    /// let headers = "x-forwarded-for,x-forwarded-proto,x-forwarded-host".parse()?;
+    /// let proxies = Proxies { unix: true, headers, ..Proxies::default() };
+    /// let request = TestRequest::get("/").config(Config { proxies, ..Config::default() });
+    /// let site = |request: &Request<'_>| format!("{}://{}", request.scheme(), request.host().unwrap_or_default());
+    /// let forwarded = request.clone().header("X-Forwarded-Proto", "https").header("X-Forwarded-Host", "example.org");
+    /// assert_eq!(forwarded.run(&site).text(), "https://example.org");
+    /// assert_eq!(request.header("Host", "localhost").run(&site).text(), "http://localhost");
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn scheme(&self) -> &'static str {
+        if self.framing.is_https { "https" } else { "http" }
     }
 
     /// Returns the protocol version.
@@ -246,7 +266,9 @@ impl<'b> Request<'b> {
         self.body
     }
 
-    /// Returns the client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
+    /// Returns the client's address: that of the connection, or the one that a
+    /// [trusted proxy](crate::Config::proxies) has named, with port 0 if the proxy names none. Returns `None` if neither
+    /// is known, as on a Unix socket.
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
     }

@@ -5,6 +5,7 @@ pub mod conditional;
 pub mod cookies;
 pub(crate) mod disposition;
 pub mod form;
+pub(crate) mod forwarded;
 pub mod media_type;
 pub mod multipart;
 pub mod negotiate;

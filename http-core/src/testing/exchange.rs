@@ -110,6 +110,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                     None if self.has_response => return Ok(()),
                     None => self.expire(),
                 },
+                Step::ProxyHeader => {}
                 Step::Head => {
                     let Some(head) = self.conn.request(input) else { return Ok(()) };
                     match catch_panic(|| self.handler.admit(&head)) {

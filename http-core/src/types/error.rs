@@ -110,6 +110,9 @@ parse_errors! {
     ChunkOverhead REQUEST_HEADER_FIELDS_TOO_LARGE "chunk extensions or trailers too large"
     /// A trailer line is malformed (RFC 9112 §7.1.2).
     Trailer BAD_REQUEST "malformed trailer"
+    /// The connection of a trusted proxy does not begin with a valid header of the PROXY protocol
+    /// ([`Proxies::proxy_protocol`](crate::Proxies::proxy_protocol)).
+    ProxyHeader BAD_REQUEST "missing or malformed PROXY header"
     /// The body exceeds [`Limits::body_bytes`](crate::Limits::body_bytes).
     BodyTooLarge CONTENT_TOO_LARGE "body too large"
 }

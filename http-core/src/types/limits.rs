@@ -1,6 +1,6 @@
 //! The limits and timeouts of a connection, with their defaults and their check.
 
-use super::method::Schemes;
+use super::{method::Schemes, proxies::Proxies};
 use std::time::Duration;
 
 /// The longest timeout that [`Config::check`] accepts: one year of 365 days.
@@ -108,7 +108,8 @@ pub struct Timeouts {
     /// of 0 counts as 1. By default 512.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
-    /// connection is closed. By default 60 seconds.
+    /// connection is closed. By default 75 seconds: longer than the 60 for which common load balancers keep their
+    /// connections, so that the balancer closes first, and sends no request on a connection that the server closes.
     pub idle: Duration,
     /// The maximum time for which an idle connection stays open when the server shuts down, for one more request: a client
     /// may have sent it before it could see the connection close, and cannot tell whether the server has received it. Its
@@ -129,7 +130,7 @@ impl Default for Timeouts {
             reply: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
             send_rate: 512,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_secs(75),
             idle_grace: Duration::from_secs(2),
             linger: Duration::from_secs(5),
         }
@@ -160,6 +161,8 @@ pub struct Config {
     /// The schemes of the URIs that are served. Set it if TLS ends in this program or in a proxy that sends requests in
     /// absolute form.
     pub schemes: Schemes,
+    /// The proxies that are trusted to name their clients. By default none.
+    pub proxies: Proxies,
 }
 
 /// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].

@@ -38,11 +38,11 @@ fn check_status(acts: &[Act<'_>], after_millis: u64, rejection: &str, status: u1
 
 #[test]
 fn closes_an_idle_connection() {
-    check_ends(&[Send("")], 60_000, "Idle");
-    check_ends(&[Pass(59_000), Send(GET)], 60_000, "Idle");
-    check_ends(&[Send(GET), Pass(59_999), Send(GET)], 60_000, "Idle");
+    check_ends(&[Send("")], 75_000, "Idle");
+    check_ends(&[Pass(74_000), Send(GET)], 75_000, "Idle");
+    check_ends(&[Send(GET), Pass(74_999), Send(GET)], 75_000, "Idle");
     // An empty line after a request does not begin the next one (RFC 9112 §2.2), and does not restart the timeout.
-    check_ends(&[Send(GET), Pass(59_000), Send("\r\n\r")], 1_000, "Idle");
+    check_ends(&[Send(GET), Pass(74_000), Send("\r\n\r")], 1_000, "Idle");
 }
 
 /// Handshake and head together: a client cannot hold a connection longer by beginning a handshake.
@@ -68,7 +68,7 @@ fn closes_a_secured_connection_without_a_request() {
 #[test]
 fn the_time_to_send_a_response_is_not_charged_to_the_client() {
     let slow = [Read(5), Send(GET), Pass(15_000), Read(5), Pass(14_000), ReadAll];
-    check_ends(&slow, 60_000, "Idle");
+    check_ends(&slow, 75_000, "Idle");
     // Half of the next head arrives meanwhile: its timeout starts when the response is sent.
     let begun = [GET, "GET /b"].concat();
     let slow = [Read(5), Send(&begun), Pass(15_000), Read(5), Pass(14_000), ReadAll];
@@ -133,7 +133,7 @@ fn the_silence_of_a_source_is_not_charged_to_the_client() {
         &["200 keep-alive chunked body=6"],
     );
     // The idle timeout starts when the stream has ended.
-    check_ends(&silent, 60_000, "Idle");
+    check_ends(&silent, 75_000, "Idle");
     // The client does not read what the source has produced after a day, or reads it too slowly.
     let stalled = [Send(LIVE), Read(0), Pass(DAY), Wake, Pass(DAY), Wake];
     check_ends(&stalled, 30_000, "WriteStall");

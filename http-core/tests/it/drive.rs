@@ -288,6 +288,7 @@ impl Drive {
     /// Polls once. Returns whether it can poll again at once.
     fn step(&mut self) -> bool {
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+            Step::ProxyHeader => self.record("proxied".into()),
             Step::Head => {
                 let head = self.conn.request(&self.buffers.input).expect("a head after Step::Head");
                 assert!(head.body().is_empty(), "a body at the head");

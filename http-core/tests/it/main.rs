@@ -15,6 +15,7 @@
 //! | [`handlers`] | `TestRequest`: every kind of reply and of body, and what goes wrong with them |
 //! | [`responses`] | what a handler says in a response, and what is sent |
 //! | [`upgrade`] | a 101, what follows it, and when it is not sent |
+//! | [`proxies`] | the client behind a proxy: PROXY protocol, X-Forwarded-For, Forwarded |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //!
 //! [`drive`] simulates the engine, [`app`] the application, [`received`] the client, and [`script`] runs a list of
@@ -35,6 +36,7 @@ mod exchange;
 mod extremes;
 mod handlers;
 mod memory;
+mod proxies;
 mod received;
 mod responses;
 mod roundtrip;

@@ -7,7 +7,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`options`] | the command line |
-//! | [`bind_address`], [`units`] | the values of options: addresses to listen on; counts, sizes, times |
+//! | [`bind_address`], [`units`], [`trusted_proxy`] | the values of options: addresses to listen on; counts, sizes, times; proxies |
 //! | `launch` | master process, worker process, and what they need to start |
 //! | [`logs`] | access log and error log |
 //! | [`admin`] | the admin server: `/healthz` and `/metrics` |
@@ -31,6 +31,7 @@ mod prefork;
 mod privileges;
 mod signals;
 mod system;
+pub mod trusted_proxy;
 pub mod units;
 
 pub use handoff::Inherited;

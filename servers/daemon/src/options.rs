@@ -4,10 +4,11 @@ use crate::{
     admin::AdminAddress,
     bind_address::BindAddress,
     logs::LogSettings,
+    trusted_proxy::{self, TrustedProxy},
     units::{FileMode, Size, Time, count, file_mode, size, switch, time},
 };
 use clap::{ArgAction, Args, Command, CommandFactory, Parser};
-use http_engine::{Config, Limits, Settings, Timeouts};
+use http_engine::{Config, ForwardedHeaders, Limits, Settings, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
 /// The heading in the help of the options that determine the workers.
@@ -59,6 +60,10 @@ pub struct Common {
     /// The options that limit what clients may use.
     #[command(flatten)]
     pub limits: LimitOptions,
+
+    /// The options that say which peers are proxies.
+    #[command(flatten)]
+    pub proxies: ProxyOptions,
 
     /// The options that determine how the server runs as a service.
     #[command(flatten)]
@@ -127,6 +132,27 @@ pub struct LimitOptions {
     pub grace: Time,
 }
 
+/// The options that say which peers are proxies, and how they name their clients.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Proxies")]
+pub struct ProxyOptions {
+    /// Address or network of proxies that are trusted to name the client of a request, or loopback, private, or unix for
+    /// the peers of Unix sockets; can be repeated. All rules, limits on requests, and logs apply to that client [default:
+    /// none]
+    #[arg(long, value_name = "NETWORK")]
+    pub trusted_proxy: Vec<TrustedProxy>,
+
+    /// Headers in which trusted proxies name the client: forwarded, or x-forwarded-for, alone or followed by
+    /// ,x-forwarded-proto or ,x-forwarded-host. Name only those that each proxy sets: clients can forge the others
+    #[arg(long, value_name = "NAMES", default_value_t = ForwardedHeaders::default())]
+    pub forwarded_header: ForwardedHeaders,
+
+    /// Expect the header of the PROXY protocol, version 1 or 2, at the beginning of each connection from a trusted proxy
+    // The master passes all options on to its workers, also those that are off.
+    #[arg(long, requires_ifs = [("true", "trusted_proxy"), ("on", "trusted_proxy")])]
+    pub proxy_protocol: bool,
+}
+
 /// The options that determine how the server runs as a service.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Service")]
@@ -168,9 +194,9 @@ pub struct ServiceOptions {
 }
 
 impl LimitOptions {
-    /// Converts the options to the limits and timeouts of each connection. A limit or timeout that has no option keeps
-    /// its default.
-    pub(crate) fn protocol_config(&self) -> Config {
+    /// Converts the options to the limits and timeouts of each connection behind these proxies. A limit or timeout that
+    /// has no option keeps its default.
+    pub(crate) fn protocol_config(&self, proxies: &ProxyOptions) -> Config {
         let limits = Limits {
             head_bytes: self.max_head.bytes(),
             body_bytes: self.max_body.bytes(),
@@ -184,7 +210,9 @@ impl LimitOptions {
             idle_grace: self.idle_grace.0,
             ..Timeouts::default()
         };
-        Config { limits, timeouts, ..Config::default() }
+        let ProxyOptions { trusted_proxy, forwarded_header, proxy_protocol } = proxies;
+        let proxies = trusted_proxy::proxies(trusted_proxy, *forwarded_header, *proxy_protocol);
+        Config { limits, timeouts, proxies, ..Config::default() }
     }
 }
 

@@ -108,7 +108,8 @@ impl Admission {
     }
 
     /// Counts a new connection for its client's address, until the returned permit is dropped. The permit is `None` if
-    /// the settings have no limit per address, or if `client_addr` is `None` (the client has no IP address).
+    /// the settings have no limit per address, if `client_addr` is `None` (the client has no IP address), or if it is the
+    /// address of a trusted proxy. The connection of a proxy is counted again when the proxy has announced its client.
     ///
     /// # Errors
     ///
@@ -118,8 +119,10 @@ impl Admission {
         client_addr: Option<SocketAddr>,
     ) -> Result<Option<AddressPermit>, LimitReached> {
         match self.per_address.as_ref().zip(client_addr) {
-            Some((limit, address)) => limit.acquire(address.ip()).map(Box::new).map(Some),
-            None => Ok(None),
+            Some((limit, address)) if !self.config.proxies.trust(Some(address.ip())) => {
+                limit.acquire(address.ip()).map(Box::new).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -205,11 +208,16 @@ impl WorkerConnections {
 pub(crate) struct Permit {
     connections: Arc<WorkerConnections>,
     is_counted: bool,
-    #[expect(dead_code, reason = "held until the connection closes")]
+    /// Held until the connection closes.
     address: Option<AddressPermit>,
 }
 
 impl Permit {
+    /// Counts the connection for the address that a trusted proxy has announced, instead of that of the proxy.
+    pub(crate) fn set_address(&mut self, address: Option<AddressPermit>) {
+        self.address = address;
+    }
+
     /// Ends the count of the connection, which is being closed for a new one. It still counts for its client's address.
     pub(crate) fn suspend(&mut self) {
         if std::mem::take(&mut self.is_counted) {

@@ -20,6 +20,9 @@ pub use crate::{
 pub enum Action {
     /// Receive more bytes.
     Receive,
+    /// A trusted proxy has announced the client: count the connection for the address that
+    /// [`Connection::client_addr`] returns now. If that address is at its limit, call `Driver::fail`.
+    AdmitAddress,
     /// Transmit the send queue.
     Send,
     /// Start this reply. Pass its outcome (a response, or why there is none) to `Driver::complete` as soon as it is
@@ -66,6 +69,7 @@ impl Driver<'_> {
     pub fn drive(&mut self, budget: &mut u32) -> Action {
         loop {
             match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+                Step::ProxyHeader => return Action::AdmitAddress,
                 Step::Head => {
                     self.admit();
                     continue;
@@ -151,7 +155,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the response to a request that the handler has failed to answer.
+    /// Queues the response to a request that the handler has failed to answer, or to a connection that is refused.
     #[cold]
     pub(crate) fn fail(&mut self, reason: Rejection) {
         self.conn.reject();

@@ -38,12 +38,12 @@ pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
     Admit, Body, BodyLimit, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError,
-    ContentReader, Extended, FileSlice, Handler, HandlerFn, HeaderError, Headers, IncompleteContent,
-    IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next, OnUpgrade, OwnedRequest,
-    ParseError, ReadJob, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router,
-    RouterBuilder, SameSite, Schemes, SendError, Sent, SetCookie, SharedHeaders, Sink, Stack, Status,
-    Timeouts, Upgraded, UpgradedTransport, Version, client, conditional, cookies, form, io_cause, multipart,
-    negotiate, path, range, testing, uri,
+    ContentReader, Extended, FileSlice, ForwardedHeaders, Handler, HandlerFn, HeaderError, Headers,
+    IncompleteContent, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Network, Next,
+    OnUpgrade, OwnedRequest, ParseError, Proxies, ReadJob, Rejected, Rejection, Reply, Request, Responder,
+    Response, RouteError, Router, RouterBuilder, SameSite, Schemes, SendError, Sent, SetCookie,
+    SharedHeaders, Sink, Stack, Status, Timeouts, Upgraded, UpgradedTransport, Version, client, conditional,
+    cookies, form, io_cause, multipart, negotiate, path, range, testing, uri,
 };
 pub use incoming::{Exchange, Incoming};
 pub use metrics::{LATENCY_BOUNDS, WorkerMetrics};

@@ -81,7 +81,7 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
         max_buffered_bytes: limits.max_buffered.bytes(),
         measure_latency: settings.options.service.admin.is_some(),
         server: settings.server_header(),
-        protocol: limits.protocol_config(),
+        protocol: limits.protocol_config(&settings.options.proxies),
         ..Settings::default()
     }
 }

@@ -49,6 +49,7 @@ enum Early {
     Target,
     Protocol,
     Host,
+    Scheme,
     Header(String),
 }
 
@@ -114,8 +115,8 @@ fn variable(name: &str) -> Result<Part, String> {
         "request_uri" => Part::Early(Early::Target),
         "server_protocol" => Part::Early(Early::Protocol),
         "host" => Part::Early(Early::Host),
-        // Servers of this crate have no TLS, and no log of theirs names users.
-        "scheme" => Part::Text("http".to_owned()),
+        "scheme" => Part::Early(Early::Scheme),
+        // No log of these servers names users.
         "remote_user" => Part::Text("-".to_owned()),
         "time_local" => Part::Late(Late::TimeLocal),
         "time_iso8601" => Part::Late(Late::TimeIso8601),
@@ -203,6 +204,7 @@ impl PatternRecord {
             (Early::Target, _) => valid.map(|request| request.target().as_bytes()),
             (Early::Protocol, _) => valid.map(|request| super::access_log::version(request).as_bytes()),
             (Early::Host, _) => valid.and_then(Request::host).map(str::as_bytes),
+            (Early::Scheme, _) => valid.map(|request| request.scheme().as_bytes()),
             (Early::Header(name), _) => valid.and_then(|request| request.header(name)),
         };
         let mut text = std::mem::take(&mut self.text);

@@ -201,6 +201,8 @@ impl Shared {
                 handler: &mut handler,
                 clock: &mut clock,
                 counters: admission.counters(),
+                admission: &admission,
+                announced: None,
                 shutdown: &self.shutdown,
                 // Only TCP sockets inherit it.
                 receive_timeout: accepted.client_addr.map(|_| first_receive_timeout(timeouts)),

@@ -10,6 +10,7 @@ use super::{
     wait::{ConnectionEvent, OutcomeReceiver},
 };
 use crate::{
+    admission::{AddressPermit, Admission},
     drive::{Action, Driver, report_file},
     handlers::WorkerHandler,
     late::{LateReply, Outcome, WaitsFor, run_job, start_reply},
@@ -19,7 +20,10 @@ use crate::{
     transport::{Awaited, Readiness, Received, Transmitted, Transport},
     upgrade,
 };
-use http_core::{BufferPool, Buffers, CatchDrop, Clock, Connection, Reply, Timeouts, drop_caught, io_cause};
+use http_core::{
+    BufferPool, Buffers, CatchDrop, Clock, Connection, RecvBuf, Rejection, Reply, Timeouts, drop_caught,
+    io_cause,
+};
 use std::{
     io,
     os::fd::AsFd,
@@ -68,6 +72,9 @@ pub(super) struct Session<'t> {
     pub(super) handler: &'t mut WorkerHandler,
     pub(super) clock: &'t mut Clock,
     pub(super) counters: &'t Counters,
+    pub(super) admission: &'t Admission,
+    /// Counts the connection for the client that a trusted proxy has announced.
+    pub(super) announced: Option<AddressPermit>,
     pub(super) shutdown: &'t Shutdown,
     /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
     /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` on a Unix socket, which
@@ -105,6 +112,7 @@ impl Session<'_> {
                     Some(blocked) => self.wait_to_send(buffers, blocked),
                     None => self.send(buffers, &mut blocked),
                 },
+                Action::AdmitAddress => self.admit_address(buffers),
                 Action::StartReply(reply) => self.start(buffers, reply),
                 Action::AwaitReply => self.await_reply(buffers),
                 Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
@@ -140,6 +148,20 @@ impl Session<'_> {
         let _ = has_ended.recv();
     }
 
+    /// Counts the connection for the address that a trusted proxy has announced. If that address is at its limit, queues
+    /// 503. Always returns true: the connection is not closed yet.
+    #[cold]
+    fn admit_address(&mut self, buffers: &mut Buffers) -> bool {
+        match self.admission.admit_address(self.conn.client_addr()) {
+            Ok(address) => self.announced = address,
+            Err(_) => {
+                self.counters.count_refused();
+                self.driver(buffers).fail(Rejection::Overloaded);
+            }
+        }
+        true
+    }
+
     /// Sets the clock of this thread to the present time.
     fn update_clock(&mut self) {
         self.clock.update(Instant::now(), SystemTime::now);
@@ -170,7 +192,7 @@ impl Session<'_> {
             self.counters.change_idle(false, true);
         }
         let mut received = match self.limit_receive(idle) {
-            Ok(()) => self.open.transport.receive(&mut buffers.input),
+            Ok(()) => self.receive_once(&mut buffers.input),
             Err(error) => Err(error),
         };
         if idle && matches!(received, Ok(Received::WouldBlock)) {
@@ -180,7 +202,7 @@ impl Session<'_> {
             let readable = self.open.transport.wait_readable(left);
             buffers = pool.take();
             received = match readable {
-                Ok(true) => self.open.transport.receive(&mut buffers.input),
+                Ok(true) => self.receive_once(&mut buffers.input),
                 Ok(false) => Ok(Received::WouldBlock),
                 Err(error) => Err(error),
             };
@@ -209,6 +231,16 @@ impl Session<'_> {
             }
         }
         Some(buffers)
+    }
+
+    /// Receives once: of a PROXY header no more than that.
+    fn receive_once(&self, input: &mut RecvBuf) -> io::Result<Received> {
+        let transport = &self.open.transport;
+        if self.conn.awaits_proxy_header() {
+            transport.receive_proxy_header(input)
+        } else {
+            transport.receive(input)
+        }
     }
 
     /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond), and on

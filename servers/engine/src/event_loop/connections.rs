@@ -4,7 +4,11 @@
 //! never reaches the next connection in the same slot.
 
 use super::timers::Scheduled;
-use crate::{admission::Permit, late::LateReply, transport::Transport};
+use crate::{
+    admission::{Admission, Permit},
+    late::LateReply,
+    transport::Transport,
+};
 use http_core::{Buffers, Connection};
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use std::{
@@ -97,6 +101,17 @@ impl ClientConnection {
             resumes_at: None,
             late: None,
         }
+    }
+
+    /// Counts the connection for the address that a trusted proxy has announced. Returns false if that address is at its
+    /// limit.
+    #[cold]
+    pub(super) fn admit_address(&mut self, admission: &Admission) -> bool {
+        let address = admission.admit_address(self.conn.client_addr());
+        if address.is_err() {
+            admission.counters().count_refused();
+        }
+        address.map(|address| self.permit.as_mut().map(|permit| permit.set_address(address))).is_ok()
     }
 
     /// Takes the connection out of epoll, and makes its socket blocking. Returns its parts: the event loop no longer

@@ -14,7 +14,7 @@ use crate::{
     transport::{Received, Transmitted},
 };
 use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, drop_caught};
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// The maximum number of requests of one connection that the worker serves before it continues with other connections.
 /// So a client that pipelines does not delay the others.
@@ -45,7 +45,8 @@ pub(super) struct Turn<'w> {
 impl Turn<'_> {
     /// Receives, calls the handler and sends, until the connection must wait. Returns what the connection waits for
     /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget of
-    /// requests, receives or bytes is used up, or [`Action::Close`] if it must be closed.
+    /// requests, receives or bytes is used up, or what the worker must do ([`Action::AdmitAddress`],
+    /// [`Action::Upgrade`] or [`Action::Close`]).
     #[inline]
     pub(super) fn run(&mut self) -> Action {
         let (mut budget, mut receives) = (REQUESTS_PER_TURN, RECEIVES_PER_TURN);
@@ -56,7 +57,7 @@ impl Turn<'_> {
                     return Action::Receive;
                 }
                 Action::Receive if receives == 0 => return Action::Yield,
-                Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
+                Action::Receive => match self.receive() {
                     Ok(Received::Bytes { emptied }) => {
                         receives -= 1;
                         self.client.socket_empty = emptied && !self.client.half_closed;
@@ -102,10 +103,23 @@ impl Turn<'_> {
                         return Action::Close;
                     }
                 }
-                action @ (Action::AwaitReply | Action::Yield | Action::Upgrade | Action::Close) => {
-                    return action;
-                }
+                action @ (Action::AdmitAddress
+                | Action::AwaitReply
+                | Action::Yield
+                | Action::Upgrade
+                | Action::Close) => return action,
             }
+        }
+    }
+
+    /// Receives once: of a PROXY header no more than that.
+    #[inline]
+    fn receive(&mut self) -> io::Result<Received> {
+        let (transport, input) = (&self.client.transport, &mut self.buffers.input);
+        if self.client.conn.awaits_proxy_header() {
+            transport.receive_proxy_header(input)
+        } else {
+            transport.receive(input)
         }
     }
 
@@ -113,6 +127,14 @@ impl Turn<'_> {
     /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
         self.driver().complete(outcome);
+        self.run()
+    }
+
+    /// Queues 503, because the client that a proxy has announced is at its limit of connections. Then continues as
+    /// [`run`](Turn::run), and returns what that returns.
+    #[cold]
+    pub(super) fn run_refused(&mut self) -> Action {
+        self.driver().fail(Rejection::Overloaded);
         self.run()
     }
 

@@ -70,6 +70,8 @@ enum Wakeup {
     Completed(Outcome),
     /// The connection's deadline has passed.
     Expired,
+    /// The client that the proxy has announced is at its limit of connections.
+    Refused,
 }
 
 /// One event loop and everything it owns.
@@ -361,6 +363,7 @@ impl Worker {
             Wakeup::Ready => turn.run(),
             Wakeup::Completed(outcome) => turn.run_completed(outcome),
             Wakeup::Expired => turn.run_expired(),
+            Wakeup::Refused => turn.run_refused(),
         });
         let Ok(action) = action else {
             drop_caught(buffers);
@@ -374,6 +377,12 @@ impl Worker {
                 self.close(key);
             }
             Action::Upgrade => self.hand_over(key, buffers),
+            Action::AdmitAddress => {
+                client.buffers = Some(buffers);
+                let is_admitted = client.admit_address(&self.admission);
+                // The header is read once, so this does not repeat.
+                self.resume(key, if is_admitted { Wakeup::Ready } else { Wakeup::Refused });
+            }
             Action::Yield => {
                 client.buffers = Some(buffers);
                 if !std::mem::replace(&mut client.yielded, true) {

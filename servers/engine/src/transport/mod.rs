@@ -7,7 +7,7 @@
 mod tls;
 
 use crate::metrics::Counters;
-use http_core::{RecvBuf, SendQueue, Transmit};
+use http_core::{RecvBuf, SendQueue, Transmit, proxy_header};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::sendfile,
@@ -140,6 +140,36 @@ impl Transport {
     /// The connection is broken.
     pub(crate) fn try_receive(&self, input: &mut RecvBuf) -> io::Result<Received> {
         self.receive_with(input, RecvFlags::DONTWAIT)
+    }
+
+    /// Receives once, as [`receive`](Transport::receive) does, on a connection that begins with a header of the PROXY
+    /// protocol. Leaves what follows the header in the socket, so that `input` never holds the beginning of a TLS
+    /// handshake.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    // Not inlined: its part of the stack would count for every connection.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn receive_proxy_header(&self, input: &mut RecvBuf) -> io::Result<Received> {
+        let mut peeked = [0; proxy_header::MAX_V2];
+        let size = peeked.len();
+        let count = match retry_on_intr(|| recv(&self.socket, &mut peeked, RecvFlags::PEEK)) {
+            Ok((0, _)) => return Ok(Received::Eof),
+            Ok((count, _)) => count,
+            Err(Errno::AGAIN) => return Ok(Received::WouldBlock),
+            Err(error) => return Err(error.into()),
+        };
+        let begun = input.unread();
+        let header = proxy_header::parse(&[begun, &peeked[..count]].concat());
+        // Nothing follows an incomplete header, and nothing is read after a malformed one.
+        let wanted = header.ok().flatten().map_or(count, |header| header.len.saturating_sub(begun.len()));
+        let room = input.spare();
+        let room_len = room.len().min(wanted);
+        let (received, _) = retry_on_intr(|| recv(&self.socket, &mut room[..room_len], RecvFlags::DONTWAIT))?;
+        input.filled(received);
+        Ok(Received::Bytes { emptied: received == count && count < size })
     }
 
     #[inline]
@@ -415,6 +445,7 @@ mod tests {
     use rustix::fs::{OFlags, fcntl_getfl};
     use std::{
         fs::File,
+        io::Write,
         os::unix::net::UnixStream,
         sync::{
             Arc,
@@ -464,6 +495,35 @@ mod tests {
         for _ in 0..2 {
             let is_blocking = receiver.recv_timeout(Duration::from_secs(20));
             assert_eq!(is_blocking, Ok(true));
+        }
+    }
+
+    /// However the header arrives, `input` gets it, and what follows stays in the socket.
+    #[test]
+    fn what_follows_a_proxy_header_stays_in_the_socket() {
+        const HEADERS: [&[u8]; 2] =
+            [b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03abc"];
+        for (header, size) in HEADERS.into_iter().flat_map(|header| [1, 13, 1000].map(|size| (header, size)))
+        {
+            let (server, mut client) = UnixStream::pair().expect("sockets");
+            server.set_nonblocking(true).expect("a socket");
+            let transport = Transport::new(server.into(), false);
+            let mut input = RecvBuf::default();
+            for piece in [header, b"\x16\x03"].concat().chunks(size) {
+                client.write_all(piece).expect("room");
+                if input.unread().len() < header.len() {
+                    let received = transport.receive_proxy_header(&mut input).expect("an open connection");
+                    assert!(matches!(received, Received::Bytes { .. }), "{received:?}");
+                }
+            }
+            assert_eq!(input.unread(), header, "in pieces of {size} bytes");
+            let mut rest = [0; 8];
+            assert_eq!(transport.read(&mut rest).expect("bytes"), 2);
+            assert_eq!(rest[..2], *b"\x16\x03");
+            assert_eq!(
+                transport.receive_proxy_header(&mut input).expect("an open connection"),
+                Received::WouldBlock
+            );
         }
     }
 

@@ -187,6 +187,10 @@ impl TlsStream {
     ) -> io::Result<Transmitted> {
         let mut session = self.lock();
         let session = &mut *session;
+        if session.is_new {
+            // The response to a malformed PROXY header: no session can secure it.
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the client is rejected before TLS"));
+        }
         loop {
             // What rustls has to send besides is sent with the first record.
             let is_begun = session.queued > 0 || session.outgoing_sent > 0;

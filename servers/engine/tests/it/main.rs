@@ -16,6 +16,7 @@
 //! | [`examples`] | the programs in `examples` that stream |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
+//! | [`proxies`] | clients behind proxies: PROXY protocol, X-Forwarded-For |
 //! | [`incoming`] | requests as a loop |
 //! | [`lifecycle`] | starting and stopping a server |
 //! | [`metrics`] | what a server counts |
@@ -43,6 +44,7 @@ mod lifecycle;
 mod metrics;
 mod multipart;
 mod panics;
+mod proxies;
 mod receive;
 mod replies;
 mod routes;

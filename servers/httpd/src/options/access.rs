@@ -3,11 +3,12 @@
 use crate::access::{
     AccessOptions,
     login::{LoginOptions, ProtectedPath, ProtectedPaths, Realm},
-    networks::{Network, Networks},
+    networks::Networks,
     rate::Rate,
 };
 use clap::Args;
 use http_daemon::units::count;
+use http_engine::Network;
 use std::path::PathBuf;
 
 /// The largest value of `--rate-burst`.

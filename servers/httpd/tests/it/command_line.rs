@@ -182,7 +182,7 @@ fn prints_its_version_and_all_options() {
             mime-types default-type charset \
             allow deny rate rate-burst auth-file auth-path auth-realm \
             bandwidth bandwidth-after bandwidth-per-client \
-            socket-mode idle-grace \
+            socket-mode idle-grace trusted-proxy forwarded-header proxy-protocol \
             config check print-config man completions redirect-host";
         for option in options.split(' ') {
             assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");

@@ -13,6 +13,7 @@
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`access`] | clients that are denied, too fast, or need a password |
 //! | [`bandwidth`] | limits on how fast responses are sent |
+//! | [`proxies`] | clients behind proxies that httpd trusts |
 //! | [`configuration`] | the configuration file, the environment, sites |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`admin`] | the admin server: health and metrics |
@@ -63,6 +64,7 @@ mod logs;
 mod operations;
 mod pages;
 mod program;
+mod proxies;
 mod reload;
 mod responses;
 mod roots;
