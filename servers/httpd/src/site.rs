@@ -87,7 +87,9 @@ impl Site {
                 None => Arc::new(files),
             };
             match &limits {
-                Some(limits) => Arc::new(LimitedHandler::new(Arc::clone(limits), handler)),
+                Some(limits) => {
+                    Arc::new(LimitedHandler::new(Arc::clone(limits), Arc::clone(&options), handler))
+                }
                 None => handler,
             }
         }))
