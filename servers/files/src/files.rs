@@ -253,7 +253,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         Outcome::Fallback(document) => document_response(request, document).append_header("Vary", "Accept"),
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
-        Outcome::Listing(listing) => listing.respond(request),
+        Outcome::Listing(listing) => return options.complete_listing(request, listing.respond(request)),
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
         Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
         Outcome::Error(status) => with_retry_after(Response::error(status)),

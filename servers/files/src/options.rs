@@ -93,16 +93,33 @@ impl Options {
         let has_file =
             [Status::OK, Status::PARTIAL_CONTENT, Status::NOT_MODIFIED].contains(&response.status());
         if !has_file {
-            let mut headers = Headers::default();
-            let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
-            self.headers.set_for_error(&mut headers, path);
-            self.cors.iter().for_each(|cors| cors.set(&mut headers));
-            response = headers.iter().fold(response, |response, (name, value)| match name {
-                // A list, which the response may have already.
-                "Vary" => response.append_header(name, value),
-                _ => response.with_header(name, value),
-            });
+            response = self.set_headers(request, response);
         }
+        self.permit(request, response)
+    }
+
+    /// As [`complete`](Options::complete), for a listing: a 200 without a document.
+    pub(super) fn complete_listing(&self, request: &Request<'_>, response: Response) -> Response {
+        self.permit(Some(request), self.set_headers(Some(request), response))
+    }
+
+    /// Sets the headers of a response without a document that do not depend on the origin of the request.
+    fn set_headers(&self, request: Option<&Request<'_>>, response: Response) -> Response {
+        let mut headers = Headers::default();
+        let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
+        self.headers.set_without_file(&mut headers, path);
+        self.cors.iter().for_each(|cors| cors.set(&mut headers));
+        // Those that the response may have already: a list, and a policy that does not replace the response's own.
+        let is_added = |name: &str| {
+            ["Vary", "Content-Security-Policy"].iter().any(|added| added.eq_ignore_ascii_case(name))
+        };
+        headers.iter().fold(response, |response, (name, value)| match is_added(name) {
+            true => response.append_header(name, value),
+            false => response.with_header(name, value),
+        })
+    }
+
+    fn permit(&self, request: Option<&Request<'_>>, response: Response) -> Response {
         match self.cors.as_ref().zip(request) {
             Some((cors, request)) => cors.permit(request, response),
             None => response,

@@ -54,8 +54,8 @@ pub struct HeaderRules(Vec<HeaderRule>);
 /// A header for the responses to requests for some paths, or for all.
 ///
 /// It is written as `[GLOB:] Name: value`. Without a value, the rule removes what earlier rules have set. A [`Glob`] is
-/// matched with the path of the file that is sent (of a directory, its index); for errors and redirects, with that of
-/// the request. It must contain a character other than letters, digits, `-` and `_`, as in `/README`: otherwise it
+/// matched with the path of the file that is sent (of a directory, its index); for errors, redirects and listings, with
+/// that of the request. It must contain a character other than letters, digits, `-` and `_`, as in `/README`: otherwise it
 /// would be taken for the name of a header.
 ///
 /// The header is part of all responses: also of errors and redirects, unless it describes the content of the file
@@ -129,9 +129,9 @@ impl HeaderRules {
         rules.for_each(|rule| rule.set(headers, path, media_type));
     }
 
-    /// Sets the headers of the response to a request for `path` without a file: an error or a redirect. `None` if the
-    /// path is not known.
-    pub(super) fn set_for_error(&self, headers: &mut Headers, path: Option<&[u8]>) {
+    /// Sets the headers of the response to a request for `path` without a file: an error, a redirect or a listing. `None`
+    /// if the path is not known.
+    pub(super) fn set_without_file(&self, headers: &mut Headers, path: Option<&[u8]>) {
         let rules =
             self.0.iter().filter(|rule| !rule.is_for_files && !rule.is_of_content() && rule.is_for(path));
         rules.for_each(|rule| rule.set(headers, path.unwrap_or_default(), ""));
@@ -334,7 +334,7 @@ mod tests {
             let rules = HeaderRules(rules.collect());
             let (mut file, mut error) = (Headers::default(), Headers::default());
             rules.set_for_file(&mut file, path.as_bytes(), "text/css");
-            rules.set_for_error(&mut error, Some(path.as_bytes()));
+            rules.set_without_file(&mut error, Some(path.as_bytes()));
             let text = |headers: &Headers| String::from_utf8_lossy(headers.as_bytes()).replace("\r\n", ";");
             assert_eq!((&*text(&file), &*text(&error)), (of_file, of_error), "{path}");
         };
@@ -360,7 +360,7 @@ mod tests {
     fn the_path_of_a_rejected_request_may_be_unknown() {
         let rules = HeaderRules(["A: 1", "**: B: 2"].map(|text| text.parse().expect("a rule")).into());
         let mut headers = Headers::default();
-        rules.set_for_error(&mut headers, None);
+        rules.set_without_file(&mut headers, None);
         assert_eq!(headers.as_bytes(), b"A: 1\r\n");
     }
 
