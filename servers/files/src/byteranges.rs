@@ -27,8 +27,8 @@ const MAX_RANGES: usize = 200;
 /// [`MAX_RANGES`] ranges are allowed.
 ///
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
-/// header. If it has one, the client already knows the document's headers: a 206 with one range then has those of a 304,
-/// but not Last-Modified and Accept-Ranges (RFC 9110 §15.3.7). `client` is the client's address.
+/// header. If it has one, the client already knows the document's headers: a 206 then has those of a 304, but not
+/// Last-Modified and Accept-Ranges (RFC 9110 §15.3.7). `client` is the client's address.
 pub(super) fn respond(
     document: &OpenDocument,
     range: &[u8],
@@ -43,23 +43,18 @@ pub(super) fn respond(
             Some(response.with_header("Content-Range", range::unsatisfied(document.len)))
         }
         Ranges::Partial(ranges) => Some(match ranges[..] {
-            [range] => single_range_response(document, range, has_if_range, client),
-            _ => multipart_response(document, &ranges, client),
+            [range] => partial_content(document, has_if_range)
+                .with_header("Content-Range", range.content_range(document.len))
+                .with_body(document.part(range.first..range.last + 1, client)),
+            _ => multipart_response(document, &ranges, has_if_range, client),
         }),
     }
 }
 
-/// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), it has
-/// only some of the document's headers ([`respond`]). Otherwise it has all of them.
-fn single_range_response(
-    document: &OpenDocument,
-    range: ByteRange,
-    has_if_range: bool,
-    client: Option<SocketAddr>,
-) -> Response {
-    let response = Response::new(Status::PARTIAL_CONTENT)
-        .with_header("Content-Range", range.content_range(document.len))
-        .with_body(document.part(range.first..range.last + 1, client));
+/// Returns a 206 without a body. If the request has an If-Range header (`has_if_range`), it has only some of the
+/// document's headers ([`respond`]). Otherwise it has all of them.
+fn partial_content(document: &Document, has_if_range: bool) -> Response {
+    let response = Response::new(Status::PARTIAL_CONTENT);
     if has_if_range {
         let headers = document.not_modified_headers.iter();
         let needed = headers.filter(|(name, _)| !["Last-Modified", "Accept-Ranges"].contains(name));
@@ -70,7 +65,12 @@ fn single_range_response(
 }
 
 /// Returns a 206 with several ranges as `multipart/byteranges`, in the order of the Range header (RFC 9110 §14.6).
-fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Option<SocketAddr>) -> Response {
+fn multipart_response(
+    document: &OpenDocument,
+    ranges: &[ByteRange],
+    has_if_range: bool,
+    client: Option<SocketAddr>,
+) -> Response {
     let boundary = boundary(document);
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
@@ -82,8 +82,7 @@ fn multipart_response(document: &OpenDocument, ranges: &[ByteRange], client: Opt
         pieces.push(Piece::File(range.first..range.last + 1));
     }
     pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n")));
-    Response::new(Status::PARTIAL_CONTENT)
-        .with_shared_headers(document.not_modified_headers.clone())
+    partial_content(document, has_if_range)
         .with_header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
         .with_body(document.parts(pieces, client))
 }

@@ -62,7 +62,7 @@ two_kinds! {
         check(&server, "X-Docs", [docs, docs, docs, docs, docs, docs, docs, None, docs, docs, None]);
         let (cache, de) = (Some("max-age=60"), Some("de"));
         check(&server, "Cache-Control", [cache, cache, cache, cache, cache, None, None, None, None, None, None]);
-        check(&server, "Content-Language", [de, de, de, None, None, None, None, None, None, None, None]);
+        check(&server, "Content-Language", [de, de, de, de, None, None, None, None, None, None, None]);
         let mut client = Client::connect(server.address());
         for (target, cache) in [("/", "no-cache"), ("/app.3f9c2a1b.js", "public, max-age=31536000, immutable")] {
             assert_eq!(client.fetch(get(target)).header("Cache-Control"), Some(cache), "{target}");
