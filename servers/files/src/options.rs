@@ -3,6 +3,7 @@
 use crate::{
     cors::Cors,
     entity_tag::EntityTags,
+    files::RewrittenPath,
     lookup::INDEX,
     pages::{self, ErrorPage, ErrorPages, PagePath},
     rules::HeaderRules,
@@ -10,7 +11,7 @@ use crate::{
     variants::{Coding, Compression},
 };
 use http_core::{Headers, Request, Response, Status};
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 /// How files are served. The default serves plain files, and nothing that shows more than they do.
 ///
@@ -78,6 +79,15 @@ impl Options {
         headers
     }
 
+    /// The same options, for files with URLs below `prefix`, which has no slash at either end. The globs of `headers` are
+    /// then matched with the paths of requests below it. [`Files::with_prefix`](crate::Files::with_prefix) does this too.
+    pub fn below(self: Arc<Options>, prefix: &[u8]) -> Arc<Options> {
+        if self.headers.prefix() == prefix {
+            return self;
+        }
+        Arc::new(Options { headers: self.headers.below(prefix), ..Options::clone(&self) })
+    }
+
     /// Adds `headers` and those of `cors` to the response of another handler, for example to a request that it denies.
     /// `request` is `None` if the request is too malformed.
     // Those of the file are not added: a document has them already.
@@ -106,8 +116,7 @@ impl Options {
     /// Sets the headers of a response without a document that do not depend on the origin of the request.
     fn set_headers(&self, request: Option<&Request<'_>>, response: Response) -> Response {
         let mut headers = Headers::default();
-        let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
-        self.headers.set_without_file(&mut headers, path);
+        self.headers.set_without_file(&mut headers, request.map(RewrittenPath::of));
         self.cors.iter().for_each(|cors| cors.set(&mut headers));
         // Those that the response may have already: a list, and a policy that does not replace the response's own.
         let is_added = |name: &str| {

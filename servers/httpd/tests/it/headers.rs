@@ -69,6 +69,29 @@ two_kinds! {
         }
     }
 
+    fn globs_of_a_mount_are_relative_to_it(kind: ServerKind) {
+        let root = site();
+        std::fs::create_dir(root.path("docs/list")).expect("a directory");
+        let config = "listing = true\nheader = ['/docs/: X-A: outside', '/{list/,none,manual.txt}: X-A: inside']\n\
+            [[mount]]\npath = '/docs'\nroot = 'ROOT/docs'\n[[rewrite]]\nfrom = '/old/{*rest}'\nto = '/docs/{*rest}'\n";
+        root.write("httpd.toml", config.replace("ROOT", program::text(root.root())));
+        let server =
+            program::serve_root(kind, root.root(), &["--config", program::text(&root.path("httpd.toml"))]);
+        let mut client = Client::connect(server.address());
+        for (target, status, expected) in [
+            ("/docs/manual.txt", 200, Some("inside")),
+            ("/docs/none", 404, Some("inside")),
+            ("/docs/list/", 200, Some("inside")),
+            ("/docs/", 200, None),
+            ("/docs/other", 404, None),
+            ("/old/none", 404, Some("inside")),
+            ("/none", 404, Some("inside")),
+        ] {
+            let response = client.fetch(get(target));
+            assert_eq!((response.status, response.header("X-A")), (status, expected), "{target}");
+        }
+    }
+
     fn security_headers_are_in_all_responses(kind: ServerKind) {
         let root = site();
         for (options, embedding) in [
