@@ -13,7 +13,10 @@ use http_core::{
 use std::{
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The maximum number of ranges in a Range header. A header with more is ignored. zsync asks for 20, Apache allows 200.
@@ -71,7 +74,7 @@ fn multipart_response(
     has_if_range: bool,
     client: Option<SocketAddr>,
 ) -> Response {
-    let boundary = boundary(document);
+    let boundary = boundary();
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
         let (media_type, content_range) = (&document.media_type, range.content_range(document.len));
@@ -87,10 +90,23 @@ fn multipart_response(
         .with_body(document.parts(pieces, client))
 }
 
-/// Returns a multipart boundary. The author of the document cannot predict it, so the document does not contain it: it
-/// is a hash with a random key of this process.
-fn boundary(document: &Document) -> String {
+/// Returns a new multipart boundary. The author of the document cannot predict it, even one who changes the document after
+/// each response, so the document does not contain it: it is the hash of a number with a random key of this process.
+fn boundary() -> String {
     /// The key of the hash that becomes the boundary. The first call in the process makes it at random.
     static SECRET: OnceLock<RandomState> = OnceLock::new();
-    format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(&document.entity_tag))
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_response_has_a_boundary_of_its_own() {
+        let [one, other] = [boundary(), boundary()];
+        assert!(one != other && one.len() == "part-".len() + 16, "{one} {other}");
+    }
 }
