@@ -138,7 +138,9 @@ impl Lookup<'_> {
         let name = self.wanted.file();
         let clean = options.clean_urls;
         let found = match self.open(&name)? {
-            Ok(Entry::File(..)) if clean && !is_directory && pages::is_page(path) => {
+            Ok(Entry::File(..))
+                if clean && !is_directory && pages::is_page(path) && self.has_clean_url(path)? =>
+            {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
             Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
@@ -159,8 +161,8 @@ impl Lookup<'_> {
             let page = pages::page_name(path);
             if let Ok(Entry::File(file, version)) = self.open(&page)? {
                 return if *is_directory {
-                    Ok(Found::Redirect(Redirect::Page))
-                } else if pages::clean_path(path).is_some() {
+                    Ok(if self.has_clean_url(&page)? { Found::Redirect(Redirect::Page) } else { found })
+                } else if pages::clean_path(path).is_some() && self.has_clean_url(&page)? {
                     Ok(Found::Redirect(Redirect::CleanUrl))
                 } else {
                     self.load(&page, stale.as_ref(), file, version)
@@ -168,6 +170,21 @@ impl Lookup<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Returns whether the clean URL of the page at `path` leads to it, and not to another file.
+    fn has_clean_url(&self, path: &[u8]) -> Result<bool, Arc<Pool>> {
+        Ok(match pages::clean_path(path) {
+            // The page is the index of this directory.
+            Some(clean) if clean.is_empty() || clean.ends_with(b"/") => true,
+            // Its own clean URL is another one.
+            Some(clean) if pages::clean_path(clean).is_some() => false,
+            Some(clean) => matches!(
+                self.open(clean)?,
+                Ok(Entry::Directory(..) | Entry::Special) | Err(Status::NOT_FOUND)
+            ),
+            None => false,
+        })
     }
 
     /// Reads the directory that the path names.

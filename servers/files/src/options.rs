@@ -41,7 +41,8 @@ pub struct Options {
     /// extension.
     pub fallback: Option<PagePath>,
     /// Whether `/about` names the file `about.html` if there is no file `about`. `/about.html` is then redirected to
-    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`.
+    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`. A page with
+    /// a clean URL that leads to another file keeps its own.
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
