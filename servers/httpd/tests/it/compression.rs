@@ -106,6 +106,10 @@ fn precompress_writes_what_is_missing_and_smaller() {
     let exit = program::run(&["precompress", text(&root.path("nowhere"))]);
     assert_eq!(exit.code, Some(1));
     assert!(exit.stderr.ends_with("nowhere: no such file or directory\n"), "{}", exit.stderr);
+    let exit = program::run(&["precompress", "nowhere\nhttpd: \u{1b}[31mno such\u{202e} ä"]);
+    let message =
+        r"httpd: cannot read nowhere\nhttpd: \u{1b}[31mno such\u{202e} ä: no such file or directory";
+    assert_eq!(exit.stderr.trim_end(), message);
 }
 
 #[test]
