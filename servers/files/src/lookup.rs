@@ -286,6 +286,7 @@ impl Lookup<'_> {
     }
 
     /// Looks for the file beside a document that holds it with this coding. `stale` is what an earlier lookup has found.
+    /// Logs why a file is not used.
     fn find_sidecar(
         &self,
         document: &Document,
@@ -294,13 +295,26 @@ impl Lookup<'_> {
         settings: Settings<'_>,
     ) -> Result<Option<Arc<Document>>, Arc<Pool>> {
         let path = [settings.path, coding.extension().as_bytes()].concat();
-        let (file, version) = match self.open(&path)? {
-            Ok(Entry::File(file, version)) if version.len > 0 => (file, version),
-            _ => return Ok(None),
+        let ignored = |version, reason| {
+            self.root.report_ignored_sidecar(&path, version, reason);
+            Ok(None)
         };
+        let (file, version) = match self.open(&path)? {
+            Ok(Entry::File(file, version)) => (file, version),
+            Ok(Entry::Directory(_, version)) => return ignored(Some(version), "it is a directory"),
+            Ok(Entry::Special) => return ignored(None, "it is not a regular file"),
+            // None, or one that may be opened later.
+            Err(Status::NOT_FOUND | Status::SERVICE_UNAVAILABLE) => return Ok(None),
+            Err(Status::FORBIDDEN) => {
+                return ignored(None, "it is not readable, or a link that leads outside");
+            }
+            Err(_) => return ignored(None, "it cannot be opened"),
+        };
+        if version.len == 0 {
+            return ignored(Some(version), "it is empty");
+        }
         if version.is_older_than(&document.version) {
-            self.root.report_old_sidecar(&path, &version);
-            return Ok(None);
+            return ignored(Some(version), "it is older than the file that it holds compressed");
         }
         let settings = Settings { coding: Some(coding), ..settings };
         match load(self.root, settings, stale, file, version, self.pool.is_some()) {
