@@ -137,7 +137,7 @@ impl Lookup<'_> {
         let Wanted { path, is_directory, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
         let clean = options.clean_urls;
-        let found = match self.open(&name)? {
+        let mut found = match self.open(&name)? {
             Ok(Entry::File(..))
                 if clean && !is_directory && pages::is_page(path) && self.has_clean_url(path)? =>
             {
@@ -148,13 +148,16 @@ impl Lookup<'_> {
             Ok(Entry::Directory(..) | Entry::Special) => Found::Error(Status::NOT_FOUND),
             Err(status) => Found::Error(status),
         };
-        if options.listing
-            && *is_directory
+        if *is_directory
             && matches!(found, Found::Error(Status::NOT_FOUND))
-            && let Ok(Entry::Directory(directory, _)) =
-                self.open(if path.is_empty() { b"." } else { path })?
+            && (options.listing || self.root.has_links_outside())
         {
-            return self.list(&directory);
+            match self.open(if path.is_empty() { b"." } else { path })? {
+                Ok(Entry::Directory(directory, _)) if options.listing => return self.list(&directory),
+                // It has no index, but the server may not read its files either, for example with Landlock.
+                Err(Status::FORBIDDEN) => found = Found::Error(Status::FORBIDDEN),
+                _ => {}
+            }
         }
         if clean && !path.is_empty() && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
         {

@@ -152,6 +152,10 @@ impl Root {
         Root { links: Links::Anywhere, ..self }
     }
 
+    pub(super) fn has_links_outside(&self) -> bool {
+        self.links == Links::Anywhere
+    }
+
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
     /// files do not count: they are read into memory. If all of these files are being sent, a request for another one
     /// gets 503.
