@@ -46,7 +46,7 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
 /// preferred. 0 means that the client does not accept the coding, or does not name it. Allocates nothing.
 ///
 /// `accept_encoding` are the values of all `Accept-Encoding` headers of the request. `*` stands for each coding that
-/// they do not name, including `identity`, which means no coding. `identity` is acceptable even if its weight is 0,
+/// they do not name, including `identity`, which means no coding. `x-gzip` means `gzip`. `identity` is acceptable even if its weight is 0,
 /// unless the header excludes it.
 ///
 /// ```
@@ -61,6 +61,8 @@ pub fn coding_weights<'a, const N: usize>(
 ) -> [u16; N] {
     let (mut named, mut others) = ([None; N], 0);
     for (coding, weight) in accept_encoding.into_iter().flat_map(list).filter_map(parse_coding) {
+        // RFC 9110 §8.4.1.3: an old name.
+        let coding = if coding.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { coding };
         if coding == b"*" {
             others = others.max(weight);
         }
@@ -227,11 +229,13 @@ mod tests {
         check("", [0, 0, 0]);
         check("gzip, deflate, br", [1000, 1000, 0]);
         check("GZIP;q=0.5 , identity ; Q=0.25", [0, 500, 250]);
+        check("X-Gzip;q=0.5, gzip;q=0.25", [0, 500, 0]);
+        check("*, x-gzip;q=0", [1000, 0, 1000]);
         check("gzip;q=0.5\nbr;q=0.123", [123, 500, 0]);
         check("*", [1000, 1000, 1000]);
         check("*;q=0.5, gzip;q=0", [500, 0, 500]);
         check("gzip;q=0, *;q=0.1, *;q=0.5, br, br;q=0.3", [1000, 0, 500]);
-        check("gzip;q=2, br;q, identity;level=1;q=1, br gzip, ;q=1, x-gzip", [0, 0, 0]);
+        check("gzip;q=2, br;q, identity;level=1;q=1, br gzip, ;q=1, gzipped", [0, 0, 0]);
     }
 
     proptest! {

@@ -144,12 +144,13 @@ impl Files {
     pub fn with_prefix(self, prefix: &str) -> Files {
         let path = path::from_decoded(prefix);
         let path = path.strip_prefix(b"/").unwrap_or(&path);
-        Files { prefix: path.strip_suffix(b"/").unwrap_or(path).into(), ..self }
+        let prefix: Box<[u8]> = path.strip_suffix(b"/").unwrap_or(path).into();
+        Files { options: self.options.below(&prefix), prefix, ..self }
     }
 
     /// Sets how the files are served. Workers may share the options.
     pub fn with_options(self, options: impl Into<Arc<Options>>) -> Files {
-        Files { options: options.into(), ..self }
+        Files { options: options.into().below(&self.prefix), ..self }
     }
 
     /// Returns what tells how often the cache of this handler was asked.
@@ -253,7 +254,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         Outcome::Fallback(document) => document_response(request, document).append_header("Vary", "Accept"),
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
-        Outcome::Listing(listing) => listing.respond(request),
+        Outcome::Listing(listing) => return options.complete_listing(request, listing.respond(request)),
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
         Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
         Outcome::Error(status) => with_retry_after(Response::error(status)),

@@ -137,8 +137,10 @@ impl Lookup<'_> {
         let Wanted { path, is_directory, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
         let clean = options.clean_urls;
-        let found = match self.open(&name)? {
-            Ok(Entry::File(..)) if clean && !is_directory && pages::is_page(path) => {
+        let mut found = match self.open(&name)? {
+            Ok(Entry::File(..))
+                if clean && !is_directory && pages::is_page(path) && self.has_clean_url(path)? =>
+            {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
             Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
@@ -146,21 +148,24 @@ impl Lookup<'_> {
             Ok(Entry::Directory(..) | Entry::Special) => Found::Error(Status::NOT_FOUND),
             Err(status) => Found::Error(status),
         };
-        if options.listing
-            && *is_directory
+        if *is_directory
             && matches!(found, Found::Error(Status::NOT_FOUND))
-            && let Ok(Entry::Directory(directory, _)) =
-                self.open(if path.is_empty() { b"." } else { path })?
+            && (options.listing || self.root.has_links_outside())
         {
-            return self.list(&directory);
+            match self.open(if path.is_empty() { b"." } else { path })? {
+                Ok(Entry::Directory(directory, _)) if options.listing => return self.list(&directory),
+                // It has no index, but the server may not read its files either, for example with Landlock.
+                Err(Status::FORBIDDEN) => found = Found::Error(Status::FORBIDDEN),
+                _ => {}
+            }
         }
         if clean && !path.is_empty() && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
         {
             let page = pages::page_name(path);
             if let Ok(Entry::File(file, version)) = self.open(&page)? {
                 return if *is_directory {
-                    Ok(Found::Redirect(Redirect::Page))
-                } else if pages::clean_path(path).is_some() {
+                    Ok(if self.has_clean_url(&page)? { Found::Redirect(Redirect::Page) } else { found })
+                } else if pages::clean_path(path).is_some() && self.has_clean_url(&page)? {
                     Ok(Found::Redirect(Redirect::CleanUrl))
                 } else {
                     self.load(&page, stale.as_ref(), file, version)
@@ -168,6 +173,21 @@ impl Lookup<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Returns whether the clean URL of the page at `path` leads to it, and not to another file.
+    fn has_clean_url(&self, path: &[u8]) -> Result<bool, Arc<Pool>> {
+        Ok(match pages::clean_path(path) {
+            // The page is the index of this directory.
+            Some(clean) if clean.is_empty() || clean.ends_with(b"/") => true,
+            // Its own clean URL is another one.
+            Some(clean) if pages::clean_path(clean).is_some() => false,
+            Some(clean) => matches!(
+                self.open(clean)?,
+                Ok(Entry::Directory(..) | Entry::Special) | Err(Status::NOT_FOUND)
+            ),
+            None => false,
+        })
     }
 
     /// Reads the directory that the path names.
@@ -269,6 +289,7 @@ impl Lookup<'_> {
     }
 
     /// Looks for the file beside a document that holds it with this coding. `stale` is what an earlier lookup has found.
+    /// Logs why a file is not used.
     fn find_sidecar(
         &self,
         document: &Document,
@@ -277,13 +298,26 @@ impl Lookup<'_> {
         settings: Settings<'_>,
     ) -> Result<Option<Arc<Document>>, Arc<Pool>> {
         let path = [settings.path, coding.extension().as_bytes()].concat();
-        let (file, version) = match self.open(&path)? {
-            Ok(Entry::File(file, version)) if version.len > 0 => (file, version),
-            _ => return Ok(None),
+        let ignored = |version, reason| {
+            self.root.report_ignored_sidecar(&path, version, reason);
+            Ok(None)
         };
+        let (file, version) = match self.open(&path)? {
+            Ok(Entry::File(file, version)) => (file, version),
+            Ok(Entry::Directory(_, version)) => return ignored(Some(version), "it is a directory"),
+            Ok(Entry::Special) => return ignored(None, "it is not a regular file"),
+            // None, or one that may be opened later.
+            Err(Status::NOT_FOUND | Status::SERVICE_UNAVAILABLE) => return Ok(None),
+            Err(Status::FORBIDDEN) => {
+                return ignored(None, "it is not readable, or a link that leads outside");
+            }
+            Err(_) => return ignored(None, "it cannot be opened"),
+        };
+        if version.len == 0 {
+            return ignored(Some(version), "it is empty");
+        }
         if version.is_older_than(&document.version) {
-            self.root.report_old_sidecar(&path, &version);
-            return Ok(None);
+            return ignored(Some(version), "it is older than the file that it holds compressed");
         }
         let settings = Settings { coding: Some(coding), ..settings };
         match load(self.root, settings, stale, file, version, self.pool.is_some()) {

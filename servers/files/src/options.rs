@@ -3,6 +3,7 @@
 use crate::{
     cors::Cors,
     entity_tag::EntityTags,
+    files::RewrittenPath,
     lookup::INDEX,
     pages::{self, ErrorPage, ErrorPages, PagePath},
     rules::HeaderRules,
@@ -10,7 +11,7 @@ use crate::{
     variants::{Coding, Compression},
 };
 use http_core::{Headers, Request, Response, Status};
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 /// How files are served. The default serves plain files, and nothing that shows more than they do.
 ///
@@ -40,7 +41,8 @@ pub struct Options {
     /// extension.
     pub fallback: Option<PagePath>,
     /// Whether `/about` names the file `about.html` if there is no file `about`. `/about.html` is then redirected to
-    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`.
+    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`. A page with
+    /// a clean URL that leads to another file keeps its own.
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
@@ -78,6 +80,15 @@ impl Options {
         headers
     }
 
+    /// The same options, for files with URLs below `prefix`, which has no slash at either end. The globs of `headers` are
+    /// then matched with the paths of requests below it. [`Files::with_prefix`](crate::Files::with_prefix) does this too.
+    pub fn below(self: Arc<Options>, prefix: &[u8]) -> Arc<Options> {
+        if self.headers.prefix() == prefix {
+            return self;
+        }
+        Arc::new(Options { headers: self.headers.below(prefix), ..Options::clone(&self) })
+    }
+
     /// Adds `headers` and those of `cors` to the response of another handler, for example to a request that it denies.
     /// `request` is `None` if the request is too malformed.
     // Those of the file are not added: a document has them already.
@@ -93,16 +104,32 @@ impl Options {
         let has_file =
             [Status::OK, Status::PARTIAL_CONTENT, Status::NOT_MODIFIED].contains(&response.status());
         if !has_file {
-            let mut headers = Headers::default();
-            let path = request.and_then(|request| request.path_bytes().strip_prefix(b"/"));
-            self.headers.set_for_error(&mut headers, path);
-            self.cors.iter().for_each(|cors| cors.set(&mut headers));
-            response = headers.iter().fold(response, |response, (name, value)| match name {
-                // A list, which the response may have already.
-                "Vary" => response.append_header(name, value),
-                _ => response.with_header(name, value),
-            });
+            response = self.set_headers(request, response);
         }
+        self.permit(request, response)
+    }
+
+    /// As [`complete`](Options::complete), for a listing: a 200 without a document.
+    pub(super) fn complete_listing(&self, request: &Request<'_>, response: Response) -> Response {
+        self.permit(Some(request), self.set_headers(Some(request), response))
+    }
+
+    /// Sets the headers of a response without a document that do not depend on the origin of the request.
+    fn set_headers(&self, request: Option<&Request<'_>>, response: Response) -> Response {
+        let mut headers = Headers::default();
+        self.headers.set_without_file(&mut headers, request.map(RewrittenPath::of));
+        self.cors.iter().for_each(|cors| cors.set(&mut headers));
+        // Those that the response may have already: a list, and a policy that does not replace the response's own.
+        let is_added = |name: &str| {
+            ["Vary", "Content-Security-Policy"].iter().any(|added| added.eq_ignore_ascii_case(name))
+        };
+        headers.iter().fold(response, |response, (name, value)| match is_added(name) {
+            true => response.append_header(name, value),
+            false => response.with_header(name, value),
+        })
+    }
+
+    fn permit(&self, request: Option<&Request<'_>>, response: Response) -> Response {
         match self.cors.as_ref().zip(request) {
             Some((cors, request)) => cors.permit(request, response),
             None => response,

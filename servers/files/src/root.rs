@@ -15,8 +15,10 @@ use rustix::{
 };
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs::File,
     io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
@@ -46,8 +48,8 @@ pub struct Root {
     pub(super) listing_bytes: Arc<AtomicUsize>,
     pub(super) mounts: Mounts,
     pub(super) compressor: Compressor,
-    /// The sidecars that were reported as older than their files.
-    old_sidecars: Mutex<HashSet<FileVersion>>,
+    /// The sidecars that were reported: their paths and versions.
+    ignored_sidecars: Mutex<HashSet<(Box<[u8]>, Option<FileVersion>)>>,
 }
 
 /// The directory that is served now.
@@ -108,7 +110,7 @@ impl Root {
             listing_bytes: Arc::default(),
             mounts,
             compressor: Compressor::default(),
-            old_sidecars: Mutex::default(),
+            ignored_sidecars: Mutex::default(),
         })
     }
 
@@ -148,6 +150,10 @@ impl Root {
     #[must_use]
     pub fn with_links_outside(self) -> Root {
         Root { links: Links::Anywhere, ..self }
+    }
+
+    pub(super) fn has_links_outside(&self) -> bool {
+        self.links == Links::Anywhere
     }
 
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
@@ -289,15 +295,17 @@ impl Root {
         }
     }
 
-    /// Logs, once, that a sidecar is ignored because it is older than its file. `path` is relative to the root.
-    pub(super) fn report_old_sidecar(&self, path: &[u8], version: &FileVersion) {
-        let mut reported = self.old_sidecars.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Logs, once for each version, why a sidecar is ignored. `path` is relative to the root; `version` is `None` if the
+    /// sidecar cannot be opened.
+    pub(super) fn report_ignored_sidecar(&self, path: &[u8], version: Option<FileVersion>, reason: &str) {
+        let mut reported = self.ignored_sidecars.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.len() >= MAX_REPORTED {
             reported.clear();
         }
-        if reported.insert(*version) {
-            let (name, path) = (self.name.display(), path.escape_ascii());
-            log::warn!("ignoring {name}/{path}: it is older than the file that it holds compressed");
+        if reported.insert((path.into(), version)) {
+            // The error log escapes it.
+            let path = self.name.join(OsStr::from_bytes(path));
+            log::warn!("ignoring {}: {reason}", path.display());
         }
     }
 

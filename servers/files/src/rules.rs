@@ -49,13 +49,17 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// # Ok::<(), http_files::InvalidOption>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct HeaderRules(Vec<HeaderRule>);
+pub struct HeaderRules {
+    rules: Vec<HeaderRule>,
+    /// The directory of the URLs of the files, without a slash at either end. Globs are matched with the paths below it.
+    prefix: Box<[u8]>,
+}
 
 /// A header for the responses to requests for some paths, or for all.
 ///
 /// It is written as `[GLOB:] Name: value`. Without a value, the rule removes what earlier rules have set. A [`Glob`] is
-/// matched with the path of the file that is sent (of a directory, its index); for errors and redirects, with that of
-/// the request. It must contain a character other than letters, digits, `-` and `_`, as in `/README`: otherwise it
+/// matched with the path of the file that is sent (of a directory, its index); for errors, redirects and listings, with
+/// that of the request, below the URL of the files. It must contain a character other than letters, digits, `-` and `_`, as in `/README`: otherwise it
 /// would be taken for the name of a header.
 ///
 /// The header is part of all responses: also of errors and redirects, unless it describes the content of the file
@@ -110,37 +114,55 @@ impl HeaderRules {
             SecurityHeaders::Strict => &SecurityHeaders::STRICT,
         };
         let all = SecurityHeaders::BASIC.iter().chain(strict);
-        HeaderRules(all.map(|(name, value)| HeaderRule::new(None, name, value)).collect())
+        let rules = all.map(|(name, value)| HeaderRule::new(None, name, value)).collect();
+        HeaderRules { rules, prefix: Box::default() }
     }
 
     /// Adds a rule, which takes precedence over those before it.
     pub fn push(&mut self, rule: HeaderRule) {
-        self.0.push(rule);
+        self.rules.push(rule);
     }
 
     /// Returns whether there are no rules.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
+    }
+
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// The same rules, for files with URLs below `prefix`.
+    pub(super) fn below(&self, prefix: &[u8]) -> HeaderRules {
+        HeaderRules { rules: self.rules.clone(), prefix: prefix.into() }
     }
 
     /// Sets the headers of the responses with the file at `path`, relative to the document root.
     pub(super) fn set_for_file(&self, headers: &mut Headers, path: &[u8], media_type: &str) {
-        let rules = self.0.iter().filter(|rule| rule.is_for(Some(path)));
+        let rules = self.rules.iter().filter(|rule| rule.is_for(Some(path)));
         rules.for_each(|rule| rule.set(headers, path, media_type));
     }
 
-    /// Sets the headers of the response to a request for `path` without a file: an error or a redirect. `None` if the
-    /// path is not known.
-    pub(super) fn set_for_error(&self, headers: &mut Headers, path: Option<&[u8]>) {
+    /// Sets the headers of a response without a file to a request for `path`: an error, a redirect or a listing. The path
+    /// is that of the URL; `None` if it is not known.
+    pub(super) fn set_without_file(&self, headers: &mut Headers, path: Option<&[u8]>) {
+        let path = path.and_then(|path| self.relative(path));
         let rules =
-            self.0.iter().filter(|rule| !rule.is_for_files && !rule.is_of_content() && rule.is_for(path));
+            self.rules.iter().filter(|rule| !rule.is_for_files && !rule.is_of_content() && rule.is_for(path));
         rules.for_each(|rule| rule.set(headers, path.unwrap_or_default(), ""));
+    }
+
+    /// Returns the part of a normalised path below `prefix`; `None` if it is not below.
+    fn relative<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let path = path.strip_prefix(b"/")?.strip_prefix(&*self.prefix)?;
+        let is_root = self.prefix.is_empty() || path.is_empty();
+        if is_root { Some(path) } else { path.strip_prefix(b"/") }
     }
 }
 
 impl Extend<HeaderRule> for HeaderRules {
     fn extend<I: IntoIterator<Item = HeaderRule>>(&mut self, rules: I) {
-        self.0.extend(rules);
+        self.rules.extend(rules);
     }
 }
 
@@ -331,10 +353,10 @@ mod tests {
                 Some(text) => HeaderRule::cache_control(text).expect("a rule"),
                 None => text.parse().expect("a rule"),
             });
-            let rules = HeaderRules(rules.collect());
+            let rules = HeaderRules { rules: rules.collect(), ..HeaderRules::default() };
             let (mut file, mut error) = (Headers::default(), Headers::default());
             rules.set_for_file(&mut file, path.as_bytes(), "text/css");
-            rules.set_for_error(&mut error, Some(path.as_bytes()));
+            rules.set_without_file(&mut error, Some(format!("/{path}").as_bytes()));
             let text = |headers: &Headers| String::from_utf8_lossy(headers.as_bytes()).replace("\r\n", ";");
             assert_eq!((&*text(&file), &*text(&error)), (of_file, of_error), "{path}");
         };
@@ -357,10 +379,27 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_relative_to_the_prefix() {
+        let check = |prefix: &str, path: &str, expected: Option<&str>| {
+            let rules = HeaderRules::default().below(prefix.as_bytes());
+            assert_eq!(rules.relative(path.as_bytes()), expected.map(str::as_bytes), "{prefix} {path}");
+        };
+        check("", "/", Some(""));
+        check("", "/a/b/", Some("a/b/"));
+        check("a/b", "/a/b", Some(""));
+        check("a/b", "/a/b/", Some(""));
+        check("a/b", "/a/b/c/d", Some("c/d"));
+        for outside in ["/a", "/a/bc", "/x/a/b", "*", ""] {
+            check("a/b", outside, None);
+        }
+    }
+
+    #[test]
     fn the_path_of_a_rejected_request_may_be_unknown() {
-        let rules = HeaderRules(["A: 1", "**: B: 2"].map(|text| text.parse().expect("a rule")).into());
+        let mut rules = HeaderRules::default();
+        rules.extend(["A: 1", "**: B: 2"].map(|text| text.parse().expect("a rule")));
         let mut headers = Headers::default();
-        rules.set_for_error(&mut headers, None);
+        rules.set_without_file(&mut headers, None);
         assert_eq!(headers.as_bytes(), b"A: 1\r\n");
     }
 

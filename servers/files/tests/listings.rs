@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 use http_core::testing::{TestRequest, TestResponse};
-use http_files::{FileSystem, Files, Options, Root};
+use http_files::{FileSystem, Files, HeaderRules, Options, Root, SecurityHeaders};
 use rustix::fs::{CWD, Mode, mknodat};
 use std::{
     ffi::OsStr,
@@ -144,6 +144,73 @@ fn the_accept_header_chooses_the_format() {
     let conditional =
         TestRequest::get("/").header("If-None-Match", "*").header("Range", "bytes=0-1").run(&files);
     assert_eq!(conditional.status().code(), 200);
+}
+
+#[test]
+fn a_listing_has_the_headers_of_the_operator() {
+    let site = tempfile::tempdir().expect("a directory");
+    fs::create_dir(site.path().join("d")).expect("a directory");
+    let mut headers = HeaderRules::security(SecurityHeaders::Basic);
+    let rules =
+        ["/d/: X-Name: d", "*.html: X-Name: page", "/d/: cache-control: no-store", "Content-Language: de"];
+    headers.extend(rules.map(|rule| rule.parse().expect("a rule")));
+    let files = |cors: &str| {
+        let root = Root::open(site.path()).expect("a document root");
+        let (headers, cors) = (headers.clone(), cors.parse().ok());
+        Files::from_root(Arc::new(root)).with_options(Options {
+            listing: true,
+            headers,
+            cors,
+            ..Options::default()
+        })
+    };
+    let check = |files: &Files, accept: &str, target: &str, expected: &[(&str, &str)]| {
+        let request = TestRequest::get(target).header("Accept", accept).header("Origin", "https://a");
+        let response = request.run(files);
+        assert_eq!(response.status().code(), 200, "{target}");
+        for (name, expected) in expected {
+            let all = response.headers();
+            let values: Vec<_> = all
+                .iter()
+                .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+                .map(|(_, value)| String::from_utf8_lossy(value))
+                .collect();
+            assert_eq!(values.join(", "), *expected, "{target} {accept}");
+        }
+    };
+    let all = files("*");
+    let listed = files("https://a,https://b");
+    let root_headers = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "SAMEORIGIN"),
+        ("Cache-Control", "no-cache"),
+        ("X-Name", ""),
+        ("Content-Language", ""),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Vary", "Accept"),
+    ];
+    let ancestors = [("Content-Security-Policy", "frame-ancestors 'self'")];
+    for accept in ["application/json", "text/plain"] {
+        check(&all, accept, "/", &[&root_headers[..], &ancestors].concat());
+    }
+    check(&all, "text/html", "/", &root_headers);
+    check(&all, "text/plain", "/d/", &[("X-Name", "d"), ("Cache-Control", "no-store")]);
+    check(
+        &listed,
+        "text/plain",
+        "/",
+        &[("Access-Control-Allow-Origin", "https://a"), ("Vary", "Accept, Origin")],
+    );
+    // The page keeps its own policy.
+    let page = get(&all, "/", "text/html");
+    let policies: Vec<_> = page
+        .headers()
+        .iter()
+        .filter(|(name, _)| *name == "Content-Security-Policy")
+        .map(|(_, value)| value)
+        .collect();
+    assert!(policies.len() == 2 && policies[0].starts_with(b"default-src 'none'"), "{policies:?}");
+    assert_eq!(policies[1], b"frame-ancestors 'self'");
 }
 
 #[test]

@@ -92,6 +92,10 @@ fn clean_urls_have_no_extension() {
         "both.html",
         "plain",
         "plain.html",
+        "twice.html",
+        "twice.html.html",
+        "alone.html.html",
+        "index.html.html",
     ];
     let site = directory(&names);
     let options = Options { clean_urls: true, ..Options::default() };
@@ -111,6 +115,17 @@ fn clean_urls_have_no_extension() {
             ("/both", "", 200, "both.html"),
             ("/both/", "", 301, "../both"),
             ("/plain", "", 200, "plain"),
+            // Their clean URLs lead to other files, or to none.
+            ("/plain.html", "", 200, "plain.html"),
+            ("/plain/", "", 404, ""),
+            ("/twice", "", 200, "twice.html"),
+            ("/twice.html", "", 301, "twice"),
+            ("/twice.html.html", "", 200, "twice.html.html"),
+            ("/alone.html", "", 200, "alone.html.html"),
+            ("/alone.html.html", "", 200, "alone.html.html"),
+            ("/alone", "", 404, ""),
+            ("/index.html.html", "", 200, "index.html.html"),
+            ("/both.html", "", 301, "both"),
             ("/missing.html", "", 404, ""),
             ("/missing", "", 404, ""),
             ("/missing/", "", 404, ""),

@@ -2,15 +2,16 @@
 //!
 //! A body is sent in pieces. Before each, its time is reserved, as in a queue: so the connections of a client take turns,
 //! and each waits once for each piece. While a piece waits, the engine asks nothing of the client, and the body holds no
-//! more memory than one that a slow client receives.
+//! more memory than one that a slow client receives. The engine does not see either that the client has left: so the queue
+//! of a client is bounded, and a response that would make it longer is replaced by a 503.
 
 use crate::access::{rate::client_key, times::Times};
 use http_daemon::units::{Size, size};
 use http_engine::{
-    Admit, Body, Chunk, ChunkSource, FileSlice, Handler, Headers, Rejected, Reply, Request, Response,
+    Admit, Body, Chunk, ChunkSource, FileSlice, Handler, Headers, Rejected, Reply, Request, Response, Status,
     path::RelativePath,
 };
-use http_files::{Glob, RewrittenPath};
+use http_files::{Glob, Options, RewrittenPath};
 use std::{
     collections::VecDeque,
     io, mem,
@@ -30,6 +31,9 @@ const PIECES_PER_SECOND: u64 = 8;
 
 /// The time whose bytes may be sent at once, after a pause and at the beginning. Of this, a piece may also be late.
 const BURST: Duration = Duration::from_millis(250);
+
+/// The longest queue of a client, as the time that its pieces take. Further responses to it get 503.
+const MAX_QUEUE: Duration = Duration::from_secs(10);
 
 /// The accepted rates in bytes per second. A slower response would take days, and nobody could tell it from one that hangs.
 const RATES: std::ops::RangeInclusive<u64> = 1024..=1 << 40;
@@ -146,13 +150,14 @@ impl Limits {
 /// A handler whose responses are limited.
 pub struct LimitedHandler {
     limits: Arc<Limits>,
+    options: Arc<Options>,
     handler: Arc<dyn Handler>,
 }
 
 impl LimitedHandler {
-    /// Limits the responses of `handler`.
-    pub fn new(limits: Arc<Limits>, handler: Arc<dyn Handler>) -> LimitedHandler {
-        LimitedHandler { limits, handler }
+    /// Limits the responses of `handler`. Its own responses get the headers of `options`.
+    pub fn new(limits: Arc<Limits>, options: Arc<Options>, handler: Arc<dyn Handler>) -> LimitedHandler {
+        LimitedHandler { limits, options, handler }
     }
 }
 
@@ -169,8 +174,17 @@ impl Handler for LimitedHandler {
         if rate.is_none() && client.is_none() {
             return reply;
         }
-        let limits = Arc::clone(&self.limits);
-        reply.map(move |response| limited(response, limits, rate, client))
+        let (limits, options) = (Arc::clone(&self.limits), Arc::clone(&self.options));
+        if let Reply::Now(response) = reply {
+            return limited(response, limits, rate, client)
+                .unwrap_or_else(|rejected| options.complete(Some(request), rejected))
+                .into();
+        }
+        let request = request.to_owned();
+        reply.map(move |response| {
+            limited(response, limits, rate, client)
+                .unwrap_or_else(|rejected| options.complete(Some(&request.as_request()), rejected))
+        })
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
@@ -179,25 +193,36 @@ impl Handler for LimitedHandler {
 }
 
 /// Limits how fast a response is sent. A short one without a limit per client is sent at once.
+///
+/// # Errors
+///
+/// Returns a 503 to send instead if the queue of the client is too long.
 fn limited(
     mut response: Response,
     limits: Arc<Limits>,
     rate: Option<ByteRate>,
     client: Option<u64>,
-) -> Response {
+) -> Result<Response, Response> {
     let length = response.body().len();
     let at_once = match (rate, client) {
         (Some(rate), None) => limits.options.after.saturating_add(rate.piece()),
         _ => 0,
     };
     if length.is_none_or(|length| length > at_once) {
+        let now = limits.now();
         let body = mem::take(response.body_mut());
         *response.body_mut() = match LimitedBody::new(body, length, limits, rate, client) {
-            Ok(body) => Body::Stream(Box::new(body)),
+            Ok(mut body) => {
+                if !body.begin(now) {
+                    let rejected = Response::error(Status::SERVICE_UNAVAILABLE);
+                    return Err(rejected.with_header("Retry-After", MAX_QUEUE.as_secs().to_string()));
+                }
+                Body::Stream(Box::new(body))
+            }
             Err(body) => body,
         };
     }
-    response
+    Ok(response)
 }
 
 /// A body that is sent in pieces, each not before its time.
@@ -208,6 +233,8 @@ struct LimitedBody {
     source: Option<Box<dyn ChunkSource>>,
     /// Whether `source` has ended.
     has_ended: bool,
+    /// How many bytes of all parts are not reserved yet; `None` if that is not known.
+    left: Option<u64>,
     length: Option<u64>,
     limits: Arc<Limits>,
     /// The limit of this response.
@@ -276,6 +303,7 @@ impl LimitedBody {
             parts,
             source,
             has_ended: false,
+            left: length,
             length,
             limits,
             rate,
@@ -286,6 +314,12 @@ impl LimitedBody {
         })
     }
 
+    /// Reserves the time of the first piece. Returns whether the queue of the client has room for it.
+    fn begin(&mut self, now: Duration) -> bool {
+        self.reserved = self.reserve(now, MAX_QUEUE);
+        self.reserved.is_some()
+    }
+
     /// As [`ChunkSource::next_chunk`], at the time `now`.
     fn next(&mut self, chunk: &mut Vec<u8>, now: Duration) -> io::Result<Chunk> {
         if self.parts.is_empty()
@@ -293,19 +327,16 @@ impl LimitedBody {
         {
             return Ok(next);
         }
-        let Some(left) = self.parts.front().map(Part::len) else { return Ok(Chunk::End) };
-        let reserved = match self.reserved {
-            Some(reserved) => reserved,
-            None => self.reserve(left, now),
+        let Some(part) = self.parts.front().map(Part::len) else { return Ok(Chunk::End) };
+        let Some(reserved) = self.reserved.or_else(|| self.reserve(now, Duration::MAX)) else {
+            return Ok(Chunk::End);
         };
         // The kernel may have dropped the part of the file from its cache while the piece waited.
-        let is_due = reserved.at <= now;
-        if !is_due || !self.can_send(reserved.bytes)? {
-            self.reserved = Some(Reservation { is_due, ..reserved });
-            return Ok(Chunk::Pending);
-        }
-        self.reserved = None;
-        Ok(self.take(reserved.bytes, chunk))
+        let (is_due, bytes) = (reserved.at <= now, reserved.bytes.min(part));
+        let can_send = is_due && self.can_send(bytes)?;
+        let left = if can_send { reserved.bytes - bytes } else { reserved.bytes };
+        self.reserved = (left > 0).then_some(Reservation { bytes: left, is_due, ..reserved });
+        Ok(if can_send { self.take(bytes, chunk) } else { Chunk::Pending })
     }
 
     /// Takes parts from the source. Returns what follows if it has none.
@@ -326,25 +357,28 @@ impl LimitedBody {
         })
     }
 
-    /// Reserves the time of a piece of the first part, which has `left` bytes.
-    fn reserve(&mut self, left: u64, now: Duration) -> Reservation {
-        let mut bytes = left;
-        let rate = self.rate.filter(|_| self.free == 0);
-        if let Some(rate) = rate {
-            bytes = bytes.min(rate.piece());
-        } else if self.rate.is_some() {
-            bytes = bytes.min(self.free);
+    /// Reserves the time of a piece, which may consist of several parts: so all pieces but the last have the same length.
+    /// Returns `None` if the queue of the client takes longer than `max_queue`.
+    fn reserve(&mut self, now: Duration, max_queue: Duration) -> Option<Reservation> {
+        // The engine rejects a source that has more than it says.
+        let mut bytes = self.left.filter(|left| *left > 0).unwrap_or(u64::MAX);
+        if let Some(rate) = self.rate {
+            bytes = bytes.min(self.free.saturating_add(rate.piece()));
         }
-        let clients = self.limits.clients.as_ref().zip(self.client);
-        if let Some(((rate, _), _)) = clients {
+        let mut at = now;
+        if let Some(((rate, clients), client)) = self.limits.clients.as_ref().zip(self.client) {
             bytes = bytes.min(rate.piece());
+            at = clients.update(client, |busy_until| {
+                let has_room = busy_until.saturating_sub(now) <= max_queue;
+                has_room.then(|| rate.reserve(busy_until, bytes, now))
+            })?;
+        }
+        if let Some(rate) = self.rate {
+            at = at.max(rate.reserve(&mut self.busy_until, bytes.saturating_sub(self.free), now));
         }
         self.free = self.free.saturating_sub(bytes);
-        let mut at = rate.map_or(now, |rate| rate.reserve(&mut self.busy_until, bytes, now));
-        if let Some(((rate, clients), client)) = clients {
-            at = at.max(clients.update(client, |busy_until| rate.reserve(busy_until, bytes, now)));
-        }
-        Reservation { bytes, at, is_due: false }
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        Some(Reservation { bytes, at, is_due: false })
     }
 
     /// Returns whether the first `count` bytes of the first part can be sent without waiting for a disk. If not, the source
@@ -423,7 +457,7 @@ impl ChunkSource for LimitedBody {
     }
 
     fn resume_at(&self) -> Option<Instant> {
-        match self.reserved.filter(|reserved| !reserved.is_due) {
+        match self.reserved.filter(|reserved| !reserved.is_due && !self.parts.is_empty()) {
             Some(reserved) => self.limits.start.checked_add(reserved.at),
             None => self.source.as_ref().and_then(|source| source.resume_at()),
         }
@@ -456,6 +490,7 @@ impl Drop for LimitedBody {
 mod tests {
     use super::*;
     use http_engine::testing::TestRequest;
+    use http_files::{HeaderRules, SecurityHeaders};
     use proptest::prelude::*;
     use std::{cmp::Reverse, collections::BinaryHeap, fs::File};
 
@@ -631,6 +666,61 @@ mod tests {
     }
 
     #[test]
+    fn the_queue_of_a_client_is_bounded() {
+        let limits = limits(Some(1024), 0);
+        let begin = |client: u64, now: Duration| {
+            // The first piece is not shorter because the first part is.
+            let parts = Body::Parts(vec![vec![b'x'; 5].into(), file(1024)]);
+            let mut body = limited_body(parts, &limits, None, client);
+            body.begin(now).then_some(body)
+        };
+        let now = Duration::from_secs(1);
+        let mut bodies: Vec<_> = std::iter::from_fn(|| begin(1, now)).collect();
+        assert_eq!(bodies.len(), 81);
+        assert!(begin(2, now).is_some());
+        // One more for each that leaves, and when the queue is shorter.
+        bodies.truncate(80);
+        assert!(begin(1, now).is_some() && begin(1, now + Duration::from_millis(125)).is_some());
+        // Further pieces do not make the queue longer.
+        send(&mut bodies, 0, |_, _, _| ());
+        let wait = limits.clients.as_ref().map(|(_, clients)| clients.update(1, |busy_until| *busy_until));
+        assert!(wait <= Some(now + ByteRate(1024).time(80 * 1029) + MAX_QUEUE), "{wait:?}");
+    }
+
+    #[test]
+    fn a_response_for_which_the_queue_has_no_room_is_503() {
+        let limits = limits(Some(1024), 0);
+        let headers = HeaderRules::security(SecurityHeaders::Basic);
+        let options = Arc::new(Options { headers, ..Options::default() });
+        let handler = |request: &Request<'_>| match request.path() {
+            "/empty" => Reply::Now(Response::new(Status::NOT_MODIFIED)),
+            "/later" => Reply::deferred(|responder| responder.respond(Response::text("text"))),
+            _ => Reply::Now(Response::text("text")),
+        };
+        let handler = LimitedHandler::new(Arc::clone(&limits), options, Arc::new(handler));
+        let check = |path: &str, status: u16, retry_after: Option<&str>| {
+            let response = TestRequest::get(path).run(&handler);
+            let actual = (response.status().code(), response.header("Retry-After"));
+            assert_eq!(actual, (status, retry_after.map(str::as_bytes)), "{path}");
+            let has_headers = response.header("X-Content-Type-Options").is_some();
+            assert_eq!(has_headers, status == 503, "{path}");
+        };
+        check("/", 200, None);
+        check("/later", 200, None);
+        let now = limits.now();
+        let begin = || {
+            let mut body = limited_body(body(0, 1024), &limits, None, 0);
+            body.begin(now).then_some(body)
+        };
+        let bodies: Vec<_> = std::iter::from_fn(begin).collect();
+        check("/", 503, Some("10"));
+        check("/later", 503, Some("10"));
+        check("/empty", 304, None);
+        drop(bodies);
+        check("/", 200, None);
+    }
+
+    #[test]
     fn a_source_says_when_it_has_more_and_what_is_wrong() {
         let limits = limits(None, 0);
         let script = Script(vec![Step(0, Chunk::Data), Step(3, Chunk::Pending), Step(0, Chunk::Pending)]);
@@ -705,7 +795,7 @@ mod tests {
             let expected: Vec<u8> = (0..len).map(|at: u32| (at / 7) as u8).collect();
             let body = expected.clone();
             let handler = move |_: &Request<'_>| Response::bytes(body.clone());
-            let handler = LimitedHandler::new(Arc::clone(&limits), Arc::new(handler));
+            let handler = LimitedHandler::new(Arc::clone(&limits), Arc::default(), Arc::new(handler));
             let response = TestRequest::get("/").run(&handler);
             assert!(response.body() == expected, "{len} bytes");
             assert_eq!(response.header("Content-Length"), Some(len.to_string().as_bytes()));

@@ -88,7 +88,7 @@ impl Precompress {
                     totals.bytes_before.fetch_add(before, Ordering::Relaxed);
                     totals.bytes_after.fetch_add(after, Ordering::Relaxed);
                 }
-                Err(error) => totals.report(&format!("cannot compress {}", path.display()), &error),
+                Err(error) => totals.report("compress", path, &error),
             }
         }
         totals.done.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl Precompress {
 fn find_files(directory: &Path, files: &mut Vec<PathBuf>, totals: &Totals) {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) => return totals.report(&format!("cannot read {}", directory.display()), &error),
+        Err(error) => return totals.report("read", directory, &error),
     };
     for entry in entries {
         let found = entry.and_then(|entry| {
@@ -166,7 +166,7 @@ fn find_files(directory: &Path, files: &mut Vec<PathBuf>, totals: &Totals) {
             Ok(())
         });
         if let Err(error) = found {
-            totals.report(&format!("cannot read {}", directory.display()), &error);
+            totals.report("read", directory, &error);
         }
     }
 }
@@ -185,9 +185,11 @@ fn is_older(form: &Metadata, file: &Metadata) -> bool {
 }
 
 impl Totals {
-    fn report(&self, what: &str, error: &io::Error) {
+    /// Reports that this cannot be done with a file. Its name may contain what ends a line or controls the terminal.
+    fn report(&self, action: &str, path: &Path, error: &io::Error) {
         self.errors.fetch_add(1, Ordering::Relaxed);
-        eprintln!("httpd: {what}: {}", io_cause(error));
+        let path = path.to_string_lossy();
+        eprintln!("httpd: cannot {action} {}: {}", path.escape_debug(), io_cause(error));
     }
 
     /// Shows how many files are done, on a terminal.

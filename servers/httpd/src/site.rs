@@ -74,9 +74,10 @@ impl Site {
         prefix: &str,
         caches: &CacheCounters,
     ) -> io::Result<MakeHandler> {
-        let rules = self.access.open(&self.root, prefix, &self.options)?;
+        let options = Arc::clone(&self.options).below(prefix.as_bytes());
+        let rules = self.access.open(&self.root, prefix, &options)?;
         let limits = Limits::new(&self.bandwidth, prefix);
-        let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
+        let prefix = prefix.to_owned();
         let caches = caches.clone();
         Ok(Arc::new(move |worker| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
@@ -87,7 +88,9 @@ impl Site {
                 None => Arc::new(files),
             };
             match &limits {
-                Some(limits) => Arc::new(LimitedHandler::new(Arc::clone(limits), handler)),
+                Some(limits) => {
+                    Arc::new(LimitedHandler::new(Arc::clone(limits), Arc::clone(&options), handler))
+                }
                 None => handler,
             }
         }))

@@ -71,6 +71,24 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    fn a_client_with_too_many_downloads_gets_503(kind: ServerKind) {
+        let root = make_root();
+        let program = program::serve_root(kind, root.root(), &["--bandwidth-per-client", "1K"]);
+        let mut downloads = Vec::new();
+        let rejected = std::iter::repeat_with(|| {
+            let download = Client::connect_and_send(program.address(), get("/large.bin"));
+            // For all that the server knows, a client that leaves may do the same.
+            download.shutdown_write();
+            downloads.push(download);
+            let head = request("HEAD", "/notes.txt", "");
+            let mut client = Client::connect_and_send(program.address(), &head);
+            client.response_to(&head)
+        });
+        // Each process has a queue for 81.
+        let rejected = rejected.take(1000).find(|response| response.status != 200).expect("a rejected request");
+        assert_eq!((rejected.status, rejected.header("Retry-After")), (503, Some("10")));
+    }
+
     fn a_limited_download_completes_after_the_signal_to_stop(kind: ServerKind) {
         let root = make_root();
         let program = program::serve_root(kind, root.root(), &["--bandwidth", "400K"]);

@@ -2,10 +2,11 @@
 
 use crate::{
     client::{Client, request, wait_for},
-    program::{self, HTTPD, Program, text},
+    program::{self, HTTPD, Program, ServerKind, text},
     site::Directory,
 };
 use flate2::read::GzDecoder;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{fs, io::Read, os::unix::fs::symlink, process::Command};
 
 /// Sends a GET request with this Accept-Encoding header. Returns the coding and the length of the response.
@@ -60,6 +61,39 @@ two_kinds! {
     }
 }
 
+/// Also with odd names, which are escaped once.
+#[test]
+fn the_error_log_says_why_a_form_is_not_used() {
+    let root = Directory::new();
+    let names = ["directory", "link", "pipe", "empty", "old\nnews"];
+    names.iter().for_each(|name| root.write(&format!("{name}.txt"), "text"));
+    fs::create_dir(root.path("directory.txt.br"))
+        .and_then(|()| symlink("/etc/passwd", root.path("link.txt.br")))
+        .expect("a directory and a link");
+    mknodat(CWD, root.path("pipe.txt.br"), FileType::Fifo, Mode::RUSR, 0).expect("a pipe");
+    ["empty.txt.br", "old\nnews.txt.br"].iter().for_each(|name| root.write(name, ""));
+    fs::write(root.path("old\nnews.txt.br"), "OLD").expect("a file");
+    let old = fs::File::options().write(true).open(root.path("old\nnews.txt.br")).expect("a file");
+    old.set_modified(std::time::UNIX_EPOCH).expect("a time");
+    let server = program::serve_root(ServerKind::EventLoop, root.root(), &[]);
+    let mut client = Client::connect(server.address());
+    for target in ["/directory.txt", "/link.txt", "/pipe.txt", "/empty.txt", "/old%0Anews.txt"] {
+        assert_eq!(fetch(&mut client, target, "br"), (None, 4), "{target}");
+    }
+    client.finish();
+    let log = server.stop().stderr;
+    for (name, reason) in [
+        ("directory", "it is a directory"),
+        ("link", "it is not readable, or a link that leads outside"),
+        ("pipe", "it is not a regular file"),
+        ("empty", "it is empty"),
+        (r"old\x0Anews", "it is older than the file that it holds compressed"),
+    ] {
+        let line = format!("ignoring {}/{name}.txt.br: {reason}\n", text(root.root()));
+        assert_eq!(log.matches(&line).count(), 1, "{line}{log}");
+    }
+}
+
 #[test]
 fn precompress_writes_what_is_missing_and_smaller() {
     let (root, outside) = (Directory::new(), Directory::new());
@@ -106,6 +140,10 @@ fn precompress_writes_what_is_missing_and_smaller() {
     let exit = program::run(&["precompress", text(&root.path("nowhere"))]);
     assert_eq!(exit.code, Some(1));
     assert!(exit.stderr.ends_with("nowhere: no such file or directory\n"), "{}", exit.stderr);
+    let exit = program::run(&["precompress", "nowhere\nhttpd: \u{1b}[31mno such\u{202e} ä"]);
+    let message =
+        r"httpd: cannot read nowhere\nhttpd: \u{1b}[31mno such\u{202e} ä: no such file or directory";
+    assert_eq!(exit.stderr.trim_end(), message);
 }
 
 #[test]

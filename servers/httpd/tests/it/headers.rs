@@ -62,10 +62,33 @@ two_kinds! {
         check(&server, "X-Docs", [docs, docs, docs, docs, docs, docs, docs, None, docs, docs, None]);
         let (cache, de) = (Some("max-age=60"), Some("de"));
         check(&server, "Cache-Control", [cache, cache, cache, cache, cache, None, None, None, None, None, None]);
-        check(&server, "Content-Language", [de, de, de, None, None, None, None, None, None, None, None]);
+        check(&server, "Content-Language", [de, de, de, de, None, None, None, None, None, None, None]);
         let mut client = Client::connect(server.address());
         for (target, cache) in [("/", "no-cache"), ("/app.3f9c2a1b.js", "public, max-age=31536000, immutable")] {
             assert_eq!(client.fetch(get(target)).header("Cache-Control"), Some(cache), "{target}");
+        }
+    }
+
+    fn globs_of_a_mount_are_relative_to_it(kind: ServerKind) {
+        let root = site();
+        std::fs::create_dir(root.path("docs/list")).expect("a directory");
+        let config = "listing = true\nheader = ['/docs/: X-A: outside', '/{list/,none,manual.txt}: X-A: inside']\n\
+            [[mount]]\npath = '/docs'\nroot = 'ROOT/docs'\n[[rewrite]]\nfrom = '/old/{*rest}'\nto = '/docs/{*rest}'\n";
+        root.write("httpd.toml", config.replace("ROOT", program::text(root.root())));
+        let server =
+            program::serve_root(kind, root.root(), &["--config", program::text(&root.path("httpd.toml"))]);
+        let mut client = Client::connect(server.address());
+        for (target, status, expected) in [
+            ("/docs/manual.txt", 200, Some("inside")),
+            ("/docs/none", 404, Some("inside")),
+            ("/docs/list/", 200, Some("inside")),
+            ("/docs/", 200, None),
+            ("/docs/other", 404, None),
+            ("/old/none", 404, Some("inside")),
+            ("/none", 404, Some("inside")),
+        ] {
+            let response = client.fetch(get(target));
+            assert_eq!((response.status, response.header("X-A")), (status, expected), "{target}");
         }
     }
 

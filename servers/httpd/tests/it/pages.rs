@@ -88,6 +88,23 @@ two_kinds! {
             assert_eq!(Client::connect(server.address()).fetch(get("/link")).status, status);
         }
     }
+
+    fn a_confined_server_forbids_all_that_a_link_leads_to(kind: ServerKind) {
+        let outside = root(&["file"]);
+        let inside = root(&["index.html"]);
+        symlink(outside.root(), inside.path("link")).expect("a link");
+        for listing in ["on", "off"] {
+            let arguments = ["--follow-symlinks", "--confine", &format!("--listing={listing}")];
+            let server = program::serve_root(kind, inside.root(), &arguments);
+            if server.startup_line.contains("not confined") {
+                return;
+            }
+            let mut client = Client::connect(server.address());
+            for target in ["/link", "/link/", "/link/file"] {
+                assert_eq!(client.fetch(get(target)).status, 403, "{target} {listing}");
+            }
+        }
+    }
 }
 
 #[test]
