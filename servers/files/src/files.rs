@@ -75,6 +75,16 @@ impl RewrittenPath {
     pub fn of<'r>(request: &Request<'r>) -> &'r [u8] {
         request.extension::<RewrittenPath>().map_or(request.path_bytes(), |path| &path.0)
     }
+
+    /// Returns the key of the path to serve in the cache. A rewritten path has one of its own, without the slash at its
+    /// beginning: with clean URLs it leads to a file where the same path, if it is requested, leads to a redirect.
+    #[inline]
+    fn key<'r>(request: &Request<'r>) -> &'r [u8] {
+        match request.extension::<RewrittenPath>() {
+            Some(RewrittenPath(path)) => path.strip_prefix(b"/").unwrap_or(path),
+            None => request.path_bytes(),
+        }
+    }
 }
 
 /// What a request for a path leads to.
@@ -160,17 +170,18 @@ impl Files {
     /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the
     /// lookup may block, a thread makes it, and responds later.
     fn look_up(&self, request: &Request<'_>, stale: Option<Arc<Document>>) -> Reply {
-        let (key, now) = (RewrittenPath::of(request), request.received_at());
-        let path = match resolve(key, &self.prefix) {
+        let now = request.received_at();
+        let path = match resolve(RewrittenPath::of(request), &self.prefix) {
             Ok(path) => path,
             Err(outcome) => return respond(request, outcome, &self.options).into(),
         };
         let wanted = Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
+        let wanted = wanted.rewritten(request.extension::<RewrittenPath>().is_some());
         let found = match lookup(&self.root, &wanted, None) {
             Ok(found) => found,
             Err(pool) => return self.look_up_later(request, wanted, pool),
         };
-        self.lookups.insert(key, &found, now);
+        self.lookups.insert(RewrittenPath::key(request), &found, now);
         reply(&self.root, request, found.into(), &self.options)
     }
 
@@ -180,7 +191,7 @@ impl Files {
             lookups: Arc::clone(&self.lookups),
             root: Arc::clone(&self.root),
             wanted,
-            path: RewrittenPath::of(request).into(),
+            path: RewrittenPath::key(request).into(),
             client: request.client_addr().into(),
         };
         let request = request.to_owned();
@@ -204,7 +215,7 @@ impl Handler for Files {
             };
             return self.options.complete(Some(request), response).into();
         }
-        let outcome = match self.lookups.cached(RewrittenPath::of(request), request.received_at()) {
+        let outcome = match self.lookups.cached(RewrittenPath::key(request), request.received_at()) {
             Cached::Fresh(document) => Outcome::Document(document),
             Cached::NotFound(None) => Outcome::Error(Status::NOT_FOUND),
             Cached::NotFound(Some(page)) => Outcome::ErrorDocument(page),
@@ -254,6 +265,10 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
         Outcome::Listing(listing) => listing.respond(request),
+        // A rewritten path: the redirect would lead to the request's own.
+        Outcome::Redirect(Redirect::Directory) if request.path_bytes().ends_with(b"/") => {
+            Response::error(Status::NOT_FOUND)
+        }
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
         Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
         Outcome::Error(status) => with_retry_after(Response::error(status)),

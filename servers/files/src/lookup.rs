@@ -37,6 +37,8 @@ pub(super) struct Wanted {
     is_directory: bool,
     /// Whether the path is that of a hidden file, which does not exist for clients.
     is_hidden: bool,
+    /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL then.
+    is_rewritten: bool,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
     options: Arc<Options>,
@@ -85,7 +87,12 @@ impl Wanted {
     ) -> Wanted {
         let is_hidden = !options.hidden && path.is_hidden();
         let (path, is_directory) = (path.as_bytes().to_vec(), path.is_directory());
-        Wanted { path, is_directory, is_hidden, stale, options, now, date }
+        Wanted { path, is_directory, is_hidden, is_rewritten: false, stale, options, now, date }
+    }
+
+    /// Sets whether the client has requested another path.
+    pub(super) fn rewritten(self, is_rewritten: bool) -> Wanted {
+        Wanted { is_rewritten, ..self }
     }
 
     /// Returns the path of the file to open, relative to the root: the requested path or, if that names a directory,
@@ -134,11 +141,11 @@ struct Lookup<'l> {
 impl Lookup<'_> {
     /// Finds what the path names.
     fn find(&self) -> Result<Found, Arc<Pool>> {
-        let Wanted { path, is_directory, stale, options, .. } = self.wanted;
+        let Wanted { path, is_directory, is_rewritten, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
         let clean = options.clean_urls;
         let found = match self.open(&name)? {
-            Ok(Entry::File(..)) if clean && !is_directory && pages::is_page(path) => {
+            Ok(Entry::File(..)) if clean && !is_directory && !is_rewritten && pages::is_page(path) => {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
             Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
@@ -158,7 +165,9 @@ impl Lookup<'_> {
         {
             let page = pages::page_name(path);
             if let Ok(Entry::File(file, version)) = self.open(&page)? {
-                return if *is_directory {
+                return if *is_rewritten {
+                    self.load(&page, stale.as_ref(), file, version)
+                } else if *is_directory {
                     Ok(Found::Redirect(Redirect::Page))
                 } else if pages::clean_path(path).is_some() {
                     Ok(Found::Redirect(Redirect::CleanUrl))

@@ -405,6 +405,41 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    /// A redirect would lead to the same rule.
+    fn a_rewritten_path_is_not_redirected_to_another_url(kind: ServerKind) {
+        let directory = Directory::new();
+        ["www/app/index.html", "www/about.html"].iter().for_each(|name| directory.write(name, name));
+        let rewrite = |from: &str, to: &str| format!("[[rewrite]]\nfrom = '{from}'\nto = '{to}'\n");
+        let rules = rewrite("/page/{*rest}", "/app/index.html")
+            + &rewrite("/slash/{*rest}", "/about/")
+            + &rewrite("/name/{*rest}", "/app/index")
+            + &rewrite("/directory/{*rest}", "/app");
+        directory.write("httpd.toml", format!("root = 'www'\nclean-urls = true\n{rules}"));
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        // Twice: before and after the file is in the cache.
+        for (target, status, expected) in [
+            ("/page/x", 200, "www/app/index.html"),
+            ("/page/x/", 200, "www/app/index.html"),
+            ("/page/x", 200, "www/app/index.html"),
+            ("/app/index.html", 301, "./"),
+            ("/slash/x", 200, "www/about.html"),
+            ("/about/", 301, "../about"),
+            ("/name/x", 200, "www/app/index.html"),
+            ("/app/index", 301, "./"),
+            ("/app/", 200, "www/app/index.html"),
+            ("/directory/x", 301, "x/"),
+            ("/directory/x/", 404, ""),
+        ] {
+            let response = client.fetch(get(target));
+            let location = response.header("Location").unwrap_or_default().to_owned();
+            let result = if response.status == 200 { response.text() } else { location };
+            assert_eq!((response.status, &*result), (status, expected), "{target}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
     /// Landlock permits the directories that were served at the start, and the file by its name.
     fn a_confined_program_reloads_but_serves_no_other_directory(kind: ServerKind) {
         let directory = with_sites(SITES);
