@@ -152,16 +152,16 @@ impl Application for Server {
 
     fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
         let mut roots = self.open_roots(paths)?.into_iter();
-        let mut make = |site: &Site, prefix: &str| {
+        let mut make = |site: &Site, prefix: &str, rules: &Rules| {
             let root = roots.next().ok_or_else(|| io::Error::other("a directory is missing"))?;
-            site.make_handler(root, prefix, &self.caches)
+            site.make_handler(root, prefix, rules.has_redirects(), &self.caches)
         };
         let mut sites = Vec::new();
         for host in &self.sites {
-            let rest = make(&host.site, "")?;
+            let rest = make(&host.site, "", &host.rules)?;
             let mut mounts = Vec::new();
             for mount in &host.mounts {
-                mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0)?));
+                mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0, &host.rules)?));
             }
             sites.push(with_rules(Arc::clone(&host.rules), with_mounts(rest, mounts)));
         }

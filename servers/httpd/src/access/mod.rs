@@ -112,8 +112,8 @@ pub struct Guarded {
 
 impl Guarded {
     /// Passes the requests that satisfy `rules` to `handler`.
-    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static) -> Guarded {
-        Guarded { rules, handler: Arc::new(handler) }
+    pub fn new(rules: Arc<AccessRules>, handler: Arc<dyn Handler>) -> Guarded {
+        Guarded { rules, handler }
     }
 }
 
@@ -158,13 +158,14 @@ mod tests {
             .open(Path::new("/nowhere"), "", &Arc::default())
             .expect("a password file")
             .expect("rules");
-        let handler = Guarded::new(rules, move |_: &Request<'_>| {
+        let handler = move |_: &Request<'_>| {
             let response = Response::text("text");
             match cache_control {
                 Some(value) => response.with_header("Cache-Control", value),
                 None => response,
             }
-        });
+        };
+        let handler = Guarded::new(rules, Arc::new(handler));
         for (target, expected) in [("/private", expected), ("/private/a", expected), ("/a", cache_control)] {
             let request = TestRequest::get(target).header("Authorization", "Basic YWxpY2U6c2VjcmV0");
             let response = request.run(&handler);

@@ -165,6 +165,38 @@ two_kinds! {
         check(&config, "/open", &[("/open/notes.txt", 401), ("/private/notes.txt", 200)]);
     }
 
+    /// A redirect must not show its target to a client that may not request the path.
+    fn a_redirect_comes_after_networks_rate_and_password(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        let redirects = "[[redirect]]\nfrom = '/private/old'\nto = '/private/notes.txt'\n[[redirect]]\nfrom = '/old'\nto = '/'\n";
+        directory.write("httpd.toml", format!("redirect-host = 'www.test=test'\n{redirects}"));
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let login = ["--auth-file", text(&users), "--auth-path", "/private"];
+        let alice = authorization("alice:secret");
+        let preflight = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n";
+        for (options, requests) in [
+            (&login[..], &[("/private/old", "", 401), ("/private/old", &*alice, 308), ("/private/old", &*alice, 308), ("/old", "", 308)][..]),
+            (&[&login[..], &["--cors"]].concat(), &[("/private/old", preflight, 204), ("/private/old", "", 401)]),
+            (&login, &[("/private/x", "Host: www.test\r\n", 401), ("/x", "Host: www.test\r\n", 308)]),
+            (&["--deny", "127.0.0.0/8"], &[("/old", "", 403), ("/", "Host: www.test\r\n", 403)]),
+            (&["--rate", "1/h", "-w", "1"], &[("/old", "", 308), ("/old", "", 429)]),
+        ] {
+            let arguments = [&["--config", text(&file), "--header", "X-Test: 1"], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            for (target, headers, status) in requests {
+                let host = if headers.starts_with("Host") { "" } else { "Host: test\r\n" };
+                let method = if *status == 204 { "OPTIONS" } else { "GET" };
+                let response = client.fetch(format!("{method} {target} HTTP/1.1\r\n{host}{headers}\r\n"));
+                assert_eq!(response.status, *status, "{options:?} {target} {headers}");
+                assert_eq!(response.header("Location").is_some(), *status == 308, "{options:?} {target}");
+                assert_eq!(response.header("X-Test"), Some("1"), "{options:?} {target}");
+            }
+            client.finish();
+            program.stop_cleanly();
+        }
+    }
+
     /// The first request waits until its password is verified, and the second one does not.
     fn a_rewritten_request_is_served_after_its_password_is_verified(kind: ServerKind) {
         let directory = make_directory(ALICE);
