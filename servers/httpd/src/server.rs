@@ -10,7 +10,7 @@ use crate::{
 };
 use http_daemon::{Application, MakeHandler, Metric};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
-use http_files::{CacheCounts, RewrittenPath, Root};
+use http_files::{CacheCounts, Options, RewrittenPath, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -25,6 +25,8 @@ pub struct Server {
     hosts: Arc<HostTable>,
     /// The index of the site that serves all other hosts. Without one, requests for them get 421.
     default: Option<usize>,
+    /// How those are responded to.
+    options: Arc<Options>,
     reloader: Reloader,
     caches: CacheCounters,
 }
@@ -64,12 +66,16 @@ impl FromStr for MountPath {
 }
 
 impl Server {
-    /// Creates the server of these sites.
+    /// Creates the server of these sites. `options` are those of the responses for hosts that no site serves.
     ///
     /// # Errors
     ///
     /// If a site has the hosts of an earlier one, or redirects that lead to each other. Has the index of the site.
-    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, (usize, String)> {
+    pub fn new(
+        sites: Vec<VirtualHost>,
+        options: Arc<Options>,
+        reloader: Reloader,
+    ) -> Result<Server, (usize, String)> {
         let (mut hosts, mut default) = (HostTable::default(), None);
         for (index, site) in sites.iter().enumerate() {
             let is_new = |host: &HostPattern| hosts.insert(host.clone(), index);
@@ -82,7 +88,8 @@ impl Server {
         for (index, site) in sites.iter().enumerate() {
             site.rules.check(rules_of).map_err(|error| (index, error))?;
         }
-        Ok(Server { sites, hosts: hosts.into(), default, reloader, caches: CacheCounters::default() })
+        let caches = CacheCounters::default();
+        Ok(Server { sites, hosts: hosts.into(), default, options, reloader, caches })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -168,10 +175,10 @@ impl Application for Server {
         if let ([site], Some(_)) = (&sites[..], self.default) {
             return Ok(Arc::clone(site));
         }
-        let (hosts, default) = (Arc::clone(&self.hosts), self.default);
+        let (hosts, default, options) = (Arc::clone(&self.hosts), self.default, Arc::clone(&self.options));
         Ok(Arc::new(move |worker| {
             let sites = sites.iter().map(|make| make(worker)).collect();
-            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default })
+            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default, options: Arc::clone(&options) })
         }))
     }
 
@@ -253,6 +260,8 @@ struct Sites {
     sites: Vec<Arc<dyn Handler>>,
     hosts: Arc<HostTable>,
     default: Option<usize>,
+    /// How requests for the hosts that no site serves are responded to.
+    options: Arc<Options>,
 }
 
 impl Sites {
@@ -271,14 +280,17 @@ impl Handler for Sites {
     fn handle(&self, request: &Request<'_>) -> Reply {
         match self.of(request.host()) {
             Some(site) => site.handle(request),
-            None => Response::error(Status::MISDIRECTED_REQUEST).into(),
+            None => {
+                let response = Response::error(Status::MISDIRECTED_REQUEST);
+                self.options.complete(Some(request), response).into()
+            }
         }
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         match self.of(rejected.request.and_then(|request| request.host())) {
             Some(site) => site.rejected(rejected, response),
-            None => response,
+            None => self.options.complete(rejected.request.as_ref(), response),
         }
     }
 }

@@ -440,6 +440,42 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    fn redirects_and_requests_for_other_hosts_get_the_headers_of_all_responses(kind: ServerKind) {
+        let directory = with_sites(
+            "header = 'X-Test: top'
+            cors = ['*']
+            [[site]]
+            hosts = ['a.example', 'www.a.example']
+            redirect-host = 'www.a.example=a.example'
+            root = 'a'
+            [[site.redirect]]
+            from = '/old'
+            to = '/'
+            [[site.redirect]]
+            from = '/docs/old'
+            to = '/'
+            [[site.mount]]
+            path = '/docs'
+            root = 'docs'
+            header = 'X-Test: mount'
+        ");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        for (host, target, status, expected) in [
+            ("a.example", "/old", 308, "top"),
+            ("a.example", "/docs/old", 308, "mount"),
+            ("www.a.example", "/docs/x", 308, "mount"),
+            ("www.a.example", "/x", 308, "top"),
+            ("b.example", "/x", 421, "top"),
+            ("b.example", "/%zz", 400, "top"),
+        ] {
+            let mut client = Client::connect(program.address());
+            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let values = ["X-Test", "Access-Control-Allow-Origin"].map(|name| response.header(name));
+            assert_eq!((response.status, values), (status, [Some(expected), Some("*")]), "{host} {target}");
+        }
+        program.stop_cleanly();
+    }
+
     /// Landlock permits the directories that were served at the start, and the file by its name.
     fn a_confined_program_reloads_but_serves_no_other_directory(kind: ServerKind) {
         let directory = with_sites(SITES);
