@@ -247,8 +247,9 @@ impl Login {
             let attempt = Attempt { login: Arc::clone(&self), credentials, request, handler, responder };
             let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
             if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
-                let response = Response::error(Status::SERVICE_UNAVAILABLE);
-                attempt.responder.respond(response.with_header("Retry-After", "1"));
+                let response = Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
+                let response = super::refuse(&self.options, &attempt.request.as_request(), response);
+                attempt.responder.respond(response);
             }
         })
     }
@@ -299,7 +300,7 @@ impl Attempt {
             return;
         }
         if !login.verify(&credentials) {
-            let response = login.options.complete(Some(&request.as_request()), login.unauthorized());
+            let response = super::refuse(&login.options, &request.as_request(), login.unauthorized());
             return responder.respond(response);
         }
         match handler.handle(&request.as_request()).map(keep_private) {

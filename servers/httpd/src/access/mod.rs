@@ -98,6 +98,12 @@ impl AccessRules {
     }
 }
 
+/// Completes the response to a request that does not reach the files. No cache may store it, whatever the headers of the
+/// site say: it would be sent to clients that are permitted.
+fn refuse(options: &Options, request: &Request<'_>, response: Response) -> Response {
+    options.complete(Some(request), response).with_header("Cache-Control", "no-store")
+}
+
 /// Returns the 429 for a client that may send another request after this time.
 fn too_many_requests(wait: Duration) -> Response {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -126,7 +132,7 @@ impl Handler for Guarded {
         match self.rules.check(request) {
             Access::Public => self.handler.handle(request),
             Access::Verified => self.handler.handle(request).map(keep_private),
-            Access::Denied(response) => self.rules.options.complete(Some(request), response).into(),
+            Access::Denied(response) => refuse(&self.rules.options, request, response).into(),
             Access::Unverified(login, credentials) => {
                 login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
             }

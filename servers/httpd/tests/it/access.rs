@@ -48,7 +48,9 @@ fn responses_to_denied_requests_have_the_headers_of_the_site() {
         (["--deny", "127.0.0.0/8"], "", 403),
         (["--rate", "1/h"], "", 429),
     ] {
-        let arguments = [&options[..], &["--header", "X-Test: 1", "--cors=*", "--security-headers"]].concat();
+        let headers_of_site =
+            ["--header", "X-Test: 1", "--header", "Cache-Control: public", "--cors=*", "--security-headers"];
+        let arguments = [&options[..], &headers_of_site].concat();
         let program = program::serve_root(ServerKind::EventLoop, &directory.path("www"), &arguments);
         let mut client = Client::connect(program.address());
         if status == 429 {
@@ -56,9 +58,9 @@ fn responses_to_denied_requests_have_the_headers_of_the_site() {
         }
         let response = client.fetch(request("GET", "/notes.txt", headers));
         assert_eq!(response.status, status, "{options:?}");
-        let names = ["X-Test", "Access-Control-Allow-Origin", "X-Content-Type-Options"];
+        let names = ["X-Test", "Access-Control-Allow-Origin", "X-Content-Type-Options", "Cache-Control"];
         let values = names.map(|name| response.header(name));
-        assert_eq!(values, [Some("1"), Some("*"), Some("nosniff")], "{options:?}");
+        assert_eq!(values, [Some("1"), Some("*"), Some("nosniff"), Some("no-store")], "{options:?}");
     }
 }
 
