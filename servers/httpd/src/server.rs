@@ -53,6 +53,13 @@ pub struct Mount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPath(String);
 
+impl MountPath {
+    /// The path, without a slash at either end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for MountPath {
     type Err = &'static str;
 

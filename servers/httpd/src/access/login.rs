@@ -10,6 +10,7 @@ use http_engine::{
 };
 use http_files::{Options, RewrittenPath};
 use std::{
+    fmt,
     hash::{BuildHasher, RandomState},
     io,
     path::PathBuf,
@@ -62,6 +63,12 @@ impl ProtectedPaths {
         self.0.is_empty() || self.0.iter().any(protects)
     }
 
+    /// Returns the paths that protect nothing below `prefix`.
+    pub fn outside(&self, prefix: &str) -> impl Iterator<Item = &ProtectedPath> {
+        let prefix = ProtectedPath(path::from_decoded(&format!("/{prefix}")).into());
+        self.0.iter().filter(move |path| !path.contains(&prefix.0) && !prefix.contains(&path.0))
+    }
+
     /// Fails if a page that `options` send for other paths below `prefix` needs a password, and those paths do not.
     pub fn check_pages(&self, prefix: &str, options: &Options) -> Result<(), String> {
         let path = |page: &[u8]| path::from_decoded(&format!("/{prefix}/{}", String::from_utf8_lossy(page)));
@@ -87,6 +94,12 @@ impl ProtectedPath {
     /// Returns whether this is `path`, or `path` is below this.
     fn contains(&self, path: &[u8]) -> bool {
         path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl fmt::Display for ProtectedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 

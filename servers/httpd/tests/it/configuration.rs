@@ -307,6 +307,27 @@ fn wrong_tables_are_rejected_with_line_and_column() {
     }
     check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
     check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
+    let mount =
+        |options: &str| format!("auth-file = 'users'\n[[mount]]\npath = '/own'\nroot = 'a'\n{options}");
+    check(
+        &mount("auth-path = ['/own/b', '/private']"),
+        "httpd.toml:5:13: auth-path /private is not below this mount: write /own/private\n",
+    );
+    check(
+        &format!("auth-path = ['/private']\n{}", mount("auth-file = 'users'")),
+        "httpd.toml:6:13: no auth-path is below this mount: add auth-path = [\"/own\"] to it\n",
+    );
+    for sound in [
+        mount("auth-path = ['/own', '/own/private']"),
+        mount("auth-path = ['/']"),
+        format!("auth-path = ['/private']\n{}", mount("")),
+        format!("auth-path = ['/own/private']\n{}", mount("auth-file = 'users'")),
+    ] {
+        let directory = with_sites(&sound);
+        directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
+        let exit = run(&directory, "--config httpd.toml --check --root default", &[]);
+        assert_eq!(exit.code, Some(0), "{sound}: {exit:?}");
+    }
     let pages = "a page of --spa or --error-page";
     check(
         "[[mount]]\npath = '/a'\nroot = 'a'\nerror-page = '404=/no.html'",
