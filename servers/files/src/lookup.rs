@@ -196,7 +196,11 @@ impl Lookup<'_> {
     fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
         let Wanted { path, options, is_hidden, .. } = self.wanted;
         let mut page = None;
+        let is_excluded = |page: &[u8]| options.excluded_pages.iter().any(|other| other.as_bytes() == page);
         for candidate in options.error_pages.candidates(status, &self.wanted.file()) {
+            if is_excluded(&candidate) {
+                continue;
+            }
             page = self.page(&candidate)?;
             if page.is_some() {
                 break;

@@ -44,6 +44,8 @@ pub struct Options {
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
+    /// Pages that are never sent for other paths, also if they have the name of an automatic error page. By default none.
+    pub excluded_pages: Vec<PagePath>,
     /// Whether a directory without an index is listed: in HTML, JSON or plain text, as the Accept header prefers. What
     /// would not be served is not listed.
     pub listing: bool,

@@ -76,10 +76,10 @@ impl Site {
         has_redirects: bool,
         caches: &CacheCounters,
     ) -> io::Result<MakeHandler> {
-        let rules = self.access.open(&self.root, prefix, &self.options)?;
+        let options = self.access.exclude_pages(prefix, &self.options);
+        let rules = self.access.open(&self.root, prefix, &options)?;
         let limits = Limits::new(&self.bandwidth, prefix);
-        let (options, prefix) = (Arc::clone(&self.options), prefix.to_owned());
-        let caches = caches.clone();
+        let (prefix, caches) = (prefix.to_owned(), caches.clone());
         Ok(Arc::new(move |worker| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
             let files = files.with_options(Arc::clone(&options));

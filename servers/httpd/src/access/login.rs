@@ -8,7 +8,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http_engine::{
     Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic, path,
 };
-use http_files::{Options, RewrittenPath};
+use http_files::{Options, PagePath, RewrittenPath};
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
@@ -63,9 +63,22 @@ impl ProtectedPaths {
         self.0.is_empty() || self.0.iter().any(protects)
     }
 
+    /// Returns the automatic error pages below `prefix` that need a password, and that `options` would send for paths that
+    /// need none: those that are named, and not below a protected directory.
+    pub fn error_pages(&self, prefix: &str, options: &Options) -> Vec<PagePath> {
+        let prefix = ProtectedPath::new(&format!("/{prefix}"));
+        let page = |ProtectedPath(path): &ProtectedPath| {
+            let directory = &path[..=path.iter().rposition(|byte| *byte == b'/')?];
+            let page = [directory, b"404.html"].concat();
+            let is_named = options.document_name(&page) == options.document_name(path);
+            str::from_utf8(page.strip_prefix(&*prefix.0)?).ok().filter(|_| is_named)?.parse().ok()
+        };
+        self.0.iter().filter_map(page).collect()
+    }
+
     /// Returns the paths that protect nothing below `prefix`.
     pub fn outside(&self, prefix: &str) -> impl Iterator<Item = &ProtectedPath> {
-        let prefix = ProtectedPath(path::from_decoded(&format!("/{prefix}")).into());
+        let prefix = ProtectedPath::new(&format!("/{prefix}"));
         self.0.iter().filter(move |path| !path.contains(&prefix.0) && !prefix.contains(&path.0))
     }
 
@@ -91,6 +104,12 @@ impl ProtectedPaths {
 pub struct ProtectedPath(Box<[u8]>);
 
 impl ProtectedPath {
+    /// Creates one of a decoded path, which begins with a slash.
+    fn new(text: &str) -> ProtectedPath {
+        let path = path::from_decoded(text);
+        ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into())
+    }
+
     /// Returns whether this is `path`, or `path` is below this.
     fn contains(&self, path: &[u8]) -> bool {
         path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
@@ -110,8 +129,7 @@ impl FromStr for ProtectedPath {
         if !text.starts_with('/') {
             return Err("must begin with a slash, as in /private");
         }
-        let path = path::from_decoded(text);
-        Ok(ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into()))
+        Ok(ProtectedPath::new(text))
     }
 }
 

@@ -38,6 +38,15 @@ impl AccessOptions {
         self.login.as_ref().map(|login| &*login.file)
     }
 
+    /// Returns `options` without the automatic error pages that need a password.
+    pub fn exclude_pages(&self, prefix: &str, options: &Arc<Options>) -> Arc<Options> {
+        let pages = self.login.as_ref().map(|login| login.paths.error_pages(prefix, options));
+        match pages.filter(|pages| !pages.is_empty()) {
+            Some(excluded_pages) => Arc::new(Options { excluded_pages, ..Options::clone(options) }),
+            None => Arc::clone(options),
+        }
+    }
+
     /// Reads the password file. Returns what the workers of a process share, or `None` if all requests are permitted.
     /// `root` is the directory that is served at the path `prefix` with `options`.
     ///

@@ -169,6 +169,34 @@ two_kinds! {
         check(&config, "/open", &[("/open/notes.txt", 401), ("/private/notes.txt", 200)]);
     }
 
+    /// The nearest `404.html` that needs no password is the page for 404.
+    fn a_protected_page_is_not_sent_for_other_paths(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        ["404.html", "a/404.html", "a/b/404.html"].iter().for_each(|name| directory.write(&format!("www/{name}"), name));
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        directory.write("httpd.toml", format!("[[mount]]\npath = '/own'\nroot = '{}'\n", text(&directory.path("www"))));
+        for (options, path, target, expected) in [
+            (&[][..], "/404.html", "/nothing", ""),
+            (&[], "/404.html", "/a/nothing", "a/404.html"),
+            (&[], "/a/404.html.gz", "/a/nothing", "404.html"),
+            (&["--clean-urls"], "/a/b/404", "/a/b/nothing", "a/404.html"),
+            (&[], "/private", "/private/nothing", "404.html"),
+            (&["--config", text(&file)], "/own/a/404.html", "/own/a/nothing", "404.html"),
+            (&["--config", text(&file)], "/own/a/404.html", "/a/nothing", "a/404.html"),
+        ] {
+            let arguments = [&["--auth-file", text(&users), "--auth-path", path], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            let headers = if path == "/private" { authorization("alice:secret") } else { String::new() };
+            let response = client.fetch(request("GET", target, &headers));
+            assert_eq!(response.status, 404, "{path} {target}");
+            let page = response.text();
+            assert!(if expected.is_empty() { page.starts_with("<!doctype") } else { page == expected }, "{path} {target}: {page}");
+            client.finish();
+            program.stop_cleanly();
+        }
+    }
+
     /// A redirect must not show its target to a client that may not request the path.
     fn a_redirect_comes_after_networks_rate_and_password(kind: ServerKind) {
         let directory = make_directory(ALICE);
