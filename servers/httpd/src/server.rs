@@ -123,6 +123,24 @@ impl Server {
             .flat_map(|host| std::iter::once(&host.site).chain(host.mounts.iter().map(|mount| &mount.site)))
     }
 
+    /// Fails if a password file is in a served directory: clients could read it.
+    fn check_password_files(&self) -> io::Result<()> {
+        let served =
+            self.directories().filter_map(|site| site.access.file()).find_map(|file| self.served(file));
+        match served {
+            Some(place) => Err(io::Error::other(format!("the password file {place}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns where a file is, as a part of a message, if it is in a served directory, of whichever site.
+    fn served(&self, file: &Path) -> Option<String> {
+        let file = file.canonicalize().ok()?;
+        let mut roots = self.roots().into_iter().filter_map(|root| root.canonicalize().ok());
+        let root = roots.find(|root| file.starts_with(root))?;
+        Some(format!("{} must not be in the served directory {}", file.display(), root.display()))
+    }
+
     /// Opens each directory, or shares it with an earlier site. Returns them in the order of [`Server::directories`].
     fn open_roots(&self, paths: &[PathBuf]) -> io::Result<Vec<Arc<Root>>> {
         let names = self.roots();
@@ -165,6 +183,7 @@ impl Application for Server {
     }
 
     fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
+        self.check_password_files()?;
         let mut roots = self.open_roots(paths)?.into_iter();
         let mut make = |site: &Site, prefix: &str, rules: &Rules| {
             let root = roots.next().ok_or_else(|| io::Error::other("a directory is missing"))?;
@@ -225,8 +244,12 @@ impl Application for Server {
         vec![hits, misses]
     }
 
-    /// Names the first site without a start page. A site with redirects or rewrites may need none.
+    /// Names the configuration file if it is served, or else the first site without a start page. A site with redirects or
+    /// rewrites may need none.
     fn notice(&self) -> Option<String> {
+        if let Some(place) = self.reloader.file().and_then(|file| self.served(file)) {
+            return Some(format!("the configuration file {place}: clients can read it"));
+        }
         let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index())?;
         Some(format!("{} has no index.html: a request for / gets 404", site.site.root.display()))
     }

@@ -77,7 +77,7 @@ impl Site {
         caches: &CacheCounters,
     ) -> io::Result<MakeHandler> {
         let options = self.access.exclude_pages(prefix, &self.options);
-        let rules = self.access.open(&self.root, prefix, &options)?;
+        let rules = self.access.open(prefix, &options)?;
         let limits = Limits::new(&self.bandwidth, prefix);
         let (prefix, caches) = (prefix.to_owned(), caches.clone());
         Ok(Arc::new(move |worker| -> Arc<dyn Handler> {

@@ -362,6 +362,11 @@ two_kinds! {
             let arguments = ["-p", "0", "--auth-file", text(&file), text(&root)];
             check_failure(&[kind.arguments(), &arguments].concat(), 1, message);
         }
+        // Another directory that is served.
+        let mount = format!("auth-file = '{}'\n[[mount]]\npath = '/a'\nroot = '{}'\n", text(&directory.path("users")), text(directory.root()));
+        directory.write("httpd.toml", mount);
+        let (file, message) = (directory.path("httpd.toml"), "users must not be in the served directory");
+        check_failure(&[kind.arguments(), &["-p", "0", "--config", text(&file), text(&root)]].concat(), 1, message);
         // A protected page must not be sent for other paths.
         let users = directory.path("users");
         for (options, page) in [
