@@ -374,6 +374,24 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    fn sites_and_mounts_have_the_options_of_the_command_line(kind: ServerKind) {
+        let mount = "mount]]\npath = '/docs'\nroot = 'docs'\n";
+        for tables in [format!("[[{mount}"), format!("[[site]]\n[[site.{mount}")] {
+            let directory = with_sites(&tables);
+            let arguments = ["-p", "0", "-b", "127.0.0.1", "-w", "2", "--deny", "127.0.0.2", "--etag", "mtime", "a"];
+            let program = serve(kind, &directory, &arguments);
+            for (from, status) in [("127.0.0.1:0", 200), ("127.0.0.2:0", 403)] {
+                let mut client = Client::connect_from(from, program.address());
+                for (target, expected) in [("/", "weak a"), ("/docs/", "weak docs")] {
+                    let expected = if status == 200 { expected } else { "" };
+                    assert_eq!(fetch(&mut client, "x", target), (status, expected.to_owned()), "{tables} {from} {target}");
+                }
+                client.finish();
+            }
+            program.stop_cleanly();
+        }
+    }
+
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
         let rules = "
             [[site]]
