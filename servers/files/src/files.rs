@@ -87,6 +87,11 @@ impl RewrittenPath {
     }
 }
 
+/// The status of the error that [`Files`] responds with in place of a file, with the site's page for it. Middleware attaches
+/// it to a request that it denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(pub Status);
+
 /// What a request for a path leads to.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -177,21 +182,34 @@ impl Files {
         };
         let wanted = Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
         let wanted = wanted.rewritten(request.extension::<RewrittenPath>().is_some());
+        self.find(request, wanted, RewrittenPath::key(request))
+    }
+
+    /// Responds with the page of an error that middleware has decided.
+    fn deny(&self, request: &Request<'_>, status: Status) -> Reply {
+        let times = (request.received_at(), date_of_response(request));
+        let wanted = Wanted::error_page(status, Arc::clone(&self.options), times);
+        // No path contains NUL.
+        self.find(request, wanted, format!("\0{}", status.code()).as_bytes())
+    }
+
+    /// Makes a lookup and responds. `key` is that of its result in the cache.
+    fn find(&self, request: &Request<'_>, wanted: Wanted, key: &[u8]) -> Reply {
         let found = match lookup(&self.root, &wanted, None) {
             Ok(found) => found,
-            Err(pool) => return self.look_up_later(request, wanted, pool),
+            Err(pool) => return self.look_up_later(request, wanted, key, pool),
         };
-        self.lookups.insert(RewrittenPath::key(request), &found, now);
+        self.lookups.insert(key, &found, request.received_at());
         reply(&self.root, request, found.into(), &self.options)
     }
 
     /// Looks up what the path of a request leads to on a thread of `pool`.
-    fn look_up_later(&self, request: &Request<'_>, wanted: Wanted, pool: Arc<Pool>) -> Reply {
+    fn look_up_later(&self, request: &Request<'_>, wanted: Wanted, key: &[u8], pool: Arc<Pool>) -> Reply {
         let late = LateLookup {
             lookups: Arc::clone(&self.lookups),
             root: Arc::clone(&self.root),
             wanted,
-            path: RewrittenPath::key(request).into(),
+            path: key.into(),
             client: request.client_addr().into(),
         };
         let request = request.to_owned();
@@ -207,6 +225,9 @@ impl Handler for Files {
 
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
+        if let Some(Denied(status)) = request.extension() {
+            return self.deny(request, *status);
+        }
         if !ALLOWED_METHODS.contains(&request.method()) {
             let response = if self.options.cors.is_some() && cors::is_preflight(request) {
                 cors::preflight_response()

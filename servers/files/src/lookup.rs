@@ -39,6 +39,8 @@ pub(super) struct Wanted {
     is_hidden: bool,
     /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL then.
     is_rewritten: bool,
+    /// The error whose page is wanted in place of a file.
+    error: Option<Status>,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
     options: Arc<Options>,
@@ -87,7 +89,27 @@ impl Wanted {
     ) -> Wanted {
         let is_hidden = !options.hidden && path.is_hidden();
         let (path, is_directory) = (path.as_bytes().to_vec(), path.is_directory());
-        Wanted { path, is_directory, is_hidden, is_rewritten: false, stale, options, now, date }
+        Wanted { path, is_directory, is_hidden, is_rewritten: false, error: None, stale, options, now, date }
+    }
+
+    /// The page for an error with this status. The other arguments are those of [`Wanted::new`].
+    pub(super) fn error_page(
+        status: Status,
+        options: Arc<Options>,
+        (now, date): (Instant, SystemTime),
+    ) -> Wanted {
+        let (path, error) = (Vec::new(), Some(status));
+        Wanted {
+            path,
+            is_directory: true,
+            is_hidden: false,
+            is_rewritten: false,
+            error,
+            stale: None,
+            options,
+            now,
+            date,
+        }
     }
 
     /// Sets whether the client has requested another path.
@@ -123,7 +145,10 @@ impl Wanted {
 pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
     let lookup = Lookup { root, wanted, pool };
     // Decided before any system call for the path: neither a status nor a delay may tell whether a hidden file exists.
-    let found = if wanted.is_hidden { Found::Error(Status::NOT_FOUND) } else { lookup.find()? };
+    let found = match wanted.error.or(wanted.is_hidden.then_some(Status::NOT_FOUND)) {
+        Some(status) => Found::Error(status),
+        None => lookup.find()?,
+    };
     match found {
         Found::Error(status) => lookup.error(status),
         found => Ok(found),

@@ -68,6 +68,11 @@ impl Options {
         without_slash(index.or_else(clean).unwrap_or(path))
     }
 
+    /// Whether `error_pages` has a page for the errors with this status, wherever they occur.
+    pub fn has_page_for(&self, status: Status) -> bool {
+        !self.error_pages.candidates(status, b"").is_empty()
+    }
+
     /// Returns the pages that are sent for other paths: the paths of their files, relative to the document root.
     pub fn pages(&self) -> impl Iterator<Item = &[u8]> {
         let error_pages = self.error_pages.by_status.iter().map(ErrorPage::page);

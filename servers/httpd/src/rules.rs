@@ -4,7 +4,7 @@
 
 use crate::hosts::{HostPattern, has_port};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, path::RelativePath, uri};
-use http_files::{Options, RewrittenPath, is_preflight};
+use http_files::{Denied, Options, RewrittenPath, is_preflight};
 use std::{str::FromStr, sync::Arc};
 
 /// The most redirects that may follow each other. Browsers follow 20.
@@ -398,7 +398,8 @@ impl<H: Handler> Handler for Redirecting<H> {
         match request.extension::<Redirection>() {
             // Browsers follow no redirect of a preflight request.
             Some(Redirection { status, location })
-                if self.options.cors.is_none() || !is_preflight(request) =>
+                if request.extension::<Denied>().is_none()
+                    && (self.options.cors.is_none() || !is_preflight(request)) =>
             {
                 let response = Response::error(*status).with_header("Location", location);
                 self.options.complete(Some(request), response).into()

@@ -279,7 +279,7 @@ impl Login {
             let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
             if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
                 let response = Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
-                let response = super::refuse(&self.options, &attempt.request.as_request(), response);
+                let response = super::complete(&self.options, &attempt.request.as_request(), response);
                 attempt.responder.respond(response);
             }
         })
@@ -330,15 +330,16 @@ impl Attempt {
         if responder.is_closed() {
             return;
         }
-        if !login.verify(&credentials) {
-            let response = super::refuse(&login.options, &request.as_request(), login.unauthorized());
-            return responder.respond(response);
-        }
-        match handler.handle(&request.as_request()).map(keep_private) {
+        let reply = if login.verify(&credentials) {
+            handler.handle(&request.as_request()).map(keep_private)
+        } else {
+            super::refuse(&login.options, &*handler, &request.as_request(), login.unauthorized())
+        };
+        match reply {
             Reply::Now(response) => responder.respond(response),
             Reply::Deferred(start) => start(responder),
             // Dropping the responder responds with 500.
-            reply => log::error!("cannot reply to an authenticated request: no support for {reply:?}"),
+            reply => log::error!("cannot reply to a request with a password: no support for {reply:?}"),
         }
     }
 }

@@ -17,7 +17,7 @@ pub mod rate;
 pub mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
-use http_files::{Options, is_preflight};
+use http_files::{Denied, Options, is_preflight};
 use login::{Access, Login, LoginOptions, keep_private};
 use networks::Networks;
 use rate::{Rate, RateLimit};
@@ -93,9 +93,29 @@ impl AccessRules {
     }
 }
 
+/// Replies to a request that is not permitted: with `response`, or with the site's page for its status, which `handler`
+/// sends.
+fn refuse(options: &Options, handler: &dyn Handler, request: &Request<'_>, response: Response) -> Reply {
+    let status = response.status();
+    let refusal = complete(options, request, response);
+    if !options.has_page_for(status) {
+        return refusal.into();
+    }
+    let denied = request.with_shared_extension(Arc::new(Denied(status)));
+    handler.handle(&denied.as_request()).map(move |page| {
+        // A handler that does not know of this must not send what is denied.
+        if page.status() != status {
+            return refusal;
+        }
+        let headers = ["WWW-Authenticate", "Retry-After", "Cache-Control"].into_iter();
+        let headers = headers.filter_map(|name| Some((name, refusal.header(name)?)));
+        headers.fold(page, |page, (name, value)| page.with_header(name, value))
+    })
+}
+
 /// Completes the response to a request that does not reach the files. No cache may store it, whatever the headers of the
 /// site say: it would be sent to clients that are permitted.
-fn refuse(options: &Options, request: &Request<'_>, response: Response) -> Response {
+fn complete(options: &Options, request: &Request<'_>, response: Response) -> Response {
     options.complete(Some(request), response).with_header("Cache-Control", "no-store")
 }
 
@@ -127,7 +147,7 @@ impl Handler for Guarded {
         match self.rules.check(request) {
             Access::Public => self.handler.handle(request),
             Access::Verified => self.handler.handle(request).map(keep_private),
-            Access::Denied(response) => refuse(&self.rules.options, request, response).into(),
+            Access::Denied(response) => refuse(&self.rules.options, &*self.handler, request, response),
             Access::Unverified(login, credentials) => {
                 login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
             }

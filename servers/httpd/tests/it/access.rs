@@ -197,6 +197,42 @@ two_kinds! {
         }
     }
 
+    fn a_refused_request_gets_the_error_page(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        directory.write("www/error.html", "error");
+        directory.write("httpd.toml", "[[redirect]]\nfrom = '/old'\nto = '/'\n");
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let wrong = authorization("alice:wrong");
+        let challenge = Some("Basic realm=\"Restricted\", charset=\"UTF-8\"");
+        for (options, headers, expected) in [
+            (&["--auth-file", text(&users)][..], "", (401, challenge, false)),
+            (&["--auth-file", text(&users)], &*wrong, (401, challenge, false)),
+            (&["--deny", "127.0.0.0/8"], "", (403, None, false)),
+            (&["--rate", "1/h", "-w", "1"], "", (429, None, true)),
+        ] {
+            let page = format!("--error-page={}=/error.html", if expected.0 == 429 { "4xx".to_owned() } else { expected.0.to_string() });
+            for slow in ["--file-system=local", "--file-system=slow"] {
+                let arguments = [options, &["--config", text(&file), "--header", "X-Test: 1", &page, slow]].concat();
+                let program = program::serve_root(kind, &directory.path("www"), &arguments);
+                let mut client = Client::connect(program.address());
+                if expected.0 == 429 {
+                    client.fetch(get("/notes.txt"));
+                }
+                for (method, target) in [("GET", "/notes.txt"), ("HEAD", "/notes.txt"), ("GET", "/old"), ("PUT", "/.hidden")] {
+                    let response = client.fetch(request(method, target, headers));
+                    let actual = (response.status, response.header("WWW-Authenticate"), response.header("Retry-After").is_some());
+                    assert_eq!(actual, expected, "{options:?} {target}");
+                    let names = ["Content-Type", "X-Test", "Cache-Control", "Location"];
+                    let values = [Some("text/html"), Some("1"), Some("no-store"), None];
+                    assert_eq!(names.map(|name| response.header(name)), values, "{options:?} {target}");
+                    assert_eq!(response.text(), if method == "HEAD" { "" } else { "error" }, "{options:?} {target}");
+                }
+                client.finish();
+                program.stop_cleanly();
+            }
+        }
+    }
+
     /// A redirect must not show its target to a client that may not request the path.
     fn a_redirect_comes_after_networks_rate_and_password(kind: ServerKind) {
         let directory = make_directory(ALICE);
