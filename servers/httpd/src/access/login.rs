@@ -35,8 +35,8 @@ const MAX_LEN: usize = 256;
 /// How many verifications wait for a thread. A further request gets 503.
 const MAX_WAITING: usize = 128;
 
-/// How many passwords a client may try without one that was verified lately: so many at once, and so many per second.
-/// A further request gets 429. Clients behind one address share this.
+/// How many passwords that were not right before a client may try: so many at once, and so many per second. A further request
+/// gets 429. Clients behind one address share this.
 const ATTEMPTS: (&str, u32) = ("10/s", 40);
 
 /// What an operator chooses about authentication.
@@ -258,8 +258,13 @@ impl Login {
         };
         let Some(credentials) = credentials else { return Access::Denied(self.unauthorized()) };
         let now = request.received_at();
-        if self.verified.update(self.fingerprint(&credentials), |until| self.time(now) < *until) {
+        let until = self.verified.update(self.fingerprint(&credentials), |until| *until);
+        if self.time(now) < until {
             return Access::Verified;
+        }
+        // They were right before. So clients that guess do not lock out others behind the same address.
+        if !until.is_zero() {
+            return Access::Unverified(Arc::clone(self), credentials);
         }
         match self.attempt_limit.take(request.client_addr().map(|address| address.ip()), now) {
             Ok(()) => Access::Unverified(Arc::clone(self), credentials),
@@ -387,6 +392,36 @@ fn run_attempts(receiver: &Mutex<Receiver<Attempt>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_engine::testing::ReceivedRequest;
+
+    #[test]
+    fn credentials_that_were_right_need_no_attempt() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("users");
+        let user = "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m";
+        std::fs::write(&file, user).expect("a file");
+        let options = LoginOptions { file, paths: ProtectedPaths(Vec::new()), realm: Realm::default() };
+        let login = Arc::new(Login::open(&options, &Arc::default()).expect("a password file"));
+        let now = login.start + Duration::from_secs(100);
+        while login.attempt_limit.take(None, now).is_ok() {}
+        let check = |password: &str, until: Duration, expected: &str| {
+            let credentials = Credentials { name: "alice".to_owned(), password: password.to_owned() };
+            login.verified.update(login.fingerprint(&credentials), |time| *time = until);
+            let encoded = BASE64_STANDARD.encode(format!("alice:{password}"));
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {encoded}\r\n\r\n");
+            let request = ReceivedRequest::new(head.as_bytes(), now).expect("a request");
+            let access = match login.check(&request.as_request()) {
+                Access::Public => "public",
+                Access::Verified => "verified",
+                Access::Denied(_) => "denied",
+                Access::Unverified(..) => "to be verified",
+            };
+            assert_eq!(access, expected, "{password}");
+        };
+        check("present", Duration::from_secs(101), "verified");
+        check("past", Duration::from_secs(100), "to be verified");
+        check("unknown", Duration::ZERO, "denied");
+    }
 
     #[test]
     fn decodes_credentials() {
