@@ -30,7 +30,7 @@ const VERIFIED_FOR: Duration = Duration::from_secs(60);
 const MAX_VERIFIED: usize = 4096;
 
 /// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
-const MAX_LEN: usize = 256;
+pub(super) const MAX_LEN: usize = 256;
 
 /// How many verifications wait for a thread. A further request gets 503.
 const MAX_WAITING: usize = 128;
