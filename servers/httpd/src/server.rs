@@ -244,14 +244,16 @@ impl Application for Server {
         vec![hits, misses]
     }
 
-    /// Names the configuration file if it is served, or else the first site without a start page. A site with redirects or
+    /// Names the configuration file if it is served, and the first site without a start page. A site with redirects or
     /// rewrites may need none.
     fn notice(&self) -> Option<String> {
-        if let Some(place) = self.reloader.file().and_then(|file| self.served(file)) {
-            return Some(format!("the configuration file {place}: clients can read it"));
-        }
-        let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index())?;
-        Some(format!("{} has no index.html: a request for / gets 404", site.site.root.display()))
+        let file = self.reloader.file().and_then(|file| self.served(file));
+        let file = file.map(|place| format!("the configuration file {place}: clients can read it"));
+        let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index());
+        let site = site
+            .map(|host| format!("{} has no index.html: a request for / gets 404", host.site.root.display()));
+        let notices: Vec<_> = file.into_iter().chain(site).collect();
+        (!notices.is_empty()).then(|| notices.join("; "))
     }
 }
 
