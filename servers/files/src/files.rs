@@ -75,7 +75,22 @@ impl RewrittenPath {
     pub fn of<'r>(request: &Request<'r>) -> &'r [u8] {
         request.extension::<RewrittenPath>().map_or(request.path_bytes(), |path| &path.0)
     }
+
+    /// Returns the key of the path to serve in the cache. A rewritten path has one of its own, without the slash at its
+    /// beginning: with clean URLs it leads to a file where the same path, if it is requested, leads to a redirect.
+    #[inline]
+    fn key<'r>(request: &Request<'r>) -> &'r [u8] {
+        match request.extension::<RewrittenPath>() {
+            Some(RewrittenPath(path)) => path.strip_prefix(b"/").unwrap_or(path),
+            None => request.path_bytes(),
+        }
+    }
 }
+
+/// The status of the error that [`Files`] responds with in place of a file, with the site's page for it. Middleware attaches
+/// it to a request that it denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(pub Status);
 
 /// What a request for a path leads to.
 #[derive(Debug)]
@@ -161,27 +176,41 @@ impl Files {
     /// Looks up what the path of a request leads to. `stale` is the document that an earlier lookup has found. If the
     /// lookup may block, a thread makes it, and responds later.
     fn look_up(&self, request: &Request<'_>, stale: Option<Arc<Document>>) -> Reply {
-        let (key, now) = (RewrittenPath::of(request), request.received_at());
-        let path = match resolve(key, &self.prefix) {
+        let now = request.received_at();
+        let path = match resolve(RewrittenPath::of(request), &self.prefix) {
             Ok(path) => path,
             Err(outcome) => return respond(request, outcome, &self.options).into(),
         };
         let wanted = Wanted::new(path, stale, Arc::clone(&self.options), (now, date_of_response(request)));
+        let wanted = wanted.rewritten(request.extension::<RewrittenPath>().is_some());
+        self.find(request, wanted, RewrittenPath::key(request))
+    }
+
+    /// Responds with the page of an error that middleware has decided.
+    fn deny(&self, request: &Request<'_>, status: Status) -> Reply {
+        let times = (request.received_at(), date_of_response(request));
+        let wanted = Wanted::error_page(status, Arc::clone(&self.options), times);
+        // No path contains NUL.
+        self.find(request, wanted, format!("\0{}", status.code()).as_bytes())
+    }
+
+    /// Makes a lookup and responds. `key` is that of its result in the cache.
+    fn find(&self, request: &Request<'_>, wanted: Wanted, key: &[u8]) -> Reply {
         let found = match lookup(&self.root, &wanted, None) {
             Ok(found) => found,
-            Err(pool) => return self.look_up_later(request, wanted, pool),
+            Err(pool) => return self.look_up_later(request, wanted, key, pool),
         };
-        self.lookups.insert(key, &found, now);
+        self.lookups.insert(key, &found, request.received_at());
         reply(&self.root, request, found.into(), &self.options)
     }
 
     /// Looks up what the path of a request leads to on a thread of `pool`.
-    fn look_up_later(&self, request: &Request<'_>, wanted: Wanted, pool: Arc<Pool>) -> Reply {
+    fn look_up_later(&self, request: &Request<'_>, wanted: Wanted, key: &[u8], pool: Arc<Pool>) -> Reply {
         let late = LateLookup {
             lookups: Arc::clone(&self.lookups),
             root: Arc::clone(&self.root),
             wanted,
-            path: RewrittenPath::of(request).into(),
+            path: key.into(),
             client: request.client_addr().into(),
         };
         let request = request.to_owned();
@@ -197,6 +226,9 @@ impl Handler for Files {
 
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
+        if let Some(Denied(status)) = request.extension() {
+            return self.deny(request, *status);
+        }
         if !ALLOWED_METHODS.contains(&request.method()) {
             let response = if self.options.cors.is_some() && cors::is_preflight(request) {
                 cors::preflight_response()
@@ -205,7 +237,7 @@ impl Handler for Files {
             };
             return self.options.complete(Some(request), response).into();
         }
-        let outcome = match self.lookups.cached(RewrittenPath::of(request), request.received_at()) {
+        let outcome = match self.lookups.cached(RewrittenPath::key(request), request.received_at()) {
             Cached::Fresh(document) => Outcome::Document(document),
             Cached::NotFound(None) => Outcome::Error(Status::NOT_FOUND),
             Cached::NotFound(Some(page)) => Outcome::ErrorDocument(page),
@@ -255,6 +287,10 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
         Outcome::Listing(listing) => return options.complete_listing(request, listing.respond(request)),
+        // A rewritten path: the redirect would lead to the request's own.
+        Outcome::Redirect(Redirect::Directory) if request.path_bytes().ends_with(b"/") => {
+            Response::error(Status::NOT_FOUND)
+        }
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
         Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
         Outcome::Error(status) => with_retry_after(Response::error(status)),

@@ -63,7 +63,7 @@ pub use cache::CacheCounts;
 pub use cors::{Cors, is_preflight};
 pub use disk::FileSystem;
 pub use entity_tag::EntityTags;
-pub use files::{CacheCounter, Files, RewrittenPath};
+pub use files::{CacheCounter, Denied, Files, RewrittenPath};
 pub use glob::Glob;
 pub use options::{InvalidOption, Options};
 pub use pages::{ErrorPage, ErrorPages, PageError, PagePath};

@@ -37,6 +37,10 @@ pub(super) struct Wanted {
     is_directory: bool,
     /// Whether the path is that of a hidden file, which does not exist for clients.
     is_hidden: bool,
+    /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL then.
+    is_rewritten: bool,
+    /// The error whose page is wanted in place of a file.
+    error: Option<Status>,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
     options: Arc<Options>,
@@ -85,7 +89,32 @@ impl Wanted {
     ) -> Wanted {
         let is_hidden = !options.hidden && path.is_hidden();
         let (path, is_directory) = (path.as_bytes().to_vec(), path.is_directory());
-        Wanted { path, is_directory, is_hidden, stale, options, now, date }
+        Wanted { path, is_directory, is_hidden, is_rewritten: false, error: None, stale, options, now, date }
+    }
+
+    /// The page for an error with this status. The other arguments are those of [`Wanted::new`].
+    pub(super) fn error_page(
+        status: Status,
+        options: Arc<Options>,
+        (now, date): (Instant, SystemTime),
+    ) -> Wanted {
+        let (path, error) = (Vec::new(), Some(status));
+        Wanted {
+            path,
+            is_directory: true,
+            is_hidden: false,
+            is_rewritten: false,
+            error,
+            stale: None,
+            options,
+            now,
+            date,
+        }
+    }
+
+    /// Sets whether the client has requested another path.
+    pub(super) fn rewritten(self, is_rewritten: bool) -> Wanted {
+        Wanted { is_rewritten, ..self }
     }
 
     /// Returns the path of the file to open, relative to the root: the requested path or, if that names a directory,
@@ -116,7 +145,10 @@ impl Wanted {
 pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
     let lookup = Lookup { root, wanted, pool };
     // Decided before any system call for the path: neither a status nor a delay may tell whether a hidden file exists.
-    let found = if wanted.is_hidden { Found::Error(Status::NOT_FOUND) } else { lookup.find()? };
+    let found = match wanted.error.or(wanted.is_hidden.then_some(Status::NOT_FOUND)) {
+        Some(status) => Found::Error(status),
+        None => lookup.find()?,
+    };
     match found {
         Found::Error(status) => lookup.error(status),
         found => Ok(found),
@@ -134,12 +166,16 @@ struct Lookup<'l> {
 impl Lookup<'_> {
     /// Finds what the path names.
     fn find(&self) -> Result<Found, Arc<Pool>> {
-        let Wanted { path, is_directory, stale, options, .. } = self.wanted;
+        let Wanted { path, is_directory, is_rewritten, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
         let clean = options.clean_urls;
         let mut found = match self.open(&name)? {
             Ok(Entry::File(..))
-                if clean && !is_directory && pages::is_page(path) && self.has_clean_url(path)? =>
+                if clean
+                    && !is_directory
+                    && !is_rewritten
+                    && pages::is_page(path)
+                    && self.has_clean_url(path)? =>
             {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
@@ -163,7 +199,9 @@ impl Lookup<'_> {
         {
             let page = pages::page_name(path);
             if let Ok(Entry::File(file, version)) = self.open(&page)? {
-                return if *is_directory {
+                return if *is_rewritten {
+                    self.load(&page, stale.as_ref(), file, version)
+                } else if *is_directory {
                     Ok(if self.has_clean_url(&page)? { Found::Redirect(Redirect::Page) } else { found })
                 } else if pages::clean_path(path).is_some() && self.has_clean_url(&page)? {
                     Ok(Found::Redirect(Redirect::CleanUrl))
@@ -207,7 +245,11 @@ impl Lookup<'_> {
     fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
         let Wanted { path, options, is_hidden, .. } = self.wanted;
         let mut page = None;
+        let is_excluded = |page: &[u8]| options.excluded_pages.iter().any(|other| other.as_bytes() == page);
         for candidate in options.error_pages.candidates(status, &self.wanted.file()) {
+            if is_excluded(&candidate) {
+                continue;
+            }
             page = self.page(&candidate)?;
             if page.is_some() {
                 break;

@@ -46,6 +46,8 @@ pub struct Options {
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
+    /// Pages that are never sent for other paths, also if they have the name of an automatic error page. By default none.
+    pub excluded_pages: Vec<PagePath>,
     /// Whether a directory without an index is listed: in HTML, JSON or plain text, as the Accept header prefers. What
     /// would not be served is not listed.
     pub listing: bool,
@@ -54,16 +56,23 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the name of the document that a request for `path` may get: the path without `index.html`, without the
-    /// extension of a compressed form, and without `.html` if URLs are clean. Paths to the same document have the same name.
+    /// Returns the name of the document that a request for `path` may get, or be redirected to: the path without
+    /// `index.html`, without the extension of a compressed form, without `.html` if URLs are clean, and without a slash at
+    /// its end. Paths to the same document have the same name.
     pub fn document_name<'p>(&self, path: &'p [u8]) -> &'p [u8] {
-        let extensions = Coding::ALL.iter().filter(|_| self.compression.precompressed);
-        let original =
-            extensions.map(|coding| coding.extension()).find_map(|end| path.strip_suffix(end.as_bytes()));
+        let without_slash = |path: &'p [u8]| path.strip_suffix(b"/").unwrap_or(path);
+        let path = without_slash(path);
+        // A client can request a compressed form by its own name, too, whether it is served for others or not.
+        let original = Coding::ALL.iter().find_map(|coding| path.strip_suffix(coding.extension().as_bytes()));
         let path = original.unwrap_or(path);
         let index = path.strip_suffix(INDEX).filter(|directory| directory.ends_with(b"/"));
         let clean = || self.clean_urls.then(|| pages::clean_path(path)).flatten();
-        index.or_else(clean).unwrap_or(path)
+        without_slash(index.or_else(clean).unwrap_or(path))
+    }
+
+    /// Whether `error_pages` has a page for the errors with this status, wherever they occur.
+    pub fn has_page_for(&self, status: Status) -> bool {
+        !self.error_pages.candidates(status, b"").is_empty()
     }
 
     /// Returns the pages that are sent for other paths: the paths of their files, relative to the document root.

@@ -4,7 +4,7 @@
 
 use crate::hosts::{HostPattern, has_port};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, path::RelativePath, uri};
-use http_files::RewrittenPath;
+use http_files::{Denied, Options, RewrittenPath, is_preflight};
 use std::{str::FromStr, sync::Arc};
 
 /// The most redirects that may follow each other. Browsers follow 20.
@@ -105,24 +105,29 @@ impl Rules {
         Ok(())
     }
 
+    /// Whether a request may be redirected.
+    pub fn has_redirects(&self) -> bool {
+        !self.hosts.is_empty() || !self.redirects.is_empty()
+    }
+
     /// Returns the redirect that applies to a path.
     fn redirected<'r, 'p>(&'r self, path: &'p [u8]) -> Option<(&'r Redirect, Values<'r, 'p>)> {
         self.redirects.iter().find_map(|redirect| Some((redirect, redirect.from.values(path)?)))
     }
 
     /// Returns the redirect of a request, if one applies.
-    fn redirect(&self, request: &Request<'_>) -> Option<Response> {
+    fn redirect(&self, request: &Request<'_>) -> Option<Redirection> {
         let host =
             request.host().and_then(|host| self.hosts.iter().find(|redirect| redirect.from.matches(host)));
         if let Some(HostRedirect { to, .. }) = host {
             let path = RelativePath::new(request.path_bytes())?;
             // Without a scheme: a proxy may have received the request over TLS.
             let location = with_query(format!("//{to}{}", path.encode()), request);
-            return Some(Response::error(Status::PERMANENT_REDIRECT).with_header("Location", location));
+            return Some(Redirection { status: Status::PERMANENT_REDIRECT, location });
         }
         let (redirect, values) = self.redirected(request.path_bytes())?;
         let location = redirect.to.location(&values, request)?;
-        Some(Response::error(redirect.status.0).with_header("Location", location))
+        Some(Redirection { status: redirect.status.0, location })
     }
 
     /// Returns the path to serve in place of `path`, if a rewrite applies.
@@ -339,7 +344,13 @@ impl Rewrite {
     }
 }
 
-/// Applies the rules of a site to the requests for it.
+/// Where a request is redirected. [`Ruled`] attaches it to the request, and [`Redirecting`] responds.
+struct Redirection {
+    status: Status,
+    location: String,
+}
+
+/// Applies the rules of a site to the requests for it. The redirects need a [`Redirecting`] in the handler of the site.
 pub struct Ruled {
     pub rules: Arc<Rules>,
     pub site: Arc<dyn Handler>,
@@ -352,11 +363,12 @@ impl Handler for Ruled {
 
     fn handle(&self, request: &Request<'_>) -> Reply {
         if let Some(redirect) = self.rules.redirect(request) {
-            return redirect.into();
+            // Shared: a copy of the request, which waits for a password to be verified, keeps it.
+            let request = request.with_shared_extension(Arc::new(redirect));
+            return self.site.handle(&request.as_request());
         }
         match self.rules.rewrite(request.path_bytes()) {
             Some(path) => {
-                // Shared: a copy of the request, which waits for a password to be verified, keeps the path.
                 let request = request.with_shared_extension(Arc::new(RewrittenPath(path)));
                 self.site.handle(&request.as_request())
             }
@@ -366,6 +378,38 @@ impl Handler for Ruled {
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         self.site.rejected(rejected, response)
+    }
+}
+
+/// Redirects requests in place of a directory, behind its access rules: only clients that may request the path learn where
+/// it leads.
+pub struct Redirecting<H> {
+    pub files: H,
+    /// How the files are served.
+    pub options: Arc<Options>,
+}
+
+impl<H: Handler> Handler for Redirecting<H> {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        self.files.admit(head)
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        match request.extension::<Redirection>() {
+            // Browsers follow no redirect of a preflight request.
+            Some(Redirection { status, location })
+                if request.extension::<Denied>().is_none()
+                    && (self.options.cors.is_none() || !is_preflight(request)) =>
+            {
+                let response = Response::error(*status).with_header("Location", location);
+                self.options.complete(Some(request), response).into()
+            }
+            _ => self.files.handle(request),
+        }
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        self.files.rejected(rejected, response)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use http_daemon::{Application, MakeHandler, Metric};
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
-use http_files::{CacheCounts, RewrittenPath, Root};
+use http_files::{CacheCounts, Options, RewrittenPath, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -25,6 +25,8 @@ pub struct Server {
     hosts: Arc<HostTable>,
     /// The index of the site that serves all other hosts. Without one, requests for them get 421.
     default: Option<usize>,
+    /// How those are responded to.
+    options: Arc<Options>,
     reloader: Reloader,
     caches: CacheCounters,
 }
@@ -51,6 +53,13 @@ pub struct Mount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPath(String);
 
+impl MountPath {
+    /// The path, without a slash at either end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for MountPath {
     type Err = &'static str;
 
@@ -64,12 +73,16 @@ impl FromStr for MountPath {
 }
 
 impl Server {
-    /// Creates the server of these sites.
+    /// Creates the server of these sites. `options` are those of the responses for hosts that no site serves.
     ///
     /// # Errors
     ///
     /// If a site has the hosts of an earlier one, or redirects that lead to each other. Has the index of the site.
-    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, (usize, String)> {
+    pub fn new(
+        sites: Vec<VirtualHost>,
+        options: Arc<Options>,
+        reloader: Reloader,
+    ) -> Result<Server, (usize, String)> {
         let (mut hosts, mut default) = (HostTable::default(), None);
         for (index, site) in sites.iter().enumerate() {
             let is_new = |host: &HostPattern| hosts.insert(host.clone(), index);
@@ -82,7 +95,8 @@ impl Server {
         for (index, site) in sites.iter().enumerate() {
             site.rules.check(rules_of).map_err(|error| (index, error))?;
         }
-        Ok(Server { sites, hosts: hosts.into(), default, reloader, caches: CacheCounters::default() })
+        let caches = CacheCounters::default();
+        Ok(Server { sites, hosts: hosts.into(), default, options, reloader, caches })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -107,6 +121,24 @@ impl Server {
         self.sites
             .iter()
             .flat_map(|host| std::iter::once(&host.site).chain(host.mounts.iter().map(|mount| &mount.site)))
+    }
+
+    /// Fails if a password file is in a served directory: clients could read it.
+    fn check_password_files(&self) -> io::Result<()> {
+        let served =
+            self.directories().filter_map(|site| site.access.file()).find_map(|file| self.served(file));
+        match served {
+            Some(place) => Err(io::Error::other(format!("the password file {place}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns where a file is, as a part of a message, if it is in a served directory, of whichever site.
+    fn served(&self, file: &Path) -> Option<String> {
+        let file = file.canonicalize().ok()?;
+        let mut roots = self.roots().into_iter().filter_map(|root| root.canonicalize().ok());
+        let root = roots.find(|root| file.starts_with(root))?;
+        Some(format!("{} must not be in the served directory {}", file.display(), root.display()))
     }
 
     /// Opens each directory, or shares it with an earlier site. Returns them in the order of [`Server::directories`].
@@ -151,27 +183,28 @@ impl Application for Server {
     }
 
     fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
+        self.check_password_files()?;
         let mut roots = self.open_roots(paths)?.into_iter();
-        let mut make = |site: &Site, prefix: &str| {
+        let mut make = |site: &Site, prefix: &str, rules: &Rules| {
             let root = roots.next().ok_or_else(|| io::Error::other("a directory is missing"))?;
-            site.make_handler(root, prefix, &self.caches)
+            site.make_handler(root, prefix, rules.has_redirects(), &self.caches)
         };
         let mut sites = Vec::new();
         for host in &self.sites {
-            let rest = make(&host.site, "")?;
+            let rest = make(&host.site, "", &host.rules)?;
             let mut mounts = Vec::new();
             for mount in &host.mounts {
-                mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0)?));
+                mounts.push((mount.path.clone(), make(&mount.site, &mount.path.0, &host.rules)?));
             }
             sites.push(with_rules(Arc::clone(&host.rules), with_mounts(rest, mounts)));
         }
         if let ([site], Some(_)) = (&sites[..], self.default) {
             return Ok(Arc::clone(site));
         }
-        let (hosts, default) = (Arc::clone(&self.hosts), self.default);
+        let (hosts, default, options) = (Arc::clone(&self.hosts), self.default, Arc::clone(&self.options));
         Ok(Arc::new(move |worker| {
             let sites = sites.iter().map(|make| make(worker)).collect();
-            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default })
+            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default, options: Arc::clone(&options) })
         }))
     }
 
@@ -211,10 +244,16 @@ impl Application for Server {
         vec![hits, misses]
     }
 
-    /// Names the first site without a start page. A site with redirects or rewrites may need none.
+    /// Names the configuration file if it is served, and the first site without a start page. A site with redirects or
+    /// rewrites may need none.
     fn notice(&self) -> Option<String> {
-        let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index())?;
-        Some(format!("{} has no index.html: a request for / gets 404", site.site.root.display()))
+        let file = self.reloader.file().and_then(|file| self.served(file));
+        let file = file.map(|place| format!("the configuration file {place}: clients can read it"));
+        let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index());
+        let site = site
+            .map(|host| format!("{} has no index.html: a request for / gets 404", host.site.root.display()));
+        let notices: Vec<_> = file.into_iter().chain(site).collect();
+        (!notices.is_empty()).then(|| notices.join("; "))
     }
 }
 
@@ -253,6 +292,8 @@ struct Sites {
     sites: Vec<Arc<dyn Handler>>,
     hosts: Arc<HostTable>,
     default: Option<usize>,
+    /// How requests for the hosts that no site serves are responded to.
+    options: Arc<Options>,
 }
 
 impl Sites {
@@ -271,14 +312,17 @@ impl Handler for Sites {
     fn handle(&self, request: &Request<'_>) -> Reply {
         match self.of(request.host()) {
             Some(site) => site.handle(request),
-            None => Response::error(Status::MISDIRECTED_REQUEST).into(),
+            None => {
+                let response = Response::error(Status::MISDIRECTED_REQUEST);
+                self.options.complete(Some(request), response).into()
+            }
         }
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         match self.of(rejected.request.and_then(|request| request.host())) {
             Some(site) => site.rejected(rejected, response),
-            None => response,
+            None => self.options.complete(rejected.request.as_ref(), response),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     access::{AccessOptions, Guarded},
     bandwidth::{BandwidthOptions, LimitedHandler, Limits},
+    rules::Redirecting,
 };
 use http_daemon::MakeHandler;
 use http_engine::{Handler, io_cause};
@@ -63,7 +64,7 @@ impl Site {
     }
 
     /// Returns the function that makes the handler of each worker. It serves the files at the request paths below `prefix`,
-    /// and adds its cache to `caches`.
+    /// and adds its cache to `caches`. `has_redirects` says whether requests may be redirected.
     ///
     /// # Errors
     ///
@@ -72,20 +73,24 @@ impl Site {
         &self,
         root: Arc<Root>,
         prefix: &str,
+        has_redirects: bool,
         caches: &CacheCounters,
     ) -> io::Result<MakeHandler> {
-        let options = Arc::clone(&self.options).below(prefix.as_bytes());
-        let rules = self.access.open(&self.root, prefix, &options)?;
+        let options = self.access.exclude_pages(prefix, &self.options).below(prefix.as_bytes());
+        let rules = self.access.open(prefix, &options)?;
         let limits = Limits::new(&self.bandwidth, prefix);
-        let prefix = prefix.to_owned();
-        let caches = caches.clone();
+        let (prefix, caches) = (prefix.to_owned(), caches.clone());
         Ok(Arc::new(move |worker| -> Arc<dyn Handler> {
             let files = Files::from_root(Arc::clone(&root)).with_prefix(&prefix);
             let files = files.with_options(Arc::clone(&options));
             caches.add(worker, files.cache_counter());
-            let handler: Arc<dyn Handler> = match &rules {
-                Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), files)),
-                None => Arc::new(files),
+            let handler: Arc<dyn Handler> = match has_redirects {
+                true => Arc::new(Redirecting { files, options: Arc::clone(&options) }),
+                false => Arc::new(files),
+            };
+            let handler = match &rules {
+                Some(rules) => Arc::new(Guarded::new(Arc::clone(rules), handler)),
+                None => handler,
             };
             match &limits {
                 Some(limits) => {

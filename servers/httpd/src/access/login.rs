@@ -8,8 +8,9 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http_engine::{
     Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic, path,
 };
-use http_files::{Options, RewrittenPath};
+use http_files::{Options, PagePath, RewrittenPath};
 use std::{
+    fmt,
     hash::{BuildHasher, RandomState},
     io,
     path::PathBuf,
@@ -29,13 +30,13 @@ const VERIFIED_FOR: Duration = Duration::from_secs(60);
 const MAX_VERIFIED: usize = 4096;
 
 /// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
-const MAX_LEN: usize = 256;
+pub(super) const MAX_LEN: usize = 256;
 
 /// How many verifications wait for a thread. A further request gets 503.
 const MAX_WAITING: usize = 128;
 
-/// How many passwords a client may try without one that was verified lately: so many at once, and so many per second.
-/// A further request gets 429. Clients behind one address share this.
+/// How many passwords that were not right before a client may try: so many at once, and so many per second. A further request
+/// gets 429. Clients behind one address share this.
 const ATTEMPTS: (&str, u32) = ("10/s", 40);
 
 /// What an operator chooses about authentication.
@@ -62,6 +63,25 @@ impl ProtectedPaths {
         self.0.is_empty() || self.0.iter().any(protects)
     }
 
+    /// Returns the automatic error pages below `prefix` that need a password, and that `options` would send for paths that
+    /// need none: those that are named, and not below a protected directory.
+    pub fn error_pages(&self, prefix: &str, options: &Options) -> Vec<PagePath> {
+        let prefix = ProtectedPath::new(&format!("/{prefix}"));
+        let page = |ProtectedPath(path): &ProtectedPath| {
+            let directory = &path[..=path.iter().rposition(|byte| *byte == b'/')?];
+            let page = [directory, b"404.html"].concat();
+            let is_named = options.document_name(&page) == options.document_name(path);
+            str::from_utf8(page.strip_prefix(&*prefix.0)?).ok().filter(|_| is_named)?.parse().ok()
+        };
+        self.0.iter().filter_map(page).collect()
+    }
+
+    /// Returns the paths that protect nothing below `prefix`.
+    pub fn outside(&self, prefix: &str) -> impl Iterator<Item = &ProtectedPath> {
+        let prefix = ProtectedPath::new(&format!("/{prefix}"));
+        self.0.iter().filter(move |path| !path.contains(&prefix.0) && !prefix.contains(&path.0))
+    }
+
     /// Fails if a page that `options` send for other paths below `prefix` needs a password, and those paths do not.
     pub fn check_pages(&self, prefix: &str, options: &Options) -> Result<(), String> {
         let path = |page: &[u8]| path::from_decoded(&format!("/{prefix}/{}", String::from_utf8_lossy(page)));
@@ -84,9 +104,21 @@ impl ProtectedPaths {
 pub struct ProtectedPath(Box<[u8]>);
 
 impl ProtectedPath {
+    /// Creates one of a decoded path, which begins with a slash.
+    fn new(text: &str) -> ProtectedPath {
+        let path = path::from_decoded(text);
+        ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into())
+    }
+
     /// Returns whether this is `path`, or `path` is below this.
     fn contains(&self, path: &[u8]) -> bool {
         path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl fmt::Display for ProtectedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
@@ -97,8 +129,7 @@ impl FromStr for ProtectedPath {
         if !text.starts_with('/') {
             return Err("must begin with a slash, as in /private");
         }
-        let path = path::from_decoded(text);
-        Ok(ProtectedPath(path.strip_suffix(b"/").unwrap_or(&path).into()))
+        Ok(ProtectedPath::new(text))
     }
 }
 
@@ -227,8 +258,13 @@ impl Login {
         };
         let Some(credentials) = credentials else { return Access::Denied(self.unauthorized()) };
         let now = request.received_at();
-        if self.verified.update(self.fingerprint(&credentials), |until| self.time(now) < *until) {
+        let until = self.verified.update(self.fingerprint(&credentials), |until| *until);
+        if self.time(now) < until {
             return Access::Verified;
+        }
+        // They were right before. So clients that guess do not lock out others behind the same address.
+        if !until.is_zero() {
+            return Access::Unverified(Arc::clone(self), credentials);
         }
         match self.attempt_limit.take(request.client_addr().map(|address| address.ip()), now) {
             Ok(()) => Access::Unverified(Arc::clone(self), credentials),
@@ -247,8 +283,9 @@ impl Login {
             let attempt = Attempt { login: Arc::clone(&self), credentials, request, handler, responder };
             let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
             if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
-                let response = Response::error(Status::SERVICE_UNAVAILABLE);
-                attempt.responder.respond(response.with_header("Retry-After", "1"));
+                let response = Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
+                let response = super::complete(&self.options, &attempt.request.as_request(), response);
+                attempt.responder.respond(response);
             }
         })
     }
@@ -298,15 +335,16 @@ impl Attempt {
         if responder.is_closed() {
             return;
         }
-        if !login.verify(&credentials) {
-            let response = login.options.complete(Some(&request.as_request()), login.unauthorized());
-            return responder.respond(response);
-        }
-        match handler.handle(&request.as_request()).map(keep_private) {
+        let reply = if login.verify(&credentials) {
+            handler.handle(&request.as_request()).map(keep_private)
+        } else {
+            super::refuse(&login.options, &*handler, &request.as_request(), login.unauthorized())
+        };
+        match reply {
             Reply::Now(response) => responder.respond(response),
             Reply::Deferred(start) => start(responder),
             // Dropping the responder responds with 500.
-            reply => log::error!("cannot reply to an authenticated request: no support for {reply:?}"),
+            reply => log::error!("cannot reply to a request with a password: no support for {reply:?}"),
         }
     }
 }
@@ -354,6 +392,36 @@ fn run_attempts(receiver: &Mutex<Receiver<Attempt>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_engine::testing::ReceivedRequest;
+
+    #[test]
+    fn credentials_that_were_right_need_no_attempt() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("users");
+        let user = "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m";
+        std::fs::write(&file, user).expect("a file");
+        let options = LoginOptions { file, paths: ProtectedPaths(Vec::new()), realm: Realm::default() };
+        let login = Arc::new(Login::open(&options, &Arc::default()).expect("a password file"));
+        let now = login.start + Duration::from_secs(100);
+        while login.attempt_limit.take(None, now).is_ok() {}
+        let check = |password: &str, until: Duration, expected: &str| {
+            let credentials = Credentials { name: "alice".to_owned(), password: password.to_owned() };
+            login.verified.update(login.fingerprint(&credentials), |time| *time = until);
+            let encoded = BASE64_STANDARD.encode(format!("alice:{password}"));
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {encoded}\r\n\r\n");
+            let request = ReceivedRequest::new(head.as_bytes(), now).expect("a request");
+            let access = match login.check(&request.as_request()) {
+                Access::Public => "public",
+                Access::Verified => "verified",
+                Access::Denied(_) => "denied",
+                Access::Unverified(..) => "to be verified",
+            };
+            assert_eq!(access, expected, "{password}");
+        };
+        check("present", Duration::from_secs(101), "verified");
+        check("past", Duration::from_secs(100), "to be verified");
+        check("unknown", Duration::ZERO, "denied");
+    }
 
     #[test]
     fn decodes_credentials() {

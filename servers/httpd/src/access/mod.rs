@@ -17,7 +17,7 @@ pub mod rate;
 pub mod times;
 
 use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status};
-use http_files::{Options, is_preflight};
+use http_files::{Denied, Options, is_preflight};
 use login::{Access, Login, LoginOptions, keep_private};
 use networks::Networks;
 use rate::{Rate, RateLimit};
@@ -38,29 +38,24 @@ impl AccessOptions {
         self.login.as_ref().map(|login| &*login.file)
     }
 
+    /// Returns `options` without the automatic error pages that need a password.
+    pub fn exclude_pages(&self, prefix: &str, options: &Arc<Options>) -> Arc<Options> {
+        let pages = self.login.as_ref().map(|login| login.paths.error_pages(prefix, options));
+        match pages.filter(|pages| !pages.is_empty()) {
+            Some(excluded_pages) => Arc::new(Options { excluded_pages, ..Options::clone(options) }),
+            None => Arc::clone(options),
+        }
+    }
+
     /// Reads the password file. Returns what the workers of a process share, or `None` if all requests are permitted.
-    /// `root` is the directory that is served at the path `prefix` with `options`.
+    /// A directory is served at the path `prefix` with `options`.
     ///
     /// # Errors
     ///
-    /// If the password file cannot be read, is no password file, or is in `root`, or if a page that needs a password would
-    /// be sent for paths that need none.
-    pub fn open(
-        &self,
-        root: &Path,
-        prefix: &str,
-        options: &Arc<Options>,
-    ) -> io::Result<Option<Arc<AccessRules>>> {
+    /// If the password file cannot be read or is no password file, or if a page that needs a password would be sent for
+    /// paths that need none.
+    pub fn open(&self, prefix: &str, options: &Arc<Options>) -> io::Result<Option<Arc<AccessRules>>> {
         let AccessOptions { networks, rate, login } = self;
-        if let Some(file) = self.file()
-            && let (Ok(file), Ok(root)) = (file.canonicalize(), root.canonicalize())
-            && file.starts_with(root)
-        {
-            let file = file.display();
-            return Err(io::Error::other(format!(
-                "the password file {file} must not be in the served directory"
-            )));
-        }
         if let Some(LoginOptions { paths, .. }) = login {
             paths.check_pages(prefix, options).map_err(io::Error::other)?;
         }
@@ -98,6 +93,32 @@ impl AccessRules {
     }
 }
 
+/// Replies to a request that is not permitted: with `response`, or with the site's page for its status, which `handler`
+/// sends.
+fn refuse(options: &Options, handler: &dyn Handler, request: &Request<'_>, response: Response) -> Reply {
+    let status = response.status();
+    let refusal = complete(options, request, response);
+    if !options.has_page_for(status) {
+        return refusal.into();
+    }
+    let denied = request.with_shared_extension(Arc::new(Denied(status)));
+    handler.handle(&denied.as_request()).map(move |page| {
+        // A handler that does not know of this must not send what is denied.
+        if page.status() != status {
+            return refusal;
+        }
+        let headers = ["WWW-Authenticate", "Retry-After", "Cache-Control"].into_iter();
+        let headers = headers.filter_map(|name| Some((name, refusal.header(name)?)));
+        headers.fold(page, |page, (name, value)| page.with_header(name, value))
+    })
+}
+
+/// Completes the response to a request that does not reach the files. No cache may store it, whatever the headers of the
+/// site say: it would be sent to clients that are permitted.
+fn complete(options: &Options, request: &Request<'_>, response: Response) -> Response {
+    options.complete(Some(request), response).with_header("Cache-Control", "no-store")
+}
+
 /// Returns the 429 for a client that may send another request after this time.
 fn too_many_requests(wait: Duration) -> Response {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -112,8 +133,8 @@ pub struct Guarded {
 
 impl Guarded {
     /// Passes the requests that satisfy `rules` to `handler`.
-    pub fn new(rules: Arc<AccessRules>, handler: impl Handler + 'static) -> Guarded {
-        Guarded { rules, handler: Arc::new(handler) }
+    pub fn new(rules: Arc<AccessRules>, handler: Arc<dyn Handler>) -> Guarded {
+        Guarded { rules, handler }
     }
 }
 
@@ -126,7 +147,7 @@ impl Handler for Guarded {
         match self.rules.check(request) {
             Access::Public => self.handler.handle(request),
             Access::Verified => self.handler.handle(request).map(keep_private),
-            Access::Denied(response) => self.rules.options.complete(Some(request), response).into(),
+            Access::Denied(response) => refuse(&self.rules.options, &*self.handler, request, response),
             Access::Unverified(login, credentials) => {
                 login.verify_later(credentials, request.to_owned(), Arc::clone(&self.handler))
             }
@@ -154,17 +175,15 @@ mod tests {
         let paths = ProtectedPaths(vec!["/private".parse().expect("a path")]);
         let login = LoginOptions { file, paths, realm: "Test".parse().expect("a realm") };
         let options = AccessOptions { login: Some(login), ..AccessOptions::default() };
-        let rules = options
-            .open(Path::new("/nowhere"), "", &Arc::default())
-            .expect("a password file")
-            .expect("rules");
-        let handler = Guarded::new(rules, move |_: &Request<'_>| {
+        let rules = options.open("", &Arc::default()).expect("a password file").expect("rules");
+        let handler = move |_: &Request<'_>| {
             let response = Response::text("text");
             match cache_control {
                 Some(value) => response.with_header("Cache-Control", value),
                 None => response,
             }
-        });
+        };
+        let handler = Guarded::new(rules, Arc::new(handler));
         for (target, expected) in [("/private", expected), ("/private/a", expected), ("/a", cache_control)] {
             let request = TestRequest::get(target).header("Authorization", "Basic YWxpY2U6c2VjcmV0");
             let response = request.run(&handler);

@@ -1,5 +1,6 @@
 //! The users of a password file, as `htpasswd` writes it: a name and a hash of a password on each line.
 
+use super::login::MAX_LEN;
 use std::{
     collections::HashMap,
     fs::{self, File},
@@ -54,9 +55,16 @@ impl FromStr for PasswordHash {
                     _ => Err("must have a bcrypt cost from 4 to 15"),
                 }
             }
-            ["", kind @ ("5" | "6"), ref options @ .., _, hash] => {
+            ["", kind @ ("5" | "6"), ref options @ .., salt, hash] => {
                 if hash.len() != if kind == "5" { 43 } else { 86 } {
                     return Err("is not a complete SHA-crypt hash");
+                }
+                // The crate would reject each password.
+                let has_only = |text: &str, others: &[u8]| {
+                    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
+                };
+                if salt.is_empty() || !has_only(salt, b"./+=,-") || !has_only(hash, b"./") {
+                    return Err("has a character that is not one of SHA-crypt, or no salt");
                 }
                 let rounds = |text: &str| text.strip_prefix("rounds=")?.parse().ok();
                 match options {
@@ -116,6 +124,9 @@ impl FromStr for Users {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Users, String> {
+        if text.starts_with('\u{feff}') {
+            return Err("line 1: remove the byte order mark at the beginning of the file".to_owned());
+        }
         let mut users = Users { names: HashMap::new(), hashes: Vec::new(), decoy: RandomState::new() };
         for (number, line) in text.lines().enumerate() {
             let (line, number) = (line.trim_end(), number + 1);
@@ -128,6 +139,14 @@ impl FromStr for Users {
             else {
                 return Err(format!("line {number}: expected a name, a colon and the hash of a password"));
             };
+            if name.trim() != name {
+                return Err(format!("line {number}: the name {name:?} begins or ends with white space"));
+            }
+            if name.len() > MAX_LEN || name.contains(char::is_control) {
+                return Err(format!(
+                    "line {number}: no client can send a name with control characters or of more than {MAX_LEN} bytes"
+                ));
+            }
             let hash = hash
                 .parse()
                 .map_err(|error| format!("line {number}: the hash of the user {name} {error}"))?;
@@ -184,6 +203,13 @@ mod tests {
         check("", "no user");
         check("# alice\n\n", "no user");
         check("\nalice", "line 2: expected a name, a colon and the hash of a password");
+        let bom = "line 1: remove the byte order mark at the beginning of the file";
+        check(&format!("\u{feff}{USERS}"), bom);
+        check(" eve:x", "line 1: the name \" eve\" begins or ends with white space");
+        check("eve\t:x", "line 1: the name \"eve\\t\" begins or ends with white space");
+        let unsent = "line 1: no client can send a name with control characters or of more than 256 bytes";
+        check("e\0ve:x", unsent);
+        check(&format!("{}:x", "e".repeat(257)), unsent);
         check(":$2y$04$", "line 1: expected a name, a colon and the hash of a password");
         let other = "is neither bcrypt nor SHA-crypt: make another with `htpasswd -B`";
         for hash in [
@@ -199,11 +225,15 @@ mod tests {
             check(&format!("{USERS}\neve:{hash}"), &format!("line 7: the hash of the user eve {other}"));
         }
         let bcrypt = "lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m";
+        let alphabet = "has a character that is not one of SHA-crypt, or no salt";
         for (hash, expected) in [
             ("$2y$04$lxnFZ6x3", "is not a complete bcrypt hash"),
             (&format!("$2y$03${bcrypt}"), "must have a bcrypt cost from 4 to 15"),
             (&format!("$2y$16${bcrypt}"), "must have a bcrypt cost from 4 to 15"),
             ("$5$abcdefgh$", "is not a complete SHA-crypt hash"),
+            (&format!("$5$salt${:_>43}", 0), alphabet),
+            (&format!("$5$sa_lt${:0>43}", 0), alphabet),
+            (&format!("$6$${:0>86}", 0), alphabet),
             (&format!("$5$rounds=999$salt${:0>43}", 0), "must have from 1000 to 1000000 rounds of SHA-crypt"),
             (
                 &format!("$5$rounds=1000001$salt${:0>43}", 0),

@@ -65,6 +65,7 @@ pub fn merge(
     layers: &[&[Setting]],
 ) -> Result<Merged, clap::Error> {
     let mut settings = given(&mut command, arguments)?;
+    let given = settings.len();
     for layer in layers {
         let higher = settings.len();
         for setting in *layer {
@@ -75,8 +76,8 @@ pub fn merge(
             }
         }
     }
-    let lower = settings.iter().filter(|setting| !matches!(setting.origin, Origin::CommandLine));
-    let lower = lower.flat_map(|setting| arguments_of(&setting.name, &setting.values));
+    // A table inherits settings of the command line, too.
+    let lower = settings[given..].iter().flat_map(|setting| arguments_of(&setting.name, &setting.values));
     let (name, rest) = arguments.split_at(1.min(arguments.len()));
     let all = name.iter().cloned().chain(lower).chain(rest.iter().cloned());
     let matches = command.try_get_matches_from_mut(all)?;

@@ -29,6 +29,7 @@ use std::{
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The name of this program.
@@ -79,6 +80,7 @@ impl Configuration {
         let options = print::lines(&merged, OF_COMMAND_LINE);
         let (redirects, top, engine, common, file) =
             Arguments::from_arg_matches(&merged.matches)?.into_site();
+        let top_options = Arc::clone(&top.options);
         let (hosts, tables) = match &document {
             Some(document) => {
                 (sites::virtual_hosts(document, &merged, (redirects, top))?, print::tables(document, &schema))
@@ -87,7 +89,7 @@ impl Configuration {
         };
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());
-        let server = Server::new(hosts, reloader).map_err(|(index, error)| match &document {
+        let server = Server::new(hosts, top_options, reloader).map_err(|(index, error)| match &document {
             Some(document) => {
                 format!("{}: {error}", document.tables("site").get(index).unwrap_or(document).place)
             }

@@ -5,6 +5,7 @@ use super::{
     layers::{self, Merged, Setting},
 };
 use crate::{
+    access::login::LoginOptions,
     hosts::HostPattern,
     options::{MountTable, OF_COMMAND_LINE, RedirectTable, RewriteTable, SiteTable},
     rules::{HostRedirect, Rules},
@@ -83,6 +84,7 @@ fn virtual_host(
         if mounts.iter().any(|other| other.path == mount.path) {
             return Err(format!("{}: an earlier mount has the same path", table.place));
         }
+        check_protected_paths(table, &mount)?;
         mounts.push(mount);
     }
     let mut rules = Rules { hosts: redirects, ..Rules::default() };
@@ -95,6 +97,25 @@ fn virtual_host(
         rules.rewrites.push(rewrite.map_err(|error| format!("{}: {error}", table.place))?);
     }
     Ok(VirtualHost { hosts, site, mounts, rules: rules.into() })
+}
+
+/// Fails if the password that `table` asks for protects nothing of its mount: a path that is protected is that of the
+/// request, and not relative to the mount.
+fn check_protected_paths(table: &Table, mount: &Mount) -> Result<(), String> {
+    let Some(LoginOptions { paths, .. }) = &mount.site.access.login else { return Ok(()) };
+    let own = |name: &str| table.settings.iter().find(|setting| setting.name == name);
+    let (prefix, mut outside) = (mount.path.as_str(), paths.outside(mount.path.as_str()));
+    if let Some(Setting { origin, .. }) = own("auth-path")
+        && let Some(path) = outside.next()
+    {
+        return Err(format!("{origin}: auth-path {path} is not below this mount: write /{prefix}{path}"));
+    }
+    match own("auth-file") {
+        Some(Setting { origin, .. }) if !paths.0.is_empty() && outside.count() == paths.0.len() => {
+            Err(format!("{origin}: no auth-path is below this mount: add auth-path = [\"/{prefix}\"] to it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Parses the options of `table`, and takes those that it does not set from `inherited`.

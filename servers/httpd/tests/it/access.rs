@@ -48,7 +48,9 @@ fn responses_to_denied_requests_have_the_headers_of_the_site() {
         (["--deny", "127.0.0.0/8"], "", 403),
         (["--rate", "1/h"], "", 429),
     ] {
-        let arguments = [&options[..], &["--header", "X-Test: 1", "--cors=*", "--security-headers"]].concat();
+        let headers_of_site =
+            ["--header", "X-Test: 1", "--header", "Cache-Control: public", "--cors=*", "--security-headers"];
+        let arguments = [&options[..], &headers_of_site].concat();
         let program = program::serve_root(ServerKind::EventLoop, &directory.path("www"), &arguments);
         let mut client = Client::connect(program.address());
         if status == 429 {
@@ -56,9 +58,9 @@ fn responses_to_denied_requests_have_the_headers_of_the_site() {
         }
         let response = client.fetch(request("GET", "/notes.txt", headers));
         assert_eq!(response.status, status, "{options:?}");
-        let names = ["X-Test", "Access-Control-Allow-Origin", "X-Content-Type-Options"];
+        let names = ["X-Test", "Access-Control-Allow-Origin", "X-Content-Type-Options", "Cache-Control"];
         let values = names.map(|name| response.header(name));
-        assert_eq!(values, [Some("1"), Some("*"), Some("nosniff")], "{options:?}");
+        assert_eq!(values, [Some("1"), Some("*"), Some("nosniff"), Some("no-store")], "{options:?}");
     }
 }
 
@@ -152,17 +154,115 @@ two_kinds! {
         };
         let page = [("/secret.html", 401), ("/notes.txt", 200)];
         check(&[], "/secret.html", &[&page[..], &[("/secret", 301)]].concat());
-        let clean = [("/secret", 401), ("/secret/", 301), ("/secret/open", 200), ("/secret.html.gz", 401)];
+        let clean = [("/secret", 401), ("/secret/", 401), ("/secret/open", 200), ("/secret.html.gz", 401)];
         check(&["--clean-urls"], "/secret.html", &[&page[..], &clean].concat());
         check(&["--clean-urls"], "/secret", &[("/secret", 401), ("/secret.html", 401), ("/secret/open", 401)]);
         check(&[], "/index.html", &[("/", 401), ("/index.html", 401), ("/docs/", 200)]);
-        check(&["--clean-urls"], "/docs/index", &[("/docs/", 401), ("/docs/index.html", 401), ("/", 200)]);
+        let index = [("/docs/", 401), ("/docs", 401), ("/docs/index.html", 401), ("/docs/index/", 401), ("/", 200)];
+        check(&["--clean-urls"], "/docs/index", &index);
+        check(&["--clean-urls"], "/docs/index.html", &index);
         check(&[], "/app.js", &[("/app.js", 401), ("/app.js.gz", 401)]);
         check(&[], "/app.js.gz", &[("/app.js", 401), ("/app.js.gz", 401)]);
-        check(&["--precompressed=off"], "/app.js", &[("/app.js", 401), ("/app.js.gz", 200)]);
+        check(&["--precompressed=off"], "/app.js", &[("/app.js", 401), ("/app.js.gz", 401)]);
         let config = ["--config", text(&file)];
         check(&config, "/private", &[("/open/notes.txt", 401), ("/private/notes.txt", 401)]);
         check(&config, "/open", &[("/open/notes.txt", 401), ("/private/notes.txt", 200)]);
+    }
+
+    /// The nearest `404.html` that needs no password is the page for 404.
+    fn a_protected_page_is_not_sent_for_other_paths(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        ["404.html", "a/404.html", "a/b/404.html"].iter().for_each(|name| directory.write(&format!("www/{name}"), name));
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        directory.write("httpd.toml", format!("[[mount]]\npath = '/own'\nroot = '{}'\n", text(&directory.path("www"))));
+        for (options, path, target, expected) in [
+            (&[][..], "/404.html", "/nothing", ""),
+            (&[], "/404.html", "/a/nothing", "a/404.html"),
+            (&[], "/a/404.html.gz", "/a/nothing", "404.html"),
+            (&["--clean-urls"], "/a/b/404", "/a/b/nothing", "a/404.html"),
+            (&[], "/private", "/private/nothing", "404.html"),
+            (&["--config", text(&file)], "/own/a/404.html", "/own/a/nothing", "404.html"),
+            (&["--config", text(&file)], "/own/a/404.html", "/a/nothing", "a/404.html"),
+        ] {
+            let arguments = [&["--auth-file", text(&users), "--auth-path", path], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            let headers = if path == "/private" { authorization("alice:secret") } else { String::new() };
+            let response = client.fetch(request("GET", target, &headers));
+            assert_eq!(response.status, 404, "{path} {target}");
+            let page = response.text();
+            assert!(if expected.is_empty() { page.starts_with("<!doctype") } else { page == expected }, "{path} {target}: {page}");
+            client.finish();
+            program.stop_cleanly();
+        }
+    }
+
+    fn a_refused_request_gets_the_error_page(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        directory.write("www/error.html", "error");
+        directory.write("httpd.toml", "[[redirect]]\nfrom = '/old'\nto = '/'\n");
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let wrong = authorization("alice:wrong");
+        let challenge = Some("Basic realm=\"Restricted\", charset=\"UTF-8\"");
+        for (options, headers, expected) in [
+            (&["--auth-file", text(&users)][..], "", (401, challenge, false)),
+            (&["--auth-file", text(&users)], &*wrong, (401, challenge, false)),
+            (&["--deny", "127.0.0.0/8"], "", (403, None, false)),
+            (&["--rate", "1/h", "-w", "1"], "", (429, None, true)),
+        ] {
+            let page = format!("--error-page={}=/error.html", if expected.0 == 429 { "4xx".to_owned() } else { expected.0.to_string() });
+            for slow in ["--file-system=local", "--file-system=slow"] {
+                let arguments = [options, &["--config", text(&file), "--header", "X-Test: 1", &page, slow]].concat();
+                let program = program::serve_root(kind, &directory.path("www"), &arguments);
+                let mut client = Client::connect(program.address());
+                if expected.0 == 429 {
+                    client.fetch(get("/notes.txt"));
+                }
+                for (method, target) in [("GET", "/notes.txt"), ("HEAD", "/notes.txt"), ("GET", "/old"), ("PUT", "/.hidden")] {
+                    let response = client.fetch(request(method, target, headers));
+                    let actual = (response.status, response.header("WWW-Authenticate"), response.header("Retry-After").is_some());
+                    assert_eq!(actual, expected, "{options:?} {target}");
+                    let names = ["Content-Type", "X-Test", "Cache-Control", "Location"];
+                    let values = [Some("text/html"), Some("1"), Some("no-store"), None];
+                    assert_eq!(names.map(|name| response.header(name)), values, "{options:?} {target}");
+                    assert_eq!(response.text(), if method == "HEAD" { "" } else { "error" }, "{options:?} {target}");
+                }
+                client.finish();
+                program.stop_cleanly();
+            }
+        }
+    }
+
+    /// A redirect must not show its target to a client that may not request the path.
+    fn a_redirect_comes_after_networks_rate_and_password(kind: ServerKind) {
+        let directory = make_directory(ALICE);
+        let redirects = "[[redirect]]\nfrom = '/private/old'\nto = '/private/notes.txt'\n[[redirect]]\nfrom = '/old'\nto = '/'\n";
+        directory.write("httpd.toml", format!("redirect-host = 'www.test=test'\n{redirects}"));
+        let (users, file) = (directory.path("users"), directory.path("httpd.toml"));
+        let login = ["--auth-file", text(&users), "--auth-path", "/private"];
+        let alice = authorization("alice:secret");
+        let preflight = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n";
+        for (options, requests) in [
+            (&login[..], &[("/private/old", "", 401), ("/private/old", &*alice, 308), ("/private/old", &*alice, 308), ("/old", "", 308)][..]),
+            (&[&login[..], &["--cors"]].concat(), &[("/private/old", preflight, 204), ("/private/old", "", 401)]),
+            (&login, &[("/private/x", "Host: www.test\r\n", 401), ("/x", "Host: www.test\r\n", 308)]),
+            (&["--deny", "127.0.0.0/8"], &[("/old", "", 403), ("/", "Host: www.test\r\n", 403)]),
+            (&["--rate", "1/h", "-w", "1"], &[("/old", "", 308), ("/old", "", 429)]),
+        ] {
+            let arguments = [&["--config", text(&file), "--header", "X-Test: 1"], options].concat();
+            let program = program::serve_root(kind, &directory.path("www"), &arguments);
+            let mut client = Client::connect(program.address());
+            for (target, headers, status) in requests {
+                let host = if headers.starts_with("Host") { "" } else { "Host: test\r\n" };
+                let method = if *status == 204 { "OPTIONS" } else { "GET" };
+                let response = client.fetch(format!("{method} {target} HTTP/1.1\r\n{host}{headers}\r\n"));
+                assert_eq!(response.status, *status, "{options:?} {target} {headers}");
+                assert_eq!(response.header("Location").is_some(), *status == 308, "{options:?} {target}");
+                assert_eq!(response.header("X-Test"), Some("1"), "{options:?} {target}");
+            }
+            client.finish();
+            program.stop_cleanly();
+        }
     }
 
     /// The first request waits until its password is verified, and the second one does not.
@@ -298,6 +398,11 @@ two_kinds! {
             let arguments = ["-p", "0", "--auth-file", text(&file), text(&root)];
             check_failure(&[kind.arguments(), &arguments].concat(), 1, message);
         }
+        // Another directory that is served.
+        let mount = format!("auth-file = '{}'\n[[mount]]\npath = '/a'\nroot = '{}'\n", text(&directory.path("users")), text(directory.root()));
+        directory.write("httpd.toml", mount);
+        let (file, message) = (directory.path("httpd.toml"), "users must not be in the served directory");
+        check_failure(&[kind.arguments(), &["-p", "0", "--config", text(&file), text(&root)]].concat(), 1, message);
         // A protected page must not be sent for other paths.
         let users = directory.path("users");
         for (options, page) in [

@@ -307,6 +307,27 @@ fn wrong_tables_are_rejected_with_line_and_column() {
     }
     check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
     check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
+    let mount =
+        |options: &str| format!("auth-file = 'users'\n[[mount]]\npath = '/own'\nroot = 'a'\n{options}");
+    check(
+        &mount("auth-path = ['/own/b', '/private']"),
+        "httpd.toml:5:13: auth-path /private is not below this mount: write /own/private\n",
+    );
+    check(
+        &format!("auth-path = ['/private']\n{}", mount("auth-file = 'users'")),
+        "httpd.toml:6:13: no auth-path is below this mount: add auth-path = [\"/own\"] to it\n",
+    );
+    for sound in [
+        mount("auth-path = ['/own', '/own/private']"),
+        mount("auth-path = ['/']"),
+        format!("auth-path = ['/private']\n{}", mount("")),
+        format!("auth-path = ['/own/private']\n{}", mount("auth-file = 'users'")),
+    ] {
+        let directory = with_sites(&sound);
+        directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
+        let exit = run(&directory, "--config httpd.toml --check --root default", &[]);
+        assert_eq!(exit.code, Some(0), "{sound}: {exit:?}");
+    }
     let pages = "a page of --spa or --error-page";
     check(
         "[[mount]]\npath = '/a'\nroot = 'a'\nerror-page = '404=/no.html'",
@@ -351,6 +372,24 @@ two_kinds! {
         }
         client.finish();
         program.stop_cleanly();
+    }
+
+    fn sites_and_mounts_have_the_options_of_the_command_line(kind: ServerKind) {
+        let mount = "mount]]\npath = '/docs'\nroot = 'docs'\n";
+        for tables in [format!("[[{mount}"), format!("[[site]]\n[[site.{mount}")] {
+            let directory = with_sites(&tables);
+            let arguments = ["-p", "0", "-b", "127.0.0.1", "-w", "2", "--deny", "127.0.0.2", "--etag", "mtime", "a"];
+            let program = serve(kind, &directory, &arguments);
+            for (from, status) in [("127.0.0.1:0", 200), ("127.0.0.2:0", 403)] {
+                let mut client = Client::connect_from(from, program.address());
+                for (target, expected) in [("/", "weak a"), ("/docs/", "weak docs")] {
+                    let expected = if status == 200 { expected } else { "" };
+                    assert_eq!(fetch(&mut client, "x", target), (status, expected.to_owned()), "{tables} {from} {target}");
+                }
+                client.finish();
+            }
+            program.stop_cleanly();
+        }
     }
 
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
@@ -402,6 +441,77 @@ two_kinds! {
         check("a.example", "/documents/", 200, "docs");
         check("a.example", "/hidden", 404, "");
         client.finish();
+        program.stop_cleanly();
+    }
+
+    /// A redirect would lead to the same rule.
+    fn a_rewritten_path_is_not_redirected_to_another_url(kind: ServerKind) {
+        let directory = Directory::new();
+        ["www/app/index.html", "www/about.html"].iter().for_each(|name| directory.write(name, name));
+        let rewrite = |from: &str, to: &str| format!("[[rewrite]]\nfrom = '{from}'\nto = '{to}'\n");
+        let rules = rewrite("/page/{*rest}", "/app/index.html")
+            + &rewrite("/slash/{*rest}", "/about/")
+            + &rewrite("/name/{*rest}", "/app/index")
+            + &rewrite("/directory/{*rest}", "/app");
+        directory.write("httpd.toml", format!("root = 'www'\nclean-urls = true\n{rules}"));
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        // Twice: before and after the file is in the cache.
+        for (target, status, expected) in [
+            ("/page/x", 200, "www/app/index.html"),
+            ("/page/x/", 200, "www/app/index.html"),
+            ("/page/x", 200, "www/app/index.html"),
+            ("/app/index.html", 301, "./"),
+            ("/slash/x", 200, "www/about.html"),
+            ("/about/", 301, "../about"),
+            ("/name/x", 200, "www/app/index.html"),
+            ("/app/index", 301, "./"),
+            ("/app/", 200, "www/app/index.html"),
+            ("/directory/x", 301, "x/"),
+            ("/directory/x/", 404, ""),
+        ] {
+            let response = client.fetch(get(target));
+            let location = response.header("Location").unwrap_or_default().to_owned();
+            let result = if response.status == 200 { response.text() } else { location };
+            assert_eq!((response.status, &*result), (status, expected), "{target}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    fn redirects_and_requests_for_other_hosts_get_the_headers_of_all_responses(kind: ServerKind) {
+        let directory = with_sites(
+            "header = 'X-Test: top'
+            cors = ['*']
+            [[site]]
+            hosts = ['a.example', 'www.a.example']
+            redirect-host = 'www.a.example=a.example'
+            root = 'a'
+            [[site.redirect]]
+            from = '/old'
+            to = '/'
+            [[site.redirect]]
+            from = '/docs/old'
+            to = '/'
+            [[site.mount]]
+            path = '/docs'
+            root = 'docs'
+            header = 'X-Test: mount'
+        ");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        for (host, target, status, expected) in [
+            ("a.example", "/old", 308, "top"),
+            ("a.example", "/docs/old", 308, "mount"),
+            ("www.a.example", "/docs/x", 308, "mount"),
+            ("www.a.example", "/x", 308, "top"),
+            ("b.example", "/x", 421, "top"),
+            ("b.example", "/%zz", 400, "top"),
+        ] {
+            let mut client = Client::connect(program.address());
+            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let values = ["X-Test", "Access-Control-Allow-Origin"].map(|name| response.header(name));
+            assert_eq!((response.status, values), (status, [Some(expected), Some("*")]), "{host} {target}");
+        }
         program.stop_cleanly();
     }
 

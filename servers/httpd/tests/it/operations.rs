@@ -67,6 +67,7 @@ fn says_which_site_has_no_index() {
     let read = || fs::read_to_string(directory.path("error.log")).unwrap_or_default();
     wait_for("the message", || read().contains(" has no index.html: ").then_some(()));
     assert!(read().contains(" b has no index.html: a request for / gets 404"), "{}", read());
+    assert!(read().contains("/httpd.toml must not be in the served directory"), "{}", read());
     assert_eq!(program.stop().code, Some(0));
 }
 
