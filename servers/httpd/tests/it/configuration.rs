@@ -105,14 +105,52 @@ fn prints_where_each_value_comes_from() {
     ] {
         assert!(exit.stdout.lines().any(|printed| printed == line), "no {line} in {}", exit.stdout);
     }
-    // What is printed is a configuration file, and means the same.
+    check_printed_again(&directory, &exit.stdout);
+}
+
+/// Checks that a printed configuration is a configuration file, and means the same.
+fn check_printed_again(directory: &Directory, printed: &str) {
     let values = |printed: &str| -> Vec<String> {
         printed.lines().map(|line| line.split(" # ").next().unwrap_or_default().to_owned()).collect()
     };
-    directory.write("printed.toml", &exit.stdout);
-    let again = run(&directory, "--print-config --config printed.toml", &[]);
+    directory.write("printed.toml", printed);
+    let again = run(directory, "--print-config --config printed.toml", &[]);
     assert_eq!((again.code, &*again.stderr), (Some(0), ""));
-    assert_eq!(values(&again.stdout), values(&exit.stdout));
+    assert_eq!(values(&again.stdout), values(printed));
+}
+
+#[test]
+fn prints_the_tables_and_their_empty_lists() {
+    let content = r#"allow = []
+        header = 'X-A: "\'
+        [[site]]
+        hosts = ['a']
+        deny = []
+        [[site.mount]]
+        path = '/m'
+        root = '.'
+        auth-path = []
+        [[site.redirect]]
+        from = '/x'
+        to = '/y'
+        [[site]]
+        allow = ['10.0.0.0/8']
+    "#;
+    let directory = with_file(content);
+    directory.rename("httpd.toml", "a\nb.toml");
+    let printed = run(&directory, "--print-config", &[("HTTPD_CONFIG", "a\nb.toml")]);
+    assert_eq!((printed.code, &*printed.stderr), (Some(0), ""));
+    for line in [
+        "allow = [] # a?b.toml:1:9",
+        "# deny is not set",
+        "header = [\"X-A: \\\"\\\\\"] # a?b.toml:2:18",
+        "deny = [] # a?b.toml:5:16",
+        "auth-path = [] # a?b.toml:9:21",
+        "allow = [\"10.0.0.0/8\"] # a?b.toml:14:17",
+    ] {
+        assert!(printed.stdout.lines().any(|printed| printed == line), "no {line} in {}", printed.stdout);
+    }
+    check_printed_again(&directory, &printed.stdout);
 }
 
 #[test]
@@ -348,6 +386,40 @@ two_kinds! {
         let mut client = Client::connect(program.address());
         for (host, expected) in [("a.example", "a"), ("c.example", "weak c"), ("other", "weak default")] {
             assert_eq!(fetch(&mut client, host, "/"), (200, expected.to_owned()), "{host}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    /// A list without elements is none, and not that of the top: `auth-path = []` protects all paths.
+    fn an_empty_list_replaces_that_of_the_top(kind: ServerKind) {
+        let directory = with_sites("
+            auth-file = 'users'
+            auth-path = ['/private']
+            allow = ['10.0.0.0/8']
+            [[site]]
+            hosts = ['a.example']
+            root = 'a'
+            auth-path = []
+            allow = []
+            [[site]]
+            root = 'c'
+            allow = []
+            [[site.mount]]
+            path = '/docs'
+            root = 'docs'
+            auth-path = []
+        ");
+        directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        for (host, target, status) in [
+            ("a.example", "/", 401),
+            ("c.example", "/", 200),
+            ("c.example", "/private", 401),
+            ("c.example", "/docs/", 401),
+        ] {
+            assert_eq!(fetch(&mut client, host, target).0, status, "{host} {target}");
         }
         client.finish();
         program.stop_cleanly();
