@@ -110,7 +110,8 @@ pub fn environment(command: &Command, excluded: &[&str]) -> Result<Vec<Setting>,
         let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
         let text = env::var_os(&variable)?;
         let values = match text.to_str() {
-            Some(lines) if is_list(argument) => lines.lines().map(Into::into).collect(),
+            // An empty variable is an error, as for other options: a list without values would replace that of the file.
+            Some(lines) if is_list(argument) && !lines.is_empty() => lines.lines().map(Into::into).collect(),
             _ => vec![text],
         };
         let checked = check(argument, &values).map_err(|error| format!("{variable}: {error}"));

@@ -178,6 +178,9 @@ fn wrong_environments_and_combinations_exit_with_2() {
         ("A", ""),
         Some("httpd: cannot read nowhere.toml: no such file or directory\n"),
     );
+    // An empty list of networks would serve all clients.
+    check("", ("HTTPD_ALLOW", ""), Some("httpd: HTTPD_ALLOW: invalid value '' for '--allow <NETWORK>'"));
+    check("", ("HTTPD_CORS", ""), Some("httpd: HTTPD_CORS: "));
     check("--config .", ("A", ""), Some("httpd: cannot read .: "));
     check("nowhere", ("A", ""), Some("httpd: cannot serve nowhere: no such file or directory\n"));
     // The command line replaces the directory of the file or the environment, however it is given.
