@@ -64,7 +64,11 @@ pub fn read(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// If it is not TOML, or has a key or a value that `schema` does not permit. The message begins with file, line and
+    // A file that is being written is often empty, and without its rules the server would serve all.
+    if document.get_ref().is_empty() {
+        return Err(format!("{}: the file has no option", source.place(0)));
+    }
+/// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file, line and
 /// column.
 pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
     let source = Source { text, file };

@@ -43,7 +43,9 @@ fn check_file(content: &str, expected: &str) {
 
 #[test]
 fn wrong_files_are_rejected_with_line_and_column() {
-    check_file("", "");
+    check_file("", "1:1: the file has no option\n");
+    check_file("# port = 8080\n", "1:1: the file has no option\n");
+    check_file("[[site]]", "");
     check_file(
         "# nothing\n\nport = 8080\nbind = ['127.0.0.1', \"[::1]:81\"]\nprefork = true\netag = 'mtime'\n",
         "",
