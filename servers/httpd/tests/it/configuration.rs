@@ -430,6 +430,39 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    /// The hosts that are redirected are not those of the sites.
+    fn redirects_hosts_that_no_site_serves(kind: ServerKind) {
+        let directory = with_sites("
+            redirect-host = ['top.example=a.example', 'c.example=a.example']
+            [[site]]
+            hosts = ['a.example']
+            root = 'a'
+            [[site]]
+            hosts = ['*.b.example']
+            root = 'c'
+            redirect-host = ['www.c.example=c.b.example', '*.old.example=a.example', 'x.b.example=c.b.example']
+        ");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        for (host, status, expected) in [
+            ("a.example", 200, ""),
+            ("top.example", 308, "//a.example/x?q"),
+            ("C.example.:80", 308, "//a.example/x?q"),
+            ("www.c.example", 308, "//c.b.example/x?q"),
+            ("a.old.example", 308, "//a.example/x?q"),
+            ("x.b.example", 308, "//c.b.example/x?q"),
+            ("c.b.example", 200, ""),
+            ("old.example", 421, ""),
+        ] {
+            let target = if status == 200 { "/" } else { "/x?q" };
+            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let location = response.header("Location").unwrap_or_default();
+            assert_eq!((response.status, location), (status, expected), "{host}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
         let rules = "
             [[site]]
