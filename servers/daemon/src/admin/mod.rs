@@ -54,6 +54,11 @@ impl AdminAddress {
         }
         bound.into_iter().next().ok_or_else(|| io::Error::other("cannot start the admin server: no listener"))
     }
+
+    /// Whether a listener at `bound` is the one of this address. Port 0 means any.
+    pub(crate) fn is_at(self, bound: SocketAddr) -> bool {
+        self.0.ip() == bound.ip() && (self.0.port() == 0 || self.0.port() == bound.port())
+    }
 }
 
 impl FromStr for AdminAddress {

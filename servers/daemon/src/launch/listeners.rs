@@ -3,6 +3,7 @@
 
 use super::settings::ServerSettings;
 use crate::{
+    bind_address::BindAddress,
     options::{Common, MAX_BINDS},
     system::Context,
 };
@@ -24,6 +25,9 @@ const FIRST_DESCRIPTOR: RawFd = 3;
 /// The most sockets that are taken over from a service manager. Further sockets are ignored.
 const MAX_SOCKETS: RawFd = 253;
 
+/// The addresses of a server without the option `--bind`.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
 /// Returns the listening sockets of the server: those that the service manager has passed, or else new sockets that are
 /// bound to the addresses in the settings. If several event loops run in one process, each address gets one socket per
 /// event loop, and the kernel distributes connections among these sockets (`SO_REUSEPORT`).
@@ -43,6 +47,59 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     Ok(sets.into_iter().flatten().collect())
 }
 
+/// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
+/// `listeners`, and the one of the admin server. Leaves out what it cannot know: port 0, and the addresses of a name.
+pub(super) fn differences(
+    settings: &ServerSettings,
+    listeners: &[TcpListener],
+    admin: Option<&TcpListener>,
+) -> Vec<&'static str> {
+    let Common { bind: hosts, port, service, .. } = &settings.options;
+    let mut different = Vec::new();
+    // The service manager has chosen the addresses.
+    if env::var_os("LISTEN_FDS").is_none() {
+        let bound: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let is_used = hosts.is_empty() || hosts.iter().any(|host| host.port.is_none());
+        let is_bound = *port == 0 || bound.iter().any(|address| address.port() == *port);
+        let is_different = is_used && !is_bound;
+        if is_different {
+            different.push("port");
+        }
+        if !are_bound(hosts, if is_different { 0 } else { *port }, &bound) {
+            different.push("bind");
+        }
+    }
+    let admin = admin.and_then(|listener| listener.local_addr().ok());
+    if admin.is_some_and(|bound| service.admin.is_none_or(|address| !address.is_at(bound))) {
+        different.push("admin");
+    }
+    different
+}
+
+/// Whether the addresses that `hosts` and `port` mean are the `bound` ones. Port 0 means any.
+fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
+    // Each address, and whether the machine may lack it.
+    let mut wanted = Vec::new();
+    if hosts.is_empty() {
+        wanted.extend(LOOPBACK.map(|address| (SocketAddr::new(address, port), address.is_ipv6())));
+    }
+    for host in hosts {
+        // Not resolved: a successor must not wait for that.
+        let Some(addresses) = (!host.is_name()).then(|| host.resolve(port).ok()).flatten() else {
+            return true;
+        };
+        let is_optional = |address: &SocketAddr| host.has_alternatives() && address.is_ipv6();
+        wanted.extend(addresses.into_iter().map(|address| (address, is_optional(&address))));
+    }
+    let is = |wanted: &SocketAddr, bound: &SocketAddr| {
+        wanted.ip() == bound.ip() && [0, bound.port()].contains(&wanted.port())
+    };
+    let is_bound = |address: &SocketAddr| bound.iter().any(|bound| is(address, bound));
+    let is_wanted = |bound: &SocketAddr| wanted.iter().any(|(address, _)| is(address, bound));
+    wanted.iter().all(|(address, is_optional)| *is_optional || is_bound(address))
+        && bound.iter().all(is_wanted)
+}
+
 /// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
 /// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
 /// if the machine does not have them, and addresses that are bound already.
@@ -53,11 +110,10 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let Common { bind, mut port, .. } = settings.options.clone();
-    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let mut listeners = Vec::new();
     if bind.is_empty() {
         port = bind_each(
-            &loopback.map(|address| SocketAddr::new(address, port)),
+            &LOOPBACK.map(|address| SocketAddr::new(address, port)),
             true,
             sharing,
             &mut listeners,
@@ -152,6 +208,28 @@ fn adopt(descriptor: OwnedFd) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
     use std::net::{TcpStream, UdpSocket};
+
+    #[test]
+    fn finds_addresses_that_are_not_bound() {
+        let check = |hosts: &[&str], port: u16, bound: &[&str], expected: bool| {
+            let hosts: Vec<_> = hosts.iter().map(|host| host.parse().expect("a host")).collect();
+            let addresses: Vec<_> =
+                bound.iter().map(|address| address.parse().expect("an address")).collect();
+            assert_eq!(are_bound(&hosts, port, &addresses), expected, "{hosts:?} {port} {bound:?}");
+        };
+        check(&[], 80, &["127.0.0.1:80"], true);
+        check(&[], 80, &["127.0.0.1:80", "[::1]:80"], true);
+        check(&[], 80, &["127.0.0.2:80"], false);
+        check(&[], 80, &["127.0.0.1:81"], false);
+        check(&[], 0, &["127.0.0.1:81", "127.0.0.1:81"], true);
+        check(&["127.0.0.1", "127.0.0.2:82"], 80, &["127.0.0.1:80", "127.0.0.2:82"], true);
+        check(&["127.0.0.1", "127.0.0.2:82"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
+        check(&["127.0.0.1"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
+        check(&["127.0.0.1", "::1"], 80, &["127.0.0.1:80"], false);
+        check(&["*"], 80, &["0.0.0.0:80"], true);
+        check(&["*"], 80, &["127.0.0.1:80"], false);
+        check(&["a.invalid"], 80, &["127.0.0.1:80"], true);
+    }
 
     #[test]
     fn adopts_only_listening_tcp_sockets() {

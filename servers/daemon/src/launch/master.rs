@@ -104,6 +104,12 @@ impl Master<'_> {
             }
             None => (listeners::listen(settings)?, None, LogFiles::default(), None),
         };
+        // Logged when the error log is open.
+        let kept = if is_successor {
+            listeners::differences(settings, &listeners, admin.as_ref())
+        } else {
+            Vec::new()
+        };
         let admin = match service.admin {
             Some(address) if admin.is_none() => Some(address.bind()?),
             _ => admin,
@@ -121,6 +127,9 @@ impl Master<'_> {
             log::warn!(
                 "serving as root: a flaw in the server would give a client full control of the machine (add --user)"
             );
+        }
+        for option in kept {
+            log::warn!("{option} keeps the value of the predecessor: only a restart changes it");
         }
         let budget = engine::connection_budget(settings, listeners.len());
         if budget.falls_short() {

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{Exit, HTTPD, Program, text},
+    program::{self, Exit, HTTPD, Program, text},
     site::Directory,
 };
 use rustix::process::Signal;
@@ -564,8 +564,8 @@ two_kinds! {
         program.signal(Signal::HUP);
         await_all("new.example", (200, "a"));
         await_all("a.example", (421, ""));
-        logged("port cannot change while the server runs");
-        logged("grace cannot change while the server runs");
+        logged("port cannot change while the server runs: restart it\n");
+        logged("grace cannot change while the server runs: restart it, or start a successor\n");
         // A file with an error changes nothing.
         directory.write("httpd.toml", "[[site]]\netag = 'x'\n");
         program.signal(Signal::HUP);
@@ -586,6 +586,26 @@ two_kinds! {
             }
         }
         program.stop();
+    }
+
+    /// The sockets are those of the predecessor.
+    fn a_successor_names_the_options_that_it_cannot_change(kind: ServerKind) {
+        let options = "root = 'a'\nworkers = 2\npid-file = 'pid'\nerror-log = 'errors'\n";
+        let directory = with_sites(&format!("{options}port = 0\nbind = '127.0.0.1'\nadmin = 0"));
+        let program = serve(kind, &directory, &[]);
+        let upgrade = || program::upgrade(&directory.path("pid")).code;
+        let unchanged = upgrade();
+        directory.write("httpd.toml", format!("{options}port = 1\nbind = '127.0.0.2'\nadmin = 1"));
+        let changed = upgrade();
+        let server = program::read_pid(&directory.path("pid")).expect("a server");
+        rustix::process::kill_process(server, Signal::TERM).expect("a server");
+        program.wait();
+        let errors = directory.read("errors");
+        assert_eq!((unchanged, changed), (Some(0), Some(0)), "{errors}");
+        for option in ["port", "bind", "admin"] {
+            let message = format!("{option} keeps the value of the predecessor: only a restart changes it");
+            assert_eq!(errors.matches(&message).count(), 1, "{option}: {errors}");
+        }
     }
 
     fn serves_as_the_file_says(kind: ServerKind) {
