@@ -1,15 +1,16 @@
 //! Reads a configuration file: TOML, whose keys are the long names of options.
 
 use super::layers::{self, Origin, Place, Setting};
+use crate::text_file;
 use clap::{Arg, Command};
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-/// The largest configuration file that is read, in bytes.
-const MAX_BYTES: u64 = 4 << 20;
+/// The largest configuration file that is read, in MiB.
+const MAX_MIB: u64 = 4;
 
 /// Which keys a table may have.
 pub struct Schema {
@@ -45,29 +46,16 @@ impl Table {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is not UTF-8, or has more than 4 MiB.
+/// If the file is not a regular one, cannot be read, is not UTF-8, or has more than 4 MiB.
 pub fn read(path: &Path) -> Result<String, String> {
-    let read = || {
-        let mut text = String::new();
-        File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let name = path.display();
-    let text = read().map_err(|error| format!("cannot read {name}: {}", http_engine::io_cause(&error)))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("cannot read {name}: longer than 4 MiB"));
-    }
-    Ok(text)
+    text_file::read(path, MAX_MIB)
+        .map_err(|error| format!("cannot read {}: {}", path.display(), http_engine::io_cause(&error)))
 }
 
 /// Parses the `text` of the file called `file`.
 ///
 /// # Errors
 ///
-    // A file that is being written is often empty, and without its rules the server would serve all.
-    if document.get_ref().is_empty() {
-        return Err(format!("{}: the file has no option", source.place(0)));
-    }
 /// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file, line and
 /// column.
 pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
@@ -76,6 +64,10 @@ pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
         let place = source.place(error.span().map_or(0, |span| span.start));
         format!("{place}: {}", error.message().replace('\n', ", "))
     })?;
+    // A file that is being written is often empty, and without its rules the server would serve all.
+    if document.get_ref().is_empty() {
+        return Err(format!("{}: the file has no option", source.place(0)));
+    }
     source.table(document.get_ref(), 0, schema)
 }
 

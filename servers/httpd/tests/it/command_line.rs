@@ -135,6 +135,8 @@ fn wrong_usage_exits_with_2() {
         ("--mime log", "must be EXT=TYPE, as in log=text/plain"),
         ("--mime log=text", "malformed media type \"text\": must be type/subtype"),
         ("--mime-types /nowhere", "cannot read the file: no such file or directory\n"),
+        ("--mime-types /dev/zero", "cannot read the file: not a regular file\n"),
+        ("--config /dev/zero", "cannot read /dev/zero: not a regular file\n"),
         ("--default-type text", "malformed media type"),
         ("--charset utf=8", "must be the name of a charset, as in utf-8, or off"),
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
