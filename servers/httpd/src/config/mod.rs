@@ -24,6 +24,7 @@ use clap::{Command, FromArgMatches};
 use document::{Schema, Table};
 use http_daemon::options::{self, Common};
 use http_engine::Engine;
+use layers::Misfit;
 use print::Line;
 use std::{
     ffi::OsString,
@@ -138,6 +139,15 @@ impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.options.iter().try_for_each(|line| line.fmt(f))?;
         f.write_str(&self.tables)
+    }
+}
+
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Error {
+        match &misfit.cause {
+            Some(setting) => Error::Value(format!("{}: {misfit}", setting.origin)),
+            None => Error::CommandLine(misfit.error),
+        }
     }
 }
 

@@ -78,6 +78,14 @@ fn wrong_files_are_rejected_with_line_and_column() {
     check_file("\n\n  nonsense = 1\netag = ''", "3:3: no such option: nonsense\n");
     check_file("config = 'other.toml'", "1:1: no such option in a file: config\n");
     check_file("help = true", "1:1: no such option in a file: help\n");
+    // Combinations.
+    check_file("rate = 1\nauth-path = '/a'", "2:13: auth-path needs --auth-file <FILE>\n");
+    check_file("auth-realm = 'a'\nauth-path = '/a'", "1:14: auth-realm needs --auth-file <FILE>\n");
+    check_file("[[site]]\nrate-burst = 1", "2:14: rate-burst needs --rate <RATE>\n");
+    check_file(
+        "port = 1\nlog-format = 'a'\nlog = 'off'",
+        "2:14: the argument '--log-format <TEXT>' cannot be used with '--log <FORMAT>'\n",
+    );
     check_file("port = 1\nport = 2", "2:1: duplicate key\n");
     check_file("port = ", "1:8: ");
     check_file("é = 1", "1:1: ");
@@ -172,9 +180,9 @@ fn wrong_environments_and_combinations_exit_with_2() {
         ("HTTPD_PORT", "http"),
         Some("httpd: HTTPD_PORT: invalid value 'http' for '--port <PORT>': must be a"),
     );
-    check("", ("HTTPD_GROUP", "web"), Some("--user <USER>"));
-    check("--config httpd.toml", ("HTTPD_GROUP", "web"), None);
-    check("--group web --config httpd.toml", ("A", ""), None);
+    check("", ("HTTPD_GROUP", "web"), Some("httpd: HTTPD_GROUP: group needs --user <USER>\n"));
+    check("--config httpd.toml", ("HTTPD_GROUP", "65534"), None);
+    check("--group 65534 --config httpd.toml", ("A", ""), None);
     check(
         "--config nowhere.toml",
         ("A", ""),
