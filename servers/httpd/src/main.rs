@@ -63,17 +63,10 @@ fn main() -> ExitCode {
     if configuration.file.print_config {
         return print(configuration.to_string().as_bytes());
     }
-    if configuration.file.man {
-        return print(&manual());
-    }
-    if let Some(shell) = configuration.file.completions {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut config::command(), PROGRAM, &mut script);
-        return print(&script);
-    }
     let Configuration { file, server, engine, common, .. } = configuration;
     if file.check {
-        return match server.check() {
+        let checked = server.check();
+        return match checked.and_then(|()| common.check().map_err(|error| http_engine::io_cause(&error))) {
             Ok(()) => print(b"httpd: the configuration is valid\n"),
             Err(error) => wrong_usage(&error),
         };

@@ -55,6 +55,14 @@ impl AdminAddress {
         bound.into_iter().next().ok_or_else(|| io::Error::other("cannot start the admin server: no listener"))
     }
 
+    /// Whether a server cannot listen on both addresses. Port 0 means a free one.
+    pub(crate) fn is_in_conflict_with(self, other: SocketAddr) -> bool {
+        let AdminAddress(own) = self;
+        let is_unspecified = own.ip().is_unspecified() || other.ip().is_unspecified();
+        let is_same = own.ip() == other.ip() || is_unspecified && own.is_ipv4() == other.is_ipv4();
+        is_same && own.port() == other.port() && own.port() != 0
+    }
+
     /// Whether a listener at `bound` is the one of this address. Port 0 means any.
     pub(crate) fn is_at(self, bound: SocketAddr) -> bool {
         self.0.ip() == bound.ip() && (self.0.port() == 0 || self.0.port() == bound.port())

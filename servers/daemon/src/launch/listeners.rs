@@ -78,19 +78,11 @@ pub(super) fn differences(
 
 /// Whether the addresses that `hosts` and `port` mean are the `bound` ones. Port 0 means any.
 fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
-    // Each address, and whether the machine may lack it.
-    let mut wanted = Vec::new();
-    if hosts.is_empty() {
-        wanted.extend(LOOPBACK.map(|address| (SocketAddr::new(address, port), address.is_ipv6())));
+    // Not resolved: a successor must not wait for that.
+    if hosts.iter().any(BindAddress::is_name) {
+        return true;
     }
-    for host in hosts {
-        // Not resolved: a successor must not wait for that.
-        let Some(addresses) = (!host.is_name()).then(|| host.resolve(port).ok()).flatten() else {
-            return true;
-        };
-        let is_optional = |address: &SocketAddr| host.has_alternatives() && address.is_ipv6();
-        wanted.extend(addresses.into_iter().map(|address| (address, is_optional(&address))));
-    }
+    let Ok(wanted) = addresses(hosts, port) else { return true };
     let is = |wanted: &SocketAddr, bound: &SocketAddr| {
         wanted.ip() == bound.ip() && [0, bound.port()].contains(&wanted.port())
     };
@@ -98,6 +90,31 @@ fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
     let is_wanted = |bound: &SocketAddr| wanted.iter().any(|(address, _)| is(address, bound));
     wanted.iter().all(|(address, is_optional)| *is_optional || is_bound(address))
         && bound.iter().all(is_wanted)
+}
+
+/// Returns the addresses that `hosts` and `port` mean, and of each whether the machine may lack it.
+fn addresses(hosts: &[BindAddress], port: u16) -> io::Result<Vec<(SocketAddr, bool)>> {
+    if hosts.is_empty() {
+        return Ok(LOOPBACK.map(|address| (SocketAddr::new(address, port), address.is_ipv6())).to_vec());
+    }
+    let mut addresses = Vec::new();
+    for host in hosts {
+        let is_optional = |address: &SocketAddr| host.has_alternatives() && address.is_ipv6();
+        addresses.extend(host.resolve(port)?.into_iter().map(|address| (address, is_optional(&address))));
+    }
+    Ok(addresses)
+}
+
+/// Fails if a host cannot be resolved, or if the admin server has an address of the site. Binds nothing.
+pub(super) fn check(options: &Common) -> io::Result<()> {
+    let site = addresses(&options.bind, options.port)?;
+    let Some(admin) = options.service.admin else { return Ok(()) };
+    match site.iter().find(|(address, _)| admin.is_in_conflict_with(*address)) {
+        Some((address, _)) => {
+            Err(io::Error::other(format!("cannot start the admin server at {admin}: the site has {address}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings

@@ -165,7 +165,7 @@ fn prints_the_tables_and_their_empty_lists() {
 
 #[test]
 fn wrong_environments_and_combinations_exit_with_2() {
-    let directory = with_file("user = 'nobody'\ngroup = 'nogroup'\n");
+    let directory = with_file("user = '65534'\ngroup = '65534'\n");
     let check = |arguments: &str, variable: (&str, &str), expected: Option<&str>| {
         let exit = run(&directory, &format!("--check {arguments}"), &[variable]);
         assert_eq!(exit.code, Some(if expected.is_some() { 2 } else { 0 }), "{exit:?}");
@@ -193,6 +193,25 @@ fn wrong_environments_and_combinations_exit_with_2() {
     check("", ("HTTPD_CORS", ""), Some("httpd: HTTPD_CORS: "));
     check("--config .", ("A", ""), Some("httpd: cannot read .: "));
     check("nowhere", ("A", ""), Some("httpd: cannot serve nowhere: no such file or directory\n"));
+    // What would fail at the start.
+    check("--user nobody-else", ("A", ""), Some("httpd: cannot find user nobody-else: not in"));
+    check("--user 65534 --group nowhere", ("A", ""), Some("httpd: cannot find group nowhere: not in"));
+    check("--log-file a/log", ("A", ""), Some("httpd: cannot open a/log: no such file or directory\n"));
+    check("--log off --log-file a/log", ("A", ""), None);
+    check("--error-log .", ("A", ""), Some("httpd: cannot open .: is a directory\n"));
+    check(
+        "--error-log httpd.toml/log",
+        ("A", ""),
+        Some("httpd: cannot open httpd.toml/log: not a directory\n"),
+    );
+    check("--pid-file a/pid", ("A", ""), Some("httpd: cannot claim the PID file a/pid: no such file"));
+    check("--log-file log --error-log httpd.toml --pid-file pid", ("A", ""), None);
+    check("-b a.invalid", ("A", ""), Some("httpd: cannot resolve a.invalid: "));
+    let conflict = "httpd: cannot start the admin server at 127.0.0.1:8080: the site has ";
+    check("--admin 8080", ("A", ""), Some(conflict));
+    check("--admin 8080 -b *", ("A", ""), Some(conflict));
+    check("--admin 8080 -b 127.0.0.2", ("A", ""), None);
+    check("--admin 0 -p 0", ("A", ""), None);
     // The command line replaces the directory of the file or the environment, however it is given.
     check(".", ("HTTPD_ROOT", "nowhere"), None);
     check("-r .", ("HTTPD_ROOT", "nowhere"), None);
