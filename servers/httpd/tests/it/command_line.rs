@@ -141,7 +141,9 @@ fn wrong_usage_exits_with_2() {
         ("--charset utf=8", "must be the name of a charset, as in utf-8, or off"),
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
         ("--upgrade", ""),
-        ("one two", ""),
+        ("one two", "error: unexpected argument 'two' found\n"),
+        ("--listing on www", "error: unexpected argument 'www' found\n"),
+        ("--log-format=", "must not be empty"),
         ("one -r two", "error: the argument '[ROOT]' cannot be used with '--root <ROOT>'\n"),
         ("one -r two", "\nUsage: httpd <ROOT"),
     ] {
