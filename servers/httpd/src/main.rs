@@ -23,9 +23,9 @@ mod server;
 mod site;
 mod text_file;
 
-use config::{Configuration, Error, PROGRAM};
+use clap_complete::Shell;
+use config::{Command, Configuration, Error, PROGRAM};
 use http_daemon::Inherited;
-use options::Command;
 use std::{
     env,
     io::{self, Write},
@@ -38,9 +38,11 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
-    match config::subcommand(&arguments) {
-        Ok(None) => {}
-        Ok(Some(Command::Precompress(precompress))) => return precompress.run(),
+    match config::command_of(&arguments) {
+        Ok(Command::Serve) => {}
+        Ok(Command::Precompress(precompress)) => return precompress.run(),
+        Ok(Command::PrintManual) => return print(&manual()),
+        Ok(Command::PrintCompletions(shell)) => return print(&completions(shell)),
         Err(error) => error.exit(),
     }
     let inherited = Inherited::receive().and_then(|inherited| {
@@ -72,6 +74,13 @@ fn main() -> ExitCode {
         };
     }
     common.run(PROGRAM, Arc::new(server), engine, inherited)
+}
+
+/// Returns the script that completes the command line in a shell.
+fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut config::command(), PROGRAM, &mut script);
+    script
 }
 
 /// Returns the manual page.

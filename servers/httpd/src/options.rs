@@ -68,7 +68,7 @@ pub struct Arguments {
 
 /// What the program does instead of serving.
 #[derive(Subcommand)]
-pub enum Command {
+pub enum Subcommands {
     Precompress(Precompress),
 }
 

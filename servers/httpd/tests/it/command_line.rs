@@ -166,6 +166,13 @@ fn prints_its_manual_and_completions() {
     check(&["--completions", "fish"], &["complete -c httpd"]);
     check(&["--help"], &["Examples:"]);
     check_failure(&["--man", "--check"], 2, "cannot be used with");
+    // Neither the environment nor a file matters.
+    for arguments in [&["--man"][..], &["--completions", "bash"], &["--help"], &["-V"]] {
+        let mut command = Command::new(HTTPD);
+        command.args(arguments).args(["--config", "/nowhere"]).env("HTTPD_PORT", "x");
+        let exit = Program::spawn(&mut command).expect("httpd").wait();
+        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""), "{arguments:?}");
+    }
 }
 
 #[test]
