@@ -35,11 +35,7 @@ use std::{path::PathBuf, str::FromStr};
 // The help text shows the lines above. The signals are SIGTERM and SIGINT. In a handoff, which SIGUSR2 starts, a new
 // process of the program takes over the listening sockets, and the old one exits.
 #[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
-    #[command(subcommand)]
-    pub command: Option<Command>,
-
     /// The directory to serve [default: .]
     #[arg(value_name = "ROOT")]
     positional_root: Option<PathBuf>,
@@ -77,7 +73,8 @@ pub enum Subcommands {
 pub struct FileOptions {
     /// Take options from this TOML file, whose keys are the long names of options, as in port = 8080
     ///
-    /// The command line comes first, then the environment, as in HTTPD_PORT=8080, then the file.
+    /// The command line comes first, then the environment, as in HTTPD_PORT=8080, then the top of the file. What a site
+    /// of the file sets itself comes before all of them.
     #[arg(long, help_heading = CONFIGURATION, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
