@@ -20,7 +20,11 @@ use crate::{
     system::{Context, spawn},
 };
 use http_engine::{Engine, Running, io_cause};
-use rustix::process::geteuid;
+use rustix::{
+    fs::{Access, AtFlags, CWD, accessat},
+    io::Errno,
+    process::geteuid,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -130,6 +134,9 @@ impl Master<'_> {
         }
         for option in kept {
             log::warn!("{option} keeps the value of the predecessor: only a restart changes it");
+        }
+        if service.user.is_some() {
+            warn_of_unreadable(&settings.application.reads());
         }
         let budget = engine::connection_budget(settings, listeners.len());
         if budget.falls_short() {
@@ -452,6 +459,15 @@ impl Reloaded {
         }
         let make = application.make_handler()?;
         Ok(Reloaded { application, make, is_changed })
+    }
+}
+
+/// Warns of the `files` that root has read at the start, and that this process may not read any more.
+fn warn_of_unreadable(files: &[&Path]) {
+    for file in files {
+        if let Err(Errno::ACCESS) = accessat(CWD, *file, Access::READ_OK, AtFlags::EACCESS) {
+            log::warn!("cannot read {} as this user: a reload will fail", file.display());
+        }
     }
 }
 
