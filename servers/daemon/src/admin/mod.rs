@@ -76,9 +76,9 @@ impl FromStr for AdminAddress {
         let port = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         let loopback = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
         let address = loopback.or_else(|| text.parse().ok());
-        address
-            .map(AdminAddress)
-            .ok_or("must be a port or an address with a port, as in 9100, 10.0.0.1:9100, [::1]:9100")
+        address.map(AdminAddress).ok_or(
+            "must be a port or an IP address with a port, not a name or *: 9100, 0.0.0.0:9100, [::1]:9100",
+        )
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
         check("0", Some("127.0.0.1:0"));
         check("10.0.0.1:9100", Some("10.0.0.1:9100"));
         check("[::1]:9100", Some("[::1]:9100"));
-        for text in ["", "65536", "+1", "localhost:9100", "127.0.0.1", ":9100", "[::1]", "9100 "] {
+        for text in ["", "65536", "+1", "localhost:9100", "127.0.0.1", ":9100", "*:9100", "[::1]", "9100 "] {
             check(text, None);
         }
     }
