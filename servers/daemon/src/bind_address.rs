@@ -121,6 +121,11 @@ impl TcpAddress {
         addresses.map(Iterator::collect).context(format_args!("cannot resolve {self}"))
     }
 
+    /// Whether the addresses of the host come from a resolver, which may not answer.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
+
     /// Whether the host stands for several addresses, of which the machine may lack those of IPv6: a name, or `*`.
     pub(crate) fn has_alternatives(&self) -> bool {
         matches!(self.host, Host::Name(_) | Host::All)

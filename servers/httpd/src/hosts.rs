@@ -12,7 +12,7 @@ pub struct HostPattern(
     String,
 );
 
-/// Finds the site of a host. Compares without case, port, and a dot at the end.
+/// Finds the site of a host, which serves or redirects it. Compares without case, port, and a dot at the end.
 #[derive(Debug, Default)]
 pub struct HostTable(HashMap<String, usize>);
 
@@ -22,7 +22,12 @@ impl HostTable {
         self.0.insert(host, site).is_none()
     }
 
-    /// Returns the index of the site that serves `host`, which may have a port: that with the same name, or else with the
+    /// Adds a host that the site with this index redirects, unless a site has it already.
+    pub fn insert_redirected(&mut self, HostPattern(host): HostPattern, site: usize) {
+        self.0.entry(host).or_insert(site);
+    }
+
+    /// Returns the index of the site that serves or redirects `host`, which may have a port: that with the same name, or else with the
     /// longest pattern.
     pub fn find(&self, host: &str) -> Option<usize> {
         let name = without_port(host);

@@ -10,6 +10,7 @@
 //! | `rules` | redirects and rewrites |
 //! | `precompress` | `httpd precompress`: writes compressed forms of files |
 //! | `site` | a directory, and how its files are served |
+//! | `text_file` | reads the files that options name |
 
 mod access;
 mod bandwidth;
@@ -20,10 +21,11 @@ mod precompress;
 mod rules;
 mod server;
 mod site;
+mod text_file;
 
-use config::{Configuration, Error, PROGRAM};
+use clap_complete::Shell;
+use config::{Command, Configuration, Error, PROGRAM};
 use http_daemon::Inherited;
-use options::Command;
 use std::{
     env,
     io::{self, Write},
@@ -36,9 +38,11 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
-    match config::subcommand(&arguments) {
-        Ok(None) => {}
-        Ok(Some(Command::Precompress(precompress))) => return precompress.run(),
+    match config::command_of(&arguments) {
+        Ok(Command::Serve) => {}
+        Ok(Command::Precompress(precompress)) => return precompress.run(),
+        Ok(Command::PrintManual) => return print(&manual()),
+        Ok(Command::PrintCompletions(shell)) => return print(&completions(shell)),
         Err(error) => error.exit(),
     }
     let inherited = Inherited::receive().and_then(|inherited| {
@@ -61,22 +65,22 @@ fn main() -> ExitCode {
     if configuration.file.print_config {
         return print(configuration.to_string().as_bytes());
     }
-    if configuration.file.man {
-        return print(&manual());
-    }
-    if let Some(shell) = configuration.file.completions {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut config::command(), PROGRAM, &mut script);
-        return print(&script);
-    }
     let Configuration { file, server, engine, common, .. } = configuration;
     if file.check {
-        return match server.check() {
+        let checked = server.check();
+        return match checked.and_then(|()| common.check().map_err(|error| http_engine::io_cause(&error))) {
             Ok(()) => print(b"httpd: the configuration is valid\n"),
             Err(error) => wrong_usage(&error),
         };
     }
     common.run(PROGRAM, Arc::new(server), engine, inherited)
+}
+
+/// Returns the script that completes the command line in a shell.
+fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut config::command(), PROGRAM, &mut script);
+    script
 }
 
 /// Returns the manual page.

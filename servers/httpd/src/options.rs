@@ -35,11 +35,7 @@ use std::{path::PathBuf, str::FromStr};
 // The help text shows the lines above. The signals are SIGTERM and SIGINT. In a handoff, which SIGUSR2 starts, a new
 // process of the program takes over the listening sockets, and the old one exits.
 #[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
-    #[command(subcommand)]
-    pub command: Option<Command>,
-
     /// The directory to serve [default: .]
     #[arg(value_name = "ROOT")]
     positional_root: Option<PathBuf>,
@@ -68,7 +64,7 @@ pub struct Arguments {
 
 /// What the program does instead of serving.
 #[derive(Subcommand)]
-pub enum Command {
+pub enum Subcommands {
     Precompress(Precompress),
 }
 
@@ -77,11 +73,12 @@ pub enum Command {
 pub struct FileOptions {
     /// Take options from this TOML file, whose keys are the long names of options, as in port = 8080
     ///
-    /// The command line comes first, then the environment, as in HTTPD_PORT=8080, then the file.
+    /// The command line comes first, then the environment, as in HTTPD_PORT=8080, then the top of the file. What a site
+    /// of the file sets itself comes before all of them.
     #[arg(long, help_heading = CONFIGURATION, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Do not serve: check all options, open the directories, read the files that options name, and exit with 0, or with 2 if one of them is wrong
+    /// Do not serve: check all options, open the directories, read the files that options name, look for the user and the places of the logs, and exit with 0, or with 2 if something is wrong
     #[arg(long, help_heading = CONFIGURATION, conflicts_with = "upgrade")]
     pub check: bool,
 

@@ -21,7 +21,7 @@ pub struct Rules {
 /// Redirects all requests for a host to another one.
 #[derive(Clone, Debug)]
 pub struct HostRedirect {
-    from: HostPattern,
+    pub from: HostPattern,
     /// A host, which may have a port.
     to: String,
 }

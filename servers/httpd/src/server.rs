@@ -91,6 +91,13 @@ impl Server {
                 return Err((index, "an earlier site has the same hosts".to_owned()));
             }
         }
+        // The host that is redirected need not be one of the site's.
+        for (index, site) in sites.iter().enumerate() {
+            site.rules
+                .hosts
+                .iter()
+                .for_each(|redirect| hosts.insert_redirected(redirect.from.clone(), index));
+        }
         let rules_of = |host: &str| hosts.find(host).map(|index| &*sites[index].rules);
         for (index, site) in sites.iter().enumerate() {
             site.rules.check(rules_of).map_err(|error| (index, error))?;

@@ -54,6 +54,19 @@ impl AdminAddress {
         }
         bound.into_iter().next().ok_or_else(|| io::Error::other("cannot start the admin server: no listener"))
     }
+
+    /// Whether a server cannot listen on both addresses. Port 0 means a free one.
+    pub(crate) fn is_in_conflict_with(self, other: SocketAddr) -> bool {
+        let AdminAddress(own) = self;
+        let is_unspecified = own.ip().is_unspecified() || other.ip().is_unspecified();
+        let is_same = own.ip() == other.ip() || is_unspecified && own.is_ipv4() == other.is_ipv4();
+        is_same && own.port() == other.port() && own.port() != 0
+    }
+
+    /// Whether a listener at `bound` is the one of this address. Port 0 means any.
+    pub(crate) fn is_at(self, bound: SocketAddr) -> bool {
+        self.0.ip() == bound.ip() && (self.0.port() == 0 || self.0.port() == bound.port())
+    }
 }
 
 impl FromStr for AdminAddress {
@@ -63,9 +76,9 @@ impl FromStr for AdminAddress {
         let port = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         let loopback = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
         let address = loopback.or_else(|| text.parse().ok());
-        address
-            .map(AdminAddress)
-            .ok_or("must be a port or an address with a port, as in 9100, 10.0.0.1:9100, [::1]:9100")
+        address.map(AdminAddress).ok_or(
+            "must be a port or an IP address with a port, not a name or *: 9100, 0.0.0.0:9100, [::1]:9100",
+        )
     }
 }
 
@@ -167,7 +180,7 @@ mod tests {
         check("0", Some("127.0.0.1:0"));
         check("10.0.0.1:9100", Some("10.0.0.1:9100"));
         check("[::1]:9100", Some("[::1]:9100"));
-        for text in ["", "65536", "+1", "localhost:9100", "127.0.0.1", ":9100", "[::1]", "9100 "] {
+        for text in ["", "65536", "+1", "localhost:9100", "127.0.0.1", ":9100", "*:9100", "[::1]", "9100 "] {
             check(text, None);
         }
     }

@@ -3,7 +3,7 @@
 
 use super::settings::ServerSettings;
 use crate::{
-    bind_address::BindAddress,
+    bind_address::{BindAddress, TcpAddress},
     options::{Common, MAX_BINDS},
     system::Context,
 };
@@ -24,6 +24,9 @@ const FIRST_DESCRIPTOR: RawFd = 3;
 /// The most sockets that are taken over from a service manager. Further sockets are ignored.
 const MAX_SOCKETS: RawFd = 253;
 
+/// The addresses of a server without the option `--bind`.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
 /// Returns the listening sockets of the server: those that the service manager has passed, or else those that the settings
 /// name. If several event loops run in one process, each TCP address gets one socket per event loop, and the kernel
 /// distributes connections among these sockets (`SO_REUSEPORT`).
@@ -41,6 +44,84 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<Listener>> {
     Ok(sets.into_iter().flatten().map(Listener::from).chain(others).collect())
 }
 
+/// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
+/// `listeners`, and the one of the admin server. Leaves out what it cannot know: port 0, and the addresses of a name.
+pub(super) fn differences(
+    settings: &ServerSettings,
+    listeners: &[Listener],
+    admin: Option<&TcpListener>,
+) -> Vec<&'static str> {
+    let Common { bind: hosts, port, service, .. } = &settings.options;
+    let mut different = Vec::new();
+    // The service manager has chosen the addresses.
+    if env::var_os("LISTEN_FDS").is_none() {
+        let bound: Vec<_> =
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()?.tcp()).collect();
+        let is_used = hosts.is_empty() || tcp_addresses(hosts).any(|host| host.port.is_none());
+        let is_bound = *port == 0 || bound.iter().any(|address| address.port() == *port);
+        let is_different = is_used && !is_bound;
+        if is_different {
+            different.push("port");
+        }
+        if !are_bound(hosts, if is_different { 0 } else { *port }, &bound) {
+            different.push("bind");
+        }
+    }
+    let admin = admin.and_then(|listener| listener.local_addr().ok());
+    if admin.is_some_and(|bound| service.admin.is_none_or(|address| !address.is_at(bound))) {
+        different.push("admin");
+    }
+    different
+}
+
+/// Whether the addresses that `hosts` and `port` mean are the `bound` ones. Port 0 means any.
+fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
+    // Not resolved: a successor must not wait for that.
+    if tcp_addresses(hosts).any(TcpAddress::is_name) {
+        return true;
+    }
+    let Ok(wanted) = addresses(hosts, port) else { return true };
+    let is = |wanted: &SocketAddr, bound: &SocketAddr| {
+        wanted.ip() == bound.ip() && [0, bound.port()].contains(&wanted.port())
+    };
+    let is_bound = |address: &SocketAddr| bound.iter().any(|bound| is(address, bound));
+    let is_wanted = |bound: &SocketAddr| wanted.iter().any(|(address, _)| is(address, bound));
+    wanted.iter().all(|(address, is_optional)| *is_optional || is_bound(address))
+        && bound.iter().all(is_wanted)
+}
+
+fn tcp_addresses(hosts: &[BindAddress]) -> impl Iterator<Item = &TcpAddress> {
+    hosts.iter().filter_map(|host| match host {
+        BindAddress::Tcp(address) => Some(address),
+        BindAddress::Unix(_) | BindAddress::Descriptor(_) => None,
+    })
+}
+
+/// Returns the TCP addresses that `hosts` and `port` mean, and of each whether the machine may lack it.
+fn addresses(hosts: &[BindAddress], port: u16) -> io::Result<Vec<(SocketAddr, bool)>> {
+    if hosts.is_empty() {
+        return Ok(LOOPBACK.map(|address| (SocketAddr::new(address, port), address.is_ipv6())).to_vec());
+    }
+    let mut addresses = Vec::new();
+    for host in tcp_addresses(hosts) {
+        let is_optional = |address: &SocketAddr| host.has_alternatives() && address.is_ipv6();
+        addresses.extend(host.resolve(port)?.into_iter().map(|address| (address, is_optional(&address))));
+    }
+    Ok(addresses)
+}
+
+/// Fails if a host cannot be resolved, or if the admin server has an address of the site. Binds nothing.
+pub(super) fn check(options: &Common) -> io::Result<()> {
+    let site = addresses(&options.bind, options.port)?;
+    let Some(admin) = options.service.admin else { return Ok(()) };
+    match site.iter().find(|(address, _)| admin.is_in_conflict_with(*address)) {
+        Some((address, _)) => {
+            Err(io::Error::other(format!("cannot start the admin server at {admin}: the site has {address}")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
 /// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
 /// if the machine does not have them, and addresses that are bound already. Returns the TCP sockets that it has bound, and
@@ -52,11 +133,10 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<Listener>> {
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<(Vec<TcpListener>, Vec<Listener>)> {
     let Common { bind, mut port, socket_mode, .. } = settings.options.clone();
-    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let (mut listeners, mut others) = (Vec::new(), Vec::new());
     if bind.is_empty() {
         port = bind_each(
-            &loopback.map(|address| SocketAddr::new(address, port)),
+            &LOOPBACK.map(|address| SocketAddr::new(address, port)),
             true,
             sharing,
             &mut listeners,
@@ -158,4 +238,30 @@ fn take(numbers: &[RawFd]) -> io::Result<Vec<Listener>> {
     let others: Vec<RawFd> = open.filter(|number| !numbers.contains(number)).collect();
     close_fds::set_fds_cloexec(FIRST_DESCRIPTOR, &others);
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn finds_addresses_that_are_not_bound() {
+        let check = |hosts: &[&str], port: u16, bound: &[&str], expected: bool| {
+            let hosts: Vec<_> = hosts.iter().map(|host| host.parse().expect("a host")).collect();
+            let addresses: Vec<_> =
+                bound.iter().map(|address| address.parse().expect("an address")).collect();
+            assert_eq!(are_bound(&hosts, port, &addresses), expected, "{hosts:?} {port} {bound:?}");
+        };
+        check(&[], 80, &["127.0.0.1:80"], true);
+        check(&[], 80, &["127.0.0.1:80", "[::1]:80"], true);
+        check(&[], 80, &["127.0.0.2:80"], false);
+        check(&[], 80, &["127.0.0.1:81"], false);
+        check(&[], 0, &["127.0.0.1:81", "127.0.0.1:81"], true);
+        check(&["127.0.0.1", "127.0.0.2:82"], 80, &["127.0.0.1:80", "127.0.0.2:82"], true);
+        check(&["127.0.0.1", "127.0.0.2:82"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
+        check(&["127.0.0.1"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
+        check(&["127.0.0.1", "::1"], 80, &["127.0.0.1:80"], false);
+        check(&["*"], 80, &["0.0.0.0:80"], true);
+        check(&["*"], 80, &["127.0.0.1:80"], false);
+        check(&["a.invalid"], 80, &["127.0.0.1:80"], true);
+    }
 }

@@ -24,7 +24,11 @@ use http_engine::{
     Engine, Running, io_cause,
     listener::{ListenAddr, Listener},
 };
-use rustix::process::geteuid;
+use rustix::{
+    fs::{Access, AtFlags, CWD, accessat},
+    io::Errno,
+    process::geteuid,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -111,6 +115,12 @@ impl Master<'_> {
             None => (listeners::listen(settings)?, None, LogFiles::default(), None),
         };
         let socket_files = SocketFiles::of(settings, &listeners);
+        // Logged when the error log is open.
+        let kept = if is_successor {
+            listeners::differences(settings, &listeners, admin.as_ref())
+        } else {
+            Vec::new()
+        };
         let admin = match service.admin {
             Some(address) if admin.is_none() => Some(address.bind()?),
             _ => admin,
@@ -129,6 +139,12 @@ impl Master<'_> {
             log::warn!(
                 "serving as root: a flaw in the server would give a client full control of the machine (add --user)"
             );
+        }
+        for option in kept {
+            log::warn!("{option} keeps the value of the predecessor: only a restart changes it");
+        }
+        if service.user.is_some() {
+            warn_of_unreadable(&settings.application.reads());
         }
         let budget = engine::connection_budget(settings, listeners.len());
         if budget.falls_short() {
@@ -457,6 +473,15 @@ impl Reloaded {
         }
         let make = application.make_handler()?;
         Ok(Reloaded { application, make, is_changed })
+    }
+}
+
+/// Warns of the `files` that root has read at the start, and that this process may not read any more.
+fn warn_of_unreadable(files: &[&Path]) {
+    for file in files {
+        if let Err(Errno::ACCESS) = accessat(CWD, *file, Access::READ_OK, AtFlags::EACCESS) {
+            log::warn!("cannot read {} as this user: a reload will fail", file.display());
+        }
     }
 }
 

@@ -34,17 +34,41 @@ use crate::{
     handoff::{Inherited, Role},
     logs::{self, Output},
     options::Common,
+    privileges::Identity,
     signals::SignalHandlers,
     system::Context,
 };
 use http_engine::{Engine, io_cause};
 use master::Master;
-use std::{io, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long printing the reason for a failure may take before the process ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
+    /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists, the
+    /// names of `--bind` can be resolved, and the directories of the logs and the PID file are there.
+    ///
+    /// # Errors
+    ///
+    /// What would fail at the start, with the message of the start.
+    pub fn check(&self) -> io::Result<()> {
+        let service = &self.service;
+        if let Some(user) = &service.user {
+            Identity::find(user, service.group.as_deref())?;
+        }
+        listeners::check(self)?;
+        for log in service.logs.paths() {
+            check_file(&log).context(format_args!("cannot open {}", log.display()))?;
+        }
+        match &service.pid_file {
+            Some(path) => {
+                check_file(path).context(format_args!("cannot claim the PID file {}", path.display()))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Runs the program `name` with these options: serves `application` until a signal stops the server or a successor
     /// replaces it. With `--upgrade` makes another, running server start a successor instead.
     ///
@@ -73,6 +97,19 @@ impl Common {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// Fails if `path` is a directory, or if there is neither a file nor a directory to make it in.
+fn check_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = directory.unwrap_or(Path::new("."));
+            if fs::metadata(directory)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        }
+        result => result.map(drop),
     }
 }
 

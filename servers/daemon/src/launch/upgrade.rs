@@ -58,7 +58,9 @@ pub fn upgrade(pid_file: &Path) -> io::Result<()> {
         // The file was written again with the same PID, so there is no successor. Decided only at the second read after
         // the write, because the time can change before the PID does.
         if modified && after.pid.is_some() {
-            let message = format!("process {pid} continues without a successor (see its error log)");
+            let message = format!(
+                "process {pid} continues without a successor (see its standard error and its error log)"
+            );
             return Err(io::Error::other(message));
         }
         modified = after.modified != before.modified;

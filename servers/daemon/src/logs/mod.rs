@@ -113,9 +113,11 @@ impl LogSettings {
         self.format.unwrap_or(implied)
     }
 
-    /// Returns the paths of the log files. Standard output and standard error have none.
+    /// Returns the paths of the log files. Standard output and standard error have none, and a log that is off.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        self.outputs().iter().filter_map(Output::path).map(Path::to_path_buf).collect()
+        let [access, errors] = self.outputs();
+        let outputs = [Some(access).filter(|_| self.has_access_log()), Some(errors)];
+        outputs.iter().flatten().filter_map(Output::path).map(Path::to_path_buf).collect()
     }
 
     /// Where the access log and the error log are written.

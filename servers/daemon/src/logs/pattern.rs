@@ -69,6 +69,9 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(format: &str) -> Result<Pattern, String> {
+        if format.is_empty() {
+            return Err("must not be empty".to_owned());
+        }
         if format.len() > MAX_FORMAT {
             return Err(format!("must have at most {MAX_FORMAT} bytes"));
         }
@@ -295,7 +298,6 @@ mod tests {
     #[test]
     fn inserts_the_values_of_all_variables() {
         let check = |format: &str, expected: &str| assert_eq!(line(format, HEAD), expected, "{format}");
-        check("", "");
         check("text", "text");
         check("$remote_addr:$remote_port [$time_local]", "192.0.2.7:4711 [06/Nov/1994:08:49:37 +0000]");
         check("$time_iso8601 $status $body_bytes_sent", "1994-11-06T08:49:37Z 200 1234");
@@ -319,6 +321,7 @@ mod tests {
     fn rejects_formats_with_mistakes() {
         let check =
             |format: &str, expected: &str| assert_eq!(format.parse::<Pattern>(), Err(expected.to_owned()));
+        check("", "must not be empty");
         check("$status $nothing", "unknown variable $nothing");
         check("$http_", "unknown variable $http_");
         check("costs 5$", "unknown variable $");

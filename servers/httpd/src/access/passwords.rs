@@ -1,17 +1,17 @@
 //! The users of a password file, as `htpasswd` writes it: a name and a hash of a password on each line.
 
 use super::login::MAX_LEN;
+use crate::text_file;
 use std::{
     collections::HashMap,
-    fs::{self, File},
     hash::{BuildHasher, RandomState},
-    io::{self, Read},
+    io,
     path::Path,
     str::FromStr,
 };
 
-/// The size of the largest password file, for a hundred thousand users.
-const MAX_FILE: u64 = 16 << 20;
+/// The size of the largest password file in MiB, for a hundred thousand users.
+const MAX_FILE_MIB: u64 = 16;
 
 /// The highest cost of a bcrypt hash: two seconds.
 const MAX_BCRYPT_COST: u32 = 15;
@@ -98,15 +98,7 @@ impl Users {
     ///
     /// If the file cannot be read, or what it contains is no password file. The message names the line.
     pub fn read(path: &Path) -> io::Result<Users> {
-        // Opening a FIFO could wait for ever.
-        if !fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        let mut text = String::new();
-        File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(io::Error::other("larger than 16 MiB"));
-        }
+        let text = text_file::read(path, MAX_FILE_MIB)?;
         text.parse().map_err(io::Error::other)
     }
 

@@ -1,15 +1,16 @@
 //! Reads a configuration file: TOML, whose keys are the long names of options.
 
 use super::layers::{self, Origin, Place, Setting};
+use crate::text_file;
 use clap::{Arg, Command};
-use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-/// The largest configuration file that is read, in bytes.
-const MAX_BYTES: u64 = 4 << 20;
+/// The largest configuration file that is read, in MiB.
+const MAX_MIB: u64 = 4;
 
 /// Which keys a table may have.
 pub struct Schema {
@@ -45,33 +46,28 @@ impl Table {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is not UTF-8, or has more than 4 MiB.
+/// If the file is not a regular one, cannot be read, is not UTF-8, or has more than 4 MiB.
 pub fn read(path: &Path) -> Result<String, String> {
-    let read = || {
-        let mut text = String::new();
-        File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let name = path.display();
-    let text = read().map_err(|error| format!("cannot read {name}: {}", http_engine::io_cause(&error)))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("cannot read {name}: longer than 4 MiB"));
-    }
-    Ok(text)
+    text_file::read(path, MAX_MIB)
+        .map_err(|error| format!("cannot read {}: {}", path.display(), http_engine::io_cause(&error)))
 }
 
 /// Parses the `text` of the file called `file`.
 ///
 /// # Errors
 ///
-/// If it is not TOML, or has a key or a value that `schema` does not permit. The message begins with file, line and
+/// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file, line and
 /// column.
 pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
-    let source = Source { text, file };
+    let source = Source::new(text, file);
     let document = DeTable::parse(text).map_err(|error| {
         let place = source.place(error.span().map_or(0, |span| span.start));
         format!("{place}: {}", error.message().replace('\n', ", "))
     })?;
+    // A file that is being written is often empty, and without its rules the server would serve all.
+    if document.get_ref().is_empty() {
+        return Err(format!("{}: the file has no option", source.place(0)));
+    }
     source.table(document.get_ref(), 0, schema)
 }
 
@@ -79,14 +75,51 @@ pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
 struct Source<'s> {
     text: &'s str,
     file: &'s str,
+    /// The lines and columns of some bytes, in the order of their offsets, so that a place is found in constant time.
+    marks: Vec<Mark>,
 }
 
-impl Source<'_> {
+/// The line and the column of the byte at an offset. Both begin with 1.
+#[derive(Clone, Copy)]
+struct Mark {
+    offset: usize,
+    line: usize,
+    column: usize,
+}
+
+/// The distance between two marks, in bytes.
+const MARK_DISTANCE: usize = 256;
+
+impl Mark {
+    /// Returns the mark of what follows `char`.
+    fn after(self, char: char) -> Mark {
+        let Mark { offset, line, column } = self;
+        let (line, column) = if char == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        Mark { offset: offset + char.len_utf8(), line, column }
+    }
+}
+
+impl<'s> Source<'s> {
+    fn new(text: &'s str, file: &'s str) -> Source<'s> {
+        let mut mark = Mark { offset: 0, line: 1, column: 1 };
+        let mut marks = vec![mark];
+        for char in text.chars() {
+            mark = mark.after(char);
+            if mark.offset >= marks.len() * MARK_DISTANCE {
+                marks.push(mark);
+            }
+        }
+        Source { text, file, marks }
+    }
+
     /// Returns the place of the byte `offset`.
     fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let (line, column) = before.split('\n').enumerate().last().unwrap_or_default();
-        Place { file: self.file.to_owned(), line: line + 1, column: column.chars().count() + 1 }
+        // Mark number n is at n distances, or up to three bytes behind.
+        let near = self.marks[..=(offset / MARK_DISTANCE).min(self.marks.len() - 1)].iter().rev();
+        let near = near.copied().find(|mark| mark.offset <= offset).unwrap_or(self.marks[0]);
+        let between = self.text.get(near.offset..offset).unwrap_or_default();
+        let Mark { line, column, .. } = between.chars().fold(near, Mark::after);
+        Place { file: self.file.to_owned(), line, column }
     }
 
     /// Converts a table that begins at the byte `offset`.
@@ -157,5 +190,24 @@ fn text(value: &DeValue<'_>) -> Option<String> {
             u64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_place_of_each_byte() {
+        let line = "é€\u{10348}a".repeat(100);
+        let text = format!("\n{line}\n\n{line}{line}\nend");
+        let source = Source::new(&text, "file");
+        for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+            let before = &text[..offset];
+            let start = before.rfind('\n').map_or(0, |feed| feed + 1);
+            let expected = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+            let place = source.place(offset);
+            assert_eq!((place.line, place.column), expected, "{offset}");
+        }
     }
 }

@@ -4,7 +4,12 @@
 //! those of the command line, unless a higher layer sets the same option or one that excludes it. So all layers have the
 //! same names, values and messages, and clap checks which options need or exclude each other.
 
-use clap::{Arg, ArgAction, ArgMatches, Command, Id, builder::Resettable, parser::ValueSource};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, Id,
+    builder::Resettable,
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
 use std::{
     env,
     ffi::{OsStr, OsString},
@@ -53,17 +58,21 @@ pub struct Merged {
     pub settings: Vec<Setting>,
 }
 
+/// Why options do not fit together.
+#[derive(Debug)]
+pub struct Misfit {
+    pub error: clap::Error,
+    /// An option from another layer than the command line that needs or excludes another one, if that is the cause.
+    pub cause: Option<Setting>,
+}
+
 /// Parses `arguments`, which begin with the name of the program, and takes the options that they do not set from the
 /// `layers`, highest first. The names and values in the layers have been [checked](check).
 ///
 /// # Errors
 ///
 /// If clap rejects the command line, or a combination of options from any layer.
-pub fn merge(
-    mut command: Command,
-    arguments: &[OsString],
-    layers: &[&[Setting]],
-) -> Result<Merged, clap::Error> {
+pub fn merge(mut command: Command, arguments: &[OsString], layers: &[&[Setting]]) -> Result<Merged, Misfit> {
     let mut settings = given(&mut command, arguments)?;
     let given = settings.len();
     for layer in layers {
@@ -80,8 +89,43 @@ pub fn merge(
     let lower = settings[given..].iter().flat_map(|setting| arguments_of(&setting.name, &setting.values));
     let (name, rest) = arguments.split_at(1.min(arguments.len()));
     let all = name.iter().cloned().chain(lower).chain(rest.iter().cloned());
-    let matches = command.try_get_matches_from_mut(all)?;
-    Ok(Merged { command, matches, settings })
+    match command.try_get_matches_from_mut(all) {
+        Ok(matches) => Ok(Merged { command, matches, settings }),
+        Err(error) => {
+            let cause = settings.into_iter().find(|setting| is_cause(&command, setting, &error));
+            Err(Misfit { error, cause })
+        }
+    }
+}
+
+/// Whether `setting`, from another layer than the command line, causes this error: it is one of two that exclude each other,
+/// or lacks the same option when it is alone.
+fn is_cause(command: &Command, setting: &Setting, error: &clap::Error) -> bool {
+    let Some(argument) = find(command, &setting.name) else { return false };
+    let is_lower = !matches!(setting.origin, Origin::CommandLine);
+    is_lower
+        && match error.kind() {
+            ErrorKind::ArgumentConflict => named(error).contains(&argument.to_string()),
+            ErrorKind::MissingRequiredArgument => {
+                let alone = arguments_of(&setting.name, &setting.values);
+                let alone = command.clone().no_binary_name(true).try_get_matches_from(alone);
+                let lacked = alone.err().map(|error| named(&error)).unwrap_or_default();
+                let needed = command.get_arguments().filter(|argument| argument.is_required_set());
+                let needed: Vec<_> = needed.map(Arg::to_string).collect();
+                lacked.iter().any(|name| named(error).contains(name) && !needed.contains(name))
+            }
+            _ => false,
+        }
+}
+
+/// Returns the arguments that an error names, as its message shows them.
+fn named(error: &clap::Error) -> Vec<String> {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        Some(ContextValue::Strings(names)) => names.clone(),
+        _ => Vec::new(),
+    };
+    [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().flat_map(named).collect()
 }
 
 /// Returns the options that `arguments` set. Wrong arguments are left to the parser of all layers: an option may need
@@ -111,7 +155,8 @@ pub fn environment(command: &Command, excluded: &[&str]) -> Result<Vec<Setting>,
         let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
         let text = env::var_os(&variable)?;
         let values = match text.to_str() {
-            Some(lines) if is_list(argument) => lines.lines().map(Into::into).collect(),
+            // An empty variable is an error, as for other options: a list without values would replace that of the file.
+            Some(lines) if is_list(argument) && !lines.is_empty() => lines.lines().map(Into::into).collect(),
             _ => vec![text],
         };
         let checked = check(argument, &values).map_err(|error| format!("{variable}: {error}"));
@@ -180,6 +225,23 @@ fn arguments_of(name: &str, values: &[OsString]) -> Vec<OsString> {
         argument
     };
     values.iter().map(argument).collect()
+}
+
+impl From<clap::Error> for Misfit {
+    fn from(error: clap::Error) -> Misfit {
+        Misfit { error, cause: None }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(Setting { name, .. }) if self.error.kind() == ErrorKind::MissingRequiredArgument => {
+                write!(f, "{name} needs {}", named(&self.error).join(" "))
+            }
+            _ => f.write_str(&message(&self.error)),
+        }
+    }
 }
 
 impl fmt::Display for Origin {

@@ -17,13 +17,16 @@ mod sites;
 pub use reload::Reloader;
 
 use crate::{
-    options::{self as arguments, Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE},
+    options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE, Subcommands},
+    precompress::Precompress,
     server::Server,
 };
-use clap::{Command, FromArgMatches};
+use clap::{FromArgMatches, Subcommand};
+use clap_complete::Shell;
 use document::{Schema, Table};
 use http_daemon::options::{self, Common};
 use http_engine::Engine;
+use layers::Misfit;
 use print::Line;
 use std::{
     ffi::OsString,
@@ -67,7 +70,7 @@ impl Configuration {
     ///
     /// If one of them is wrong.
     pub fn load(arguments: &[OsString], inherited: Option<&str>) -> Result<Configuration, Error> {
-        let mut command = command();
+        let mut command = options_command();
         command.build();
         let environment = layers::environment(&command, OF_COMMAND_LINE)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
@@ -99,8 +102,24 @@ impl Configuration {
     }
 }
 
-/// Returns the definition of the command line.
-pub fn command() -> Command {
+/// What the command line asks for, without regard to the environment and a file.
+pub enum Command {
+    /// To serve, or to check or print the [`Configuration`].
+    Serve,
+    Precompress(Precompress),
+    PrintManual,
+    PrintCompletions(Shell),
+}
+
+/// Returns the definition of the command line, with its subcommands.
+pub fn command() -> clap::Command {
+    let command = options_command().args_conflicts_with_subcommands(true).disable_help_subcommand(true);
+    Subcommands::augment_subcommands(command)
+}
+
+/// Returns the definition of the options. The second of two directories is then called an unexpected argument, not a
+/// subcommand.
+fn options_command() -> clap::Command {
     let command = options::command::<Arguments>(PROGRAM, "8080");
     let long = match command.get_after_help() {
         Some(values) => format!("{values}\n\n{EXAMPLES}"),
@@ -109,18 +128,32 @@ pub fn command() -> Command {
     command.after_long_help(long)
 }
 
-/// Returns the subcommand, if the first of the command line `arguments` names one. Other layers do not apply to it.
+/// Returns what the command line `arguments` ask for.
 ///
 /// # Errors
 ///
-/// If the command line is wrong.
-pub fn subcommand(arguments: &[OsString]) -> Result<Option<arguments::Command>, clap::Error> {
+/// If they ask for the help or the version, or for something else than to serve and are wrong.
+pub fn command_of(arguments: &[OsString]) -> Result<Command, clap::Error> {
     let command = command();
     let name = arguments.get(1).and_then(|name| name.to_str());
-    if name.is_none_or(|name| command.find_subcommand(name).is_none()) {
-        return Ok(None);
+    if name.is_some_and(|name| command.find_subcommand(name).is_some()) {
+        let Subcommands::Precompress(precompress) =
+            Subcommands::from_arg_matches(&command.try_get_matches_from(arguments)?)?;
+        return Ok(Command::Precompress(precompress));
     }
-    Ok(Arguments::from_arg_matches(&command.try_get_matches_from(arguments)?)?.command)
+    // Also if other arguments are wrong, which `load` reports.
+    let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments)?;
+    // Without its default if another argument is wrong.
+    let prints_manual = matches.get_one::<bool>("man").is_some_and(|is_on| *is_on);
+    let shell = matches.get_one::<Shell>("completions");
+    if prints_manual || shell.is_some() {
+        command.try_get_matches_from(arguments)?;
+    }
+    Ok(match shell {
+        Some(shell) => Command::PrintCompletions(*shell),
+        None if prints_manual => Command::PrintManual,
+        None => Command::Serve,
+    })
 }
 
 /// Reads and parses the file at `path`, or parses what was read from it before.
@@ -140,6 +173,15 @@ impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.options.iter().try_for_each(|line| line.fmt(f))?;
         f.write_str(&self.tables)
+    }
+}
+
+impl From<Misfit> for Error {
+    fn from(misfit: Misfit) -> Error {
+        match &misfit.cause {
+            Some(setting) => Error::Value(format!("{}: {misfit}", setting.origin)),
+            None => Error::CommandLine(misfit.error),
+        }
     }
 }
 

@@ -14,13 +14,13 @@ use std::{
 #[derive(Clone)]
 pub struct Line {
     pub name: String,
-    /// Empty if the option is not set and has no default.
+    /// Empty if the option is not set and has no default, or if it is an empty list.
     pub values: Vec<OsString>,
     is_list: bool,
     /// Whether `true` and `false` are booleans.
     is_switchable: bool,
-    /// Where the value comes from.
-    origin: String,
+    /// Where the value comes from; `None` if the option is not set and has no default.
+    origin: Option<String>,
 }
 
 /// Returns a line for each option except for the `excluded` ones.
@@ -35,12 +35,14 @@ pub fn lines(merged: &Merged, excluded: &[&str]) -> Vec<Line> {
         let argument = merged.command.get_arguments().find(is_given).unwrap_or(argument);
         let id = argument.get_id().as_str();
         let setting = merged.settings.iter().find(|setting| setting.name == name);
+        let values: Vec<_> = merged.matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect();
+        let default = (!values.is_empty()).then(|| "default".to_owned());
         Some(Line {
             name: name.to_owned(),
-            values: merged.matches.get_raw(id).into_iter().flatten().map(OsStr::to_owned).collect(),
+            values,
             is_list: layers::is_list(argument),
             is_switchable: layers::is_switchable(argument),
-            origin: setting.map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string()),
+            origin: setting.map(|setting| setting.origin.to_string()).or(default),
         })
     };
     merged.command.get_arguments().filter_map(line).collect()
@@ -67,7 +69,7 @@ fn write_tables(text: &mut String, prefix: &str, table: &Table, schema: &Schema)
                 let _ = write!(
                     text,
                     "{}",
-                    Line { name, values, is_list, is_switchable, origin: origin.to_string() }
+                    Line { name, values, is_list, is_switchable, origin: Some(origin.to_string()) }
                 );
             }
             write_tables(text, &format!("{prefix}{name}."), table, schema);
@@ -78,15 +80,16 @@ fn write_tables(text: &mut String, prefix: &str, table: &Table, schema: &Schema)
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Line { name, values, is_list, is_switchable, origin } = self;
-        if values.is_empty() {
-            return writeln!(f, "# {name} is not set");
-        }
+        let Some(origin) = origin else { return writeln!(f, "# {name} is not set") };
         let text = |value: &OsString| match value.to_str() {
             Some(boolean @ ("true" | "false")) if *is_switchable && !is_list => boolean.to_owned(),
             _ => quoted(value),
         };
         let values: Vec<_> = values.iter().map(text).collect();
+        // Also an empty list: a table then does not take that of the top of the file.
         let (open, close) = if *is_list { ("[", "]") } else { ("", "") };
+        // The name of a file may contain a line feed, which would end the comment.
+        let origin = origin.replace(char::is_control, "?");
         writeln!(f, "{name} = {open}{}{close} # {origin}", values.join(", "))
     }
 }

@@ -11,6 +11,9 @@ use std::{
     sync::Arc,
 };
 
+/// The options that a successor takes over from its predecessor: its sockets, its user and its PID file.
+const OF_PROCESS: [&str; 6] = ["port", "bind", "admin", "user", "group", "pid-file"];
+
 /// What a server needs to read its configuration again.
 pub struct Reloader {
     /// `None` without a configuration file.
@@ -46,7 +49,8 @@ impl Reloader {
             }
             if line.values != old.values {
                 let name = &line.name;
-                log::warn!("{name} cannot change while the server runs: restart it, or start a successor");
+                let remedy = if OF_PROCESS.contains(&&**name) { "" } else { ", or start a successor" };
+                log::warn!("{name} cannot change while the server runs: restart it{remedy}");
             }
             line.clone_from(old);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     document::{Schema, Table},
-    layers::{self, Merged, Setting},
+    layers::{self, Merged, Misfit, Setting},
 };
 use crate::{
     access::login::LoginOptions,
@@ -123,9 +123,12 @@ fn parse<T: CommandFactory + FromArgMatches>(
     table: &Table,
     inherited: &[Setting],
 ) -> Result<(T, Merged), String> {
-    let wrong = |error: clap::Error| format!("{}: {}", table.place, layers::message(&error));
+    let wrong = |misfit: Misfit| match &misfit.cause {
+        Some(setting) => format!("{}: {misfit}", setting.origin),
+        None => format!("{}: {misfit}", table.place),
+    };
     let command = options::with_switches(T::command()).disable_help_flag(true);
     let merged = layers::merge(command, &["".into()], &[&table.settings, inherited]).map_err(wrong)?;
-    let parsed = T::from_arg_matches(&merged.matches).map_err(wrong)?;
+    let parsed = T::from_arg_matches(&merged.matches).map_err(|error| wrong(error.into()))?;
     Ok((parsed, merged))
 }

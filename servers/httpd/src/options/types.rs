@@ -1,9 +1,13 @@
 //! The options for the media types of files.
 
+use crate::text_file;
 use clap::Args;
 use http_engine::io_cause;
 use http_files::{Charset, ContentType, ExtensionType, InvalidOption, Types};
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
+
+/// The largest file of media types that is read, in MiB. That of Debian has 70 KB.
+const MAX_MIB: u64 = 4;
 
 /// Which type a file has.
 #[derive(Args)]
@@ -58,7 +62,7 @@ struct TypesFile {
 
 impl TypesFile {
     fn read(path: &str) -> Result<TypesFile, String> {
-        let text = fs::read_to_string(path)
+        let text = text_file::read(path.as_ref(), MAX_MIB)
             .map_err(|error| format!("cannot read the file: {}", io_cause(&error)))?;
         let mut types = Types::default();
         types.add_list(&text).map_err(|error| error.to_string())?;

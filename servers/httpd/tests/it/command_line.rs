@@ -118,7 +118,7 @@ fn wrong_usage_exits_with_2() {
         ("--log all", ""),
         ("--log common --log-format x", "cannot be used with"),
         ("--log-format $status$x", "unknown variable $x"),
-        ("--admin localhost:9100", "must be a port or an address with a port"),
+        ("--admin localhost:9100", "must be a port or an IP address with a port, not a name or *: 9100,"),
         ("--allow all", "must be an address or a network, as in 192.0.2.1, 10.0.0.0/8, 2001:db8::/32"),
         ("--deny 10.0.0.1/8", "10.0.0.1 is not the first address of its network: write 10.0.0.0/8"),
         ("--rate 0", "with a period if it is not a second: 10, 10/s, 300/m, 1000/h"),
@@ -139,11 +139,15 @@ fn wrong_usage_exits_with_2() {
         ("--mime log", "must be EXT=TYPE, as in log=text/plain"),
         ("--mime log=text", "malformed media type \"text\": must be type/subtype"),
         ("--mime-types /nowhere", "cannot read the file: no such file or directory\n"),
+        ("--mime-types /dev/zero", "cannot read the file: not a regular file\n"),
+        ("--config /dev/zero", "cannot read /dev/zero: not a regular file\n"),
         ("--default-type text", "malformed media type"),
         ("--charset utf=8", "must be the name of a charset, as in utf-8, or off"),
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),
         ("--upgrade", ""),
-        ("one two", ""),
+        ("one two", "error: unexpected argument 'two' found\n"),
+        ("--listing on www", "error: unexpected argument 'www' found\n"),
+        ("--log-format=", "must not be empty"),
         ("one -r two", "error: the argument '[ROOT]' cannot be used with '--root <ROOT>'\n"),
         ("one -r two", "\nUsage: httpd <ROOT"),
     ] {
@@ -166,6 +170,13 @@ fn prints_its_manual_and_completions() {
     check(&["--completions", "fish"], &["complete -c httpd"]);
     check(&["--help"], &["Examples:"]);
     check_failure(&["--man", "--check"], 2, "cannot be used with");
+    // Neither the environment nor a file matters.
+    for arguments in [&["--man"][..], &["--completions", "bash"], &["--help"], &["-V"]] {
+        let mut command = Command::new(HTTPD);
+        command.args(arguments).args(["--config", "/nowhere"]).env("HTTPD_PORT", "x");
+        let exit = Program::spawn(&mut command).expect("httpd").wait();
+        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""), "{arguments:?}");
+    }
 }
 
 #[test]

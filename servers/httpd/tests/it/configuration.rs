@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{Exit, HTTPD, Program, text},
+    program::{self, Exit, HTTPD, Program, text},
     site::Directory,
 };
 use rustix::process::Signal;
@@ -43,7 +43,9 @@ fn check_file(content: &str, expected: &str) {
 
 #[test]
 fn wrong_files_are_rejected_with_line_and_column() {
-    check_file("", "");
+    check_file("", "1:1: the file has no option\n");
+    check_file("# port = 8080\n", "1:1: the file has no option\n");
+    check_file("[[site]]", "");
     check_file(
         "# nothing\n\nport = 8080\nbind = ['127.0.0.1', \"[::1]:81\"]\nprefork = true\netag = 'mtime'\n",
         "",
@@ -76,6 +78,14 @@ fn wrong_files_are_rejected_with_line_and_column() {
     check_file("\n\n  nonsense = 1\netag = ''", "3:3: no such option: nonsense\n");
     check_file("config = 'other.toml'", "1:1: no such option in a file: config\n");
     check_file("help = true", "1:1: no such option in a file: help\n");
+    // Combinations.
+    check_file("rate = 1\nauth-path = '/a'", "2:13: auth-path needs --auth-file <FILE>\n");
+    check_file("auth-realm = 'a'\nauth-path = '/a'", "1:14: auth-realm needs --auth-file <FILE>\n");
+    check_file("[[site]]\nrate-burst = 1", "2:14: rate-burst needs --rate <RATE>\n");
+    check_file(
+        "port = 1\nlog-format = 'a'\nlog = 'off'",
+        "2:14: the argument '--log-format <TEXT>' cannot be used with '--log <FORMAT>'\n",
+    );
     check_file("port = 1\nport = 2", "2:1: duplicate key\n");
     check_file("port = ", "1:8: ");
     check_file("é = 1", "1:1: ");
@@ -105,19 +115,57 @@ fn prints_where_each_value_comes_from() {
     ] {
         assert!(exit.stdout.lines().any(|printed| printed == line), "no {line} in {}", exit.stdout);
     }
-    // What is printed is a configuration file, and means the same.
+    check_printed_again(&directory, &exit.stdout);
+}
+
+/// Checks that a printed configuration is a configuration file, and means the same.
+fn check_printed_again(directory: &Directory, printed: &str) {
     let values = |printed: &str| -> Vec<String> {
         printed.lines().map(|line| line.split(" # ").next().unwrap_or_default().to_owned()).collect()
     };
-    directory.write("printed.toml", &exit.stdout);
-    let again = run(&directory, "--print-config --config printed.toml", &[]);
+    directory.write("printed.toml", printed);
+    let again = run(directory, "--print-config --config printed.toml", &[]);
     assert_eq!((again.code, &*again.stderr), (Some(0), ""));
-    assert_eq!(values(&again.stdout), values(&exit.stdout));
+    assert_eq!(values(&again.stdout), values(printed));
+}
+
+#[test]
+fn prints_the_tables_and_their_empty_lists() {
+    let content = r#"allow = []
+        header = 'X-A: "\'
+        [[site]]
+        hosts = ['a']
+        deny = []
+        [[site.mount]]
+        path = '/m'
+        root = '.'
+        auth-path = []
+        [[site.redirect]]
+        from = '/x'
+        to = '/y'
+        [[site]]
+        allow = ['10.0.0.0/8']
+    "#;
+    let directory = with_file(content);
+    directory.rename("httpd.toml", "a\nb.toml");
+    let printed = run(&directory, "--print-config", &[("HTTPD_CONFIG", "a\nb.toml")]);
+    assert_eq!((printed.code, &*printed.stderr), (Some(0), ""));
+    for line in [
+        "allow = [] # a?b.toml:1:9",
+        "# deny is not set",
+        "header = [\"X-A: \\\"\\\\\"] # a?b.toml:2:18",
+        "deny = [] # a?b.toml:5:16",
+        "auth-path = [] # a?b.toml:9:21",
+        "allow = [\"10.0.0.0/8\"] # a?b.toml:14:17",
+    ] {
+        assert!(printed.stdout.lines().any(|printed| printed == line), "no {line} in {}", printed.stdout);
+    }
+    check_printed_again(&directory, &printed.stdout);
 }
 
 #[test]
 fn wrong_environments_and_combinations_exit_with_2() {
-    let directory = with_file("user = 'nobody'\ngroup = 'nogroup'\n");
+    let directory = with_file("user = '65534'\ngroup = '65534'\n");
     let check = |arguments: &str, variable: (&str, &str), expected: Option<&str>| {
         let exit = run(&directory, &format!("--check {arguments}"), &[variable]);
         assert_eq!(exit.code, Some(if expected.is_some() { 2 } else { 0 }), "{exit:?}");
@@ -132,16 +180,38 @@ fn wrong_environments_and_combinations_exit_with_2() {
         ("HTTPD_PORT", "http"),
         Some("httpd: HTTPD_PORT: invalid value 'http' for '--port <PORT>': must be a"),
     );
-    check("", ("HTTPD_GROUP", "web"), Some("--user <USER>"));
-    check("--config httpd.toml", ("HTTPD_GROUP", "web"), None);
-    check("--group web --config httpd.toml", ("A", ""), None);
+    check("", ("HTTPD_GROUP", "web"), Some("httpd: HTTPD_GROUP: group needs --user <USER>\n"));
+    check("--config httpd.toml", ("HTTPD_GROUP", "65534"), None);
+    check("--group 65534 --config httpd.toml", ("A", ""), None);
     check(
         "--config nowhere.toml",
         ("A", ""),
         Some("httpd: cannot read nowhere.toml: no such file or directory\n"),
     );
+    // An empty list of networks would serve all clients.
+    check("", ("HTTPD_ALLOW", ""), Some("httpd: HTTPD_ALLOW: invalid value '' for '--allow <NETWORK>'"));
+    check("", ("HTTPD_CORS", ""), Some("httpd: HTTPD_CORS: "));
     check("--config .", ("A", ""), Some("httpd: cannot read .: "));
     check("nowhere", ("A", ""), Some("httpd: cannot serve nowhere: no such file or directory\n"));
+    // What would fail at the start.
+    check("--user nobody-else", ("A", ""), Some("httpd: cannot find user nobody-else: not in"));
+    check("--user 65534 --group nowhere", ("A", ""), Some("httpd: cannot find group nowhere: not in"));
+    check("--log-file a/log", ("A", ""), Some("httpd: cannot open a/log: no such file or directory\n"));
+    check("--log off --log-file a/log", ("A", ""), None);
+    check("--error-log .", ("A", ""), Some("httpd: cannot open .: is a directory\n"));
+    check(
+        "--error-log httpd.toml/log",
+        ("A", ""),
+        Some("httpd: cannot open httpd.toml/log: not a directory\n"),
+    );
+    check("--pid-file a/pid", ("A", ""), Some("httpd: cannot claim the PID file a/pid: no such file"));
+    check("--log-file log --error-log httpd.toml --pid-file pid", ("A", ""), None);
+    check("-b a.invalid", ("A", ""), Some("httpd: cannot resolve a.invalid: "));
+    let conflict = "httpd: cannot start the admin server at 127.0.0.1:8080: the site has ";
+    check("--admin 8080", ("A", ""), Some(conflict));
+    check("--admin 8080 -b *", ("A", ""), Some(conflict));
+    check("--admin 8080 -b 127.0.0.2", ("A", ""), None);
+    check("--admin 0 -p 0", ("A", ""), None);
     // The command line replaces the directory of the file or the environment, however it is given.
     check(".", ("HTTPD_ROOT", "nowhere"), None);
     check("-r .", ("HTTPD_ROOT", "nowhere"), None);
@@ -392,6 +462,73 @@ two_kinds! {
         }
     }
 
+    /// A list without elements is none, and not that of the top: `auth-path = []` protects all paths.
+    fn an_empty_list_replaces_that_of_the_top(kind: ServerKind) {
+        let directory = with_sites("
+            auth-file = 'users'
+            auth-path = ['/private']
+            allow = ['10.0.0.0/8']
+            [[site]]
+            hosts = ['a.example']
+            root = 'a'
+            auth-path = []
+            allow = []
+            [[site]]
+            root = 'c'
+            allow = []
+            [[site.mount]]
+            path = '/docs'
+            root = 'docs'
+            auth-path = []
+        ");
+        directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        for (host, target, status) in [
+            ("a.example", "/", 401),
+            ("c.example", "/", 200),
+            ("c.example", "/private", 401),
+            ("c.example", "/docs/", 401),
+        ] {
+            assert_eq!(fetch(&mut client, host, target).0, status, "{host} {target}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    /// The hosts that are redirected are not those of the sites.
+    fn redirects_hosts_that_no_site_serves(kind: ServerKind) {
+        let directory = with_sites("
+            redirect-host = ['top.example=a.example', 'c.example=a.example']
+            [[site]]
+            hosts = ['a.example']
+            root = 'a'
+            [[site]]
+            hosts = ['*.b.example']
+            root = 'c'
+            redirect-host = ['www.c.example=c.b.example', '*.old.example=a.example', 'x.b.example=c.b.example']
+        ");
+        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let mut client = Client::connect(program.address());
+        for (host, status, expected) in [
+            ("a.example", 200, ""),
+            ("top.example", 308, "//a.example/x?q"),
+            ("C.example.:80", 308, "//a.example/x?q"),
+            ("www.c.example", 308, "//c.b.example/x?q"),
+            ("a.old.example", 308, "//a.example/x?q"),
+            ("x.b.example", 308, "//c.b.example/x?q"),
+            ("c.b.example", 200, ""),
+            ("old.example", 421, ""),
+        ] {
+            let target = if status == 200 { "/" } else { "/x?q" };
+            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let location = response.header("Location").unwrap_or_default();
+            assert_eq!((response.status, location), (status, expected), "{host}");
+        }
+        client.finish();
+        program.stop_cleanly();
+    }
+
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
         let rules = "
             [[site]]
@@ -564,8 +701,8 @@ two_kinds! {
         program.signal(Signal::HUP);
         await_all("new.example", (200, "a"));
         await_all("a.example", (421, ""));
-        logged("port cannot change while the server runs");
-        logged("grace cannot change while the server runs");
+        logged("port cannot change while the server runs: restart it\n");
+        logged("grace cannot change while the server runs: restart it, or start a successor\n");
         // A file with an error changes nothing.
         directory.write("httpd.toml", "[[site]]\netag = 'x'\n");
         program.signal(Signal::HUP);
@@ -586,6 +723,26 @@ two_kinds! {
             }
         }
         program.stop();
+    }
+
+    /// The sockets are those of the predecessor.
+    fn a_successor_names_the_options_that_it_cannot_change(kind: ServerKind) {
+        let options = "root = 'a'\nworkers = 2\npid-file = 'pid'\nerror-log = 'errors'\n";
+        let directory = with_sites(&format!("{options}port = 0\nbind = '127.0.0.1'\nadmin = 0"));
+        let program = serve(kind, &directory, &[]);
+        let upgrade = || program::upgrade(&directory.path("pid")).code;
+        let unchanged = upgrade();
+        directory.write("httpd.toml", format!("{options}port = 1\nbind = '127.0.0.2'\nadmin = 1"));
+        let changed = upgrade();
+        let server = program::read_pid(&directory.path("pid")).expect("a server");
+        rustix::process::kill_process(server, Signal::TERM).expect("a server");
+        program.wait();
+        let errors = directory.read("errors");
+        assert_eq!((unchanged, changed), (Some(0), Some(0)), "{errors}");
+        for option in ["port", "bind", "admin"] {
+            let message = format!("{option} keeps the value of the predecessor: only a restart changes it");
+            assert_eq!(errors.matches(&message).count(), 1, "{option}: {errors}");
+        }
     }
 
     fn serves_as_the_file_says(kind: ServerKind) {

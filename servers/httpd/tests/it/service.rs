@@ -211,6 +211,20 @@ two_kinds! {
         program.stop_cleanly();
     }
 
+    /// Root has read the file at the start.
+    fn warns_of_a_file_that_the_user_may_not_read(kind: ServerKind) {
+        for (mode, warnings) in [(0o600, 1), (0o644, 0)].into_iter().filter(|_| is_root()) {
+            let directory = make_directory();
+            directory.write("httpd.toml", "etag = 'mtime'\n");
+            directory.set_mode("httpd.toml", mode);
+            let (file, errors) = (directory.path("httpd.toml"), directory.path("log/errors"));
+            let arguments = ["--config", text(&file), "--error-log", text(&errors)];
+            assert_eq!(serve(&directory, kind, &[&arguments, &SWITCH[..]].concat()).stop().code, Some(0));
+            let warning = format!("cannot read {} as this user: a reload will fail", text(&file));
+            assert_eq!(directory.read("log/errors").matches(&warning).count(), warnings, "{mode:o}");
+        }
+    }
+
     fn warns_if_root_serves(kind: ServerKind) {
         for (user, warnings) in [(&[][..], 1), (&SWITCH, 0)].into_iter().filter(|_| is_root()) {
             let directory = make_directory();
