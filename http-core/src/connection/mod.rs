@@ -66,7 +66,7 @@ use crate::{
         recv_buf::{OutOfMemory, RecvBuf},
         send_queue::SendQueue,
     },
-    message::{rejection::Rejection, upgrade::OfferedProtocols},
+    message::{rejection::Rejection, tls_info::TlsInfo, upgrade::OfferedProtocols},
     types::{
         clock::deadline_after,
         limits::{Config, Timeouts},
@@ -77,7 +77,7 @@ use progress::ProgressClock;
 use state::{Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -111,6 +111,8 @@ pub struct Connection {
     client_addr: Option<SocketAddr>,
     /// Whether TLS secures the connection.
     is_secure: bool,
+    /// What the handshake has negotiated, if the engine tells that.
+    tls: Option<Arc<OnceLock<TlsInfo>>>,
     /// Whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
     awaits_handshake: bool,
     /// The protocols that the last request with [`RequestFraming::upgrade`] offers, until its response.
@@ -140,6 +142,7 @@ impl Connection {
             flush_clock: None,
             client_addr: None,
             is_secure: false,
+            tls: None,
             awaits_handshake: false,
             offered: None,
             eof: false,
@@ -169,6 +172,13 @@ impl Connection {
             self.deadline = self.idle_deadline(since);
         }
         self
+    }
+
+    /// As [`with_tls`](Connection::with_tls). The engine puts what the handshake negotiates into `session`, for
+    /// [`Request::tls`](crate::Request::tls), before it passes in the first byte of a request.
+    pub fn with_tls_info(mut self, session: Arc<OnceLock<TlsInfo>>) -> Connection {
+        self.tls = Some(session);
+        self.with_tls()
     }
 
     /// Returns the next step, which the engine must do. Then the engine calls `poll` again with the same buffers. `now`

@@ -41,8 +41,8 @@ pub use http_core::{
     IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next, OnUpgrade, OwnedRequest,
     ParseError, ReadJob, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router,
     RouterBuilder, SameSite, Schemes, SendError, Sent, SetCookie, SharedHeaders, Sink, Stack, Status,
-    Timeouts, Upgraded, UpgradedTransport, Version, client, conditional, cookies, form, io_cause, multipart,
-    negotiate, path, range, testing, uri,
+    Timeouts, TlsInfo, Upgraded, UpgradedTransport, Version, client, conditional, cookies, form, io_cause,
+    multipart, negotiate, path, range, testing, uri,
 };
 pub use incoming::{Exchange, Incoming};
 pub use metrics::{LATENCY_BOUNDS, WorkerMetrics};

@@ -31,7 +31,7 @@ mod error;
 pub use certificate::Certificate;
 pub use error::{Source, TlsError};
 
-use crate::transport::TlsStream;
+use crate::transport::{TlsStream, set_server_name};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -296,6 +296,7 @@ impl Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = client_hello.server_name().map(str::to_ascii_lowercase);
+        set_server_name(name.as_deref());
         Some(Arc::clone(name.map_or(&self.default, |name| self.find(&name))))
     }
 }
