@@ -103,6 +103,11 @@ impl Certificate {
         self.validity.1
     }
 
+    /// Returns where the certificate comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Logs a warning if the certificate is not valid at the time `now`.
     pub(super) fn warn_unless_valid(&self, now: SystemTime) {
         let problem = match self.validity {

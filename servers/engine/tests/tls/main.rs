@@ -158,6 +158,14 @@ fn upgrade(server: &InProcessServer) -> Client {
 }
 
 http_testing::both_engines! {
+    fn refuses_tls_1_2_if_told_to(engine: Engine) {
+        let server = start(engine, &tls(TlsSettings::new(load("default")).only_tls_1_3()));
+        let client = |versions| Client::with(&server, &Options { versions, ..Options::default() });
+        assert_eq!(client(EACH_VERSION[1]).text("/secure"), "true");
+        let error = client(EACH_VERSION[0]).rejection();
+        assert!(error.contains("ProtocolVersion"), "{error}");
+    }
+
     fn a_request_tells_what_was_negotiated(engine: Engine) {
         let server = start(engine, &default_tls());
         for (versions, name, expected) in [
