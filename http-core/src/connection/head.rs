@@ -28,7 +28,9 @@ impl Connection {
         if io.out.pending() >= self.config.limits.queued_bytes.max(1) || io.out.has_stream() {
             return Some(self.flush(io));
         }
-        if !io.input.is_empty() && !self.keep_alive_disabled {
+        // The client has begun a handshake to send a request, which it does not repeat if the connection closes.
+        let is_over = self.keep_alive_disabled && !self.awaits_handshake;
+        if !io.input.is_empty() && !is_over {
             if removed == 0 && !io.input.begins_with_line_end() {
                 return self.enter(Event::HeadStarted, State::Head { since: io.now });
             }
@@ -37,7 +39,7 @@ impl Connection {
         if !io.out.is_empty() {
             return Some(self.flush(io));
         }
-        if self.keep_alive_disabled {
+        if is_over {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
         self.receive(io, self.idle_deadline(since), CloseReason::ClientClosed, usize::MAX)

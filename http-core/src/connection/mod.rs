@@ -449,7 +449,7 @@ impl Connection {
     }
 
     /// Closes the connection after the response to the request in progress, or at the next poll if there is no such
-    /// request.
+    /// request. A connection with TLS may still send its first request.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive_disabled = true;
     }
@@ -459,6 +459,11 @@ impl Connection {
     /// them.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
+    }
+
+    /// Returns whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
+    pub fn awaits_handshake(&self) -> bool {
+        self.awaits_handshake
     }
 
     /// Returns the time since which the connection has waited for a request, with all responses sent. Returns `None` if

@@ -29,6 +29,8 @@ pub(super) struct OpenConnection {
     permit: Mutex<Permit>,
     /// Since when the connection's thread waits for the next request; `None` if it does not.
     idle_since: Mutex<Option<Instant>>,
+    /// Whether the client may be in a TLS handshake: a shutdown does not close the connection before its first request.
+    is_new: AtomicBool,
     /// Whether [`Registry::evict_idle`] was called: the connection does not count any more.
     evicted: AtomicBool,
     /// The token of the connection after its upgrade.
@@ -39,6 +41,11 @@ impl OpenConnection {
     /// Sets since when the connection's thread waits for the next request. `None` means that it no longer waits.
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Sets whether the client may be in a TLS handshake.
+    pub(super) fn set_new(&self, is_new: bool) {
+        self.is_new.store(is_new, Ordering::SeqCst);
     }
 
     /// Since when the connection's thread waits for the next request; `None` if it does not.
@@ -119,6 +126,7 @@ impl Registry {
             number: table.next,
             permit: Mutex::new(permit),
             idle_since: Mutex::new(None),
+            is_new: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             upgraded: OnceLock::new(),
         });
@@ -194,7 +202,10 @@ impl Registry {
                 table = self.table();
             }
             // A session checks for the shutdown after `set_idle`, so that none is missed between the two.
-            let idle = table.open.values().filter(|connection| connection.idle_since().is_some());
+            let is_idle = |connection: &&Arc<OpenConnection>| {
+                connection.idle_since().is_some() && !connection.is_new.load(Ordering::SeqCst)
+            };
+            let idle = table.open.values().filter(is_idle);
             idle.for_each(|connection| connection.close_when_idle());
             if is_finished() {
                 return Ok(());

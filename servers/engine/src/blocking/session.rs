@@ -167,10 +167,11 @@ impl Session<'_> {
     fn receive(&mut self, mut buffers: Box<Buffers>, pool: &mut BufferPool) -> Option<Box<Buffers>> {
         let idle = self.conn.is_idle();
         if idle {
+            self.open.set_new(self.conn.awaits_handshake());
             self.open.set_idle(Some(self.clock.now()));
             self.counters.change_idle(false, true);
             // The shutdown may have begun before this connection was known to be idle.
-            if self.shutdown.has_begun() {
+            if self.shutdown.has_begun() && !self.conn.awaits_handshake() {
                 self.open.close_when_idle();
             }
         }

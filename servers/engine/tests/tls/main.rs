@@ -158,6 +158,21 @@ fn upgrade(server: &InProcessServer) -> Client {
 }
 
 http_testing::both_engines! {
+    fn a_shutdown_waits_for_the_first_request_after_a_handshake(engine: Engine) {
+        let server = start(engine, &default_tls());
+        let mut served = Client::connect(&server);
+        assert_eq!(served.text("/secure"), "true");
+        let mut new = Client::connect(&server);
+        // The first message of the handshake.
+        new.tls.conn.write_tls(&mut new.tls.sock).expect("the server receives");
+        wait_for("the connection", || (server.running().metrics().iter().map(|worker| worker.open_connections).sum::<u64>() == 2).then_some(()));
+        server.running().stopper().stop(Duration::from_secs(20));
+        assert_eq!(served.end().expect("an announced end"), b"");
+        assert_eq!(new.text("/secure"), "true");
+        assert_eq!(new.end().expect("an announced end"), b"");
+        server.running().wait().expect("no failure");
+    }
+
     fn refuses_tls_1_2_if_told_to(engine: Engine) {
         let server = start(engine, &tls(TlsSettings::new(load("default")).only_tls_1_3()));
         let client = |versions| Client::with(&server, &Options { versions, ..Options::default() });
