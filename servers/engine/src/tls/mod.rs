@@ -228,7 +228,7 @@ impl Current {
             certificate.warn_unless_valid(now);
         }
         let expires_at = settings.certificates().map(Certificate::not_after).min().unwrap_or(now);
-        let provider = Arc::new(provider()?);
+        let provider = Arc::new(crypto_provider()?);
         let asks_for_certificates = settings.clients.is_some();
         let failed = |error: rustls::Error| TlsError::Settings(error.to_string());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
@@ -252,8 +252,12 @@ impl Current {
     }
 }
 
-/// Returns the cryptography for this processor.
-fn provider() -> Result<CryptoProvider, TlsError> {
+/// Returns the cryptography for this processor, for clients in the same program.
+///
+/// # Errors
+///
+/// The processor lacks instructions ([`TlsError::Processor`]).
+pub fn crypto_provider() -> Result<CryptoProvider, TlsError> {
     if graviola::util::is_cpu_supported() {
         return Ok(rustls_graviola::default_provider());
     }
