@@ -19,6 +19,46 @@ pub struct BindAddress {
     pub(crate) port: Option<u16>,
 }
 
+/// An address or a name to listen on without TLS: a port alone stands for the addresses of `--bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectAddress {
+    /// This port of each address that the server listens on.
+    Port(u16),
+    /// This address, which has a port.
+    Address(BindAddress),
+}
+
+impl RedirectAddress {
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            RedirectAddress::Port(port) => *port,
+            RedirectAddress::Address(address) => address.port.unwrap_or(80),
+        }
+    }
+
+    /// Returns the addresses to listen on, if the server listens on those in `bind`.
+    pub(crate) fn binds(&self, bind: &[BindAddress]) -> Vec<BindAddress> {
+        match self {
+            RedirectAddress::Port(_) => {
+                bind.iter().map(|address| BindAddress { port: None, ..address.clone() }).collect()
+            }
+            RedirectAddress::Address(address) => vec![address.clone()],
+        }
+    }
+}
+
+impl FromStr for RedirectAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<RedirectAddress, &'static str> {
+        match count(0..=65_535)(text) {
+            Ok(port) => Ok(RedirectAddress::Port(port)),
+            Err(_) => text.parse().map(RedirectAddress::Address),
+        }
+    }
+}
+
 /// What a [`BindAddress`] says about the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {

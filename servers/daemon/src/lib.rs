@@ -34,4 +34,4 @@ mod system;
 pub mod units;
 
 pub use handoff::Inherited;
-pub use launch::{Application, MakeHandler, Metric, ServerSettings, run};
+pub use launch::{Application, MakeHandler, Metric, Redirects, ServerSettings, run};

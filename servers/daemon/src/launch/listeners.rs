@@ -3,6 +3,7 @@
 
 use super::settings::ServerSettings;
 use crate::{
+    bind_address::BindAddress,
     options::{Common, MAX_BINDS},
     system::Context,
 };
@@ -28,31 +29,54 @@ const MAX_SOCKETS: RawFd = 253;
 /// bound to the addresses in the settings. If several event loops run in one process, each address gets one socket per
 /// event loop, and the kernel distributes connections among these sockets (`SO_REUSEPORT`).
 ///
+/// The second sockets are those without TLS beside the others, for redirects. A socket of the service manager is one of them
+/// if it has their port.
+///
 /// Fails if a passed descriptor is not a listening TCP socket, or if an address cannot be bound.
-pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
+pub(super) fn listen(settings: &ServerSettings) -> io::Result<(Vec<TcpListener>, Vec<TcpListener>)> {
+    let redirects = settings.application.redirects().map(|redirects| redirects.address.port());
     let activated = activated_sockets().context("cannot use the service manager's sockets")?;
     if !activated.is_empty() {
-        return Ok(activated);
+        let is_plain = |listener: &TcpListener| {
+            redirects.is_some() && listener.local_addr().ok().map(|address| address.port()) == redirects
+        };
+        return Ok(activated.into_iter().partition(|listener| !is_plain(listener)));
     }
+    let Common { bind, port, .. } = &settings.options;
+    Ok((bind_for_workers(settings, bind, *port)?, Vec::new()))
+}
+
+/// Binds the sockets without TLS that redirect requests, if the application has any.
+pub(super) fn listen_plain(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
+    let Some(redirects) = settings.application.redirects() else { return Ok(Vec::new()) };
+    let address = &redirects.address;
+    bind_for_workers(settings, &address.binds(&settings.options.bind), address.port())
+}
+
+/// Binds the addresses once, or once for each event loop of this process.
+fn bind_for_workers(
+    settings: &ServerSettings,
+    addresses: &[BindAddress],
+    port: u16,
+) -> io::Result<Vec<TcpListener>> {
     if settings.options.prefork || settings.engine == Engine::Blocking {
-        return bind(settings, Sharing::Shared);
+        return bind(addresses, port, Sharing::Shared);
     }
-    let first = bind(settings, Sharing::PerWorker)?;
+    let first = bind(addresses, port, Sharing::PerWorker)?;
     let sets = listener::bind_per_worker(first, settings.workers())
         .context("cannot bind a socket for each worker")?;
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
-/// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
+/// Binds one listening socket to each of these addresses, and to each address of a name in them. Without any, binds the
+/// loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
 /// if the machine does not have them, and addresses that are bound already.
 ///
-/// If `--port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
+/// If `port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
 /// With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can bind further sockets to the same addresses;
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
-fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
-    let Common { bind, mut port, .. } = settings.options.clone();
+fn bind(bind: &[BindAddress], mut port: u16, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let mut listeners = Vec::new();
     if bind.is_empty() {
@@ -63,7 +87,7 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
             &mut listeners,
         )?;
     }
-    for host in &bind {
+    for host in bind {
         let bound = bind_each(&host.resolve(port)?, host.has_alternatives(), sharing, &mut listeners)?;
         port = if host.port.is_none() { bound } else { port };
     }

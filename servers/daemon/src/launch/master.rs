@@ -5,6 +5,7 @@ use super::{
     engine, listeners,
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
+    tls::{self, Security},
 };
 use crate::{
     admin::{AdminServer, Measured, Report, WorkerReport},
@@ -19,7 +20,7 @@ use crate::{
     signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, spawn},
 };
-use http_engine::{Engine, Running, io_cause};
+use http_engine::{Engine, Running, io_cause, tls::TlsSettings};
 use rustix::process::geteuid;
 use std::{
     collections::BTreeSet,
@@ -47,6 +48,11 @@ pub(super) struct Master<'a> {
     logs: Logs,
     /// The listening sockets, kept open to hand them over to worker processes and successors.
     listeners: Vec<TcpListener>,
+    /// The listening sockets without TLS beside them.
+    plain: Vec<TcpListener>,
+    security: Security,
+    /// When to look again which certificates expire soon.
+    check_expiry_at: Instant,
     application: OpenApplication,
     /// What is handed over to worker processes for the application. Empty without `--prefork`.
     application_files: Vec<OwnedFd>,
@@ -68,6 +74,7 @@ pub(super) struct Master<'a> {
 struct Reloaded {
     application: OpenApplication,
     make: MakeHandler,
+    tls: Option<TlsSettings>,
     /// Whether the configuration was read again.
     is_changed: bool,
 }
@@ -98,11 +105,16 @@ impl Master<'_> {
         };
         let application = OpenApplication::open(Arc::clone(&settings.application))?;
         let make = application.make_handler()?;
-        let (listeners, admin, mut log_files, predecessor) = match inherited {
-            Some(Inherited { listeners, pid_file, admin, logs, socket, .. }) => {
-                (listeners, admin.map(TcpListener::from), logs, Some((socket, pid_file)))
+        let ((listeners, plain), admin, mut log_files, predecessor) = match inherited {
+            Some(Inherited { listeners, plain, pid_file, admin, logs, socket, .. }) => {
+                ((listeners, plain), admin.map(TcpListener::from), logs, Some((socket, pid_file)))
             }
             None => (listeners::listen(settings)?, None, LogFiles::default(), None),
+        };
+        let plain = match application.application.redirects() {
+            Some(_) if plain.is_empty() => listeners::listen_plain(settings)?,
+            Some(_) => plain,
+            None => Vec::new(),
         };
         let admin = match service.admin {
             Some(address) if admin.is_none() => Some(address.bind()?),
@@ -122,20 +134,26 @@ impl Master<'_> {
                 "serving as root: a flaw in the server would give a client full control of the machine (add --user)"
             );
         }
-        let budget = engine::connection_budget(settings, listeners.len());
+        let security = Security::load(&*settings.application, &listeners, &plain)?;
+        security.check_expiry(started_at, true);
+        let budget = engine::connection_budget(settings, listeners.len() + plain.len());
         if budget.falls_short() {
             log::warn!("{budget}");
         }
         let application_files = files_of(settings, &application)?;
         let workers = if settings.options.prefork {
             let files = files_to_hand_over(settings, &logs);
-            let handoff = worker_handoff(&listeners, &application_files, files.borrow());
+            let handoff = worker_handoff((&listeners, &plain), &application_files, files.borrow());
             let pool = WorkerPool::start(settings.workers(), handoff);
             Workers::Processes(pool.context("cannot start worker processes")?)
         } else {
-            let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
-            let own = own.context("cannot duplicate the listeners")?;
-            Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
+            let duplicate = |listeners: &[TcpListener]| {
+                let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
+                own.context("cannot duplicate the listeners")
+            };
+            let own = (duplicate(&listeners)?, duplicate(&plain)?);
+            let make = logs.wrap(security.wrap(make));
+            Workers::Threads(engine::start(settings, own, security.tls(), &make, signals.sender())?)
         };
         let metrics = settings.application.metrics();
         let start_admin =
@@ -147,6 +165,9 @@ impl Master<'_> {
             signals,
             logs,
             listeners,
+            plain,
+            security,
+            check_expiry_at: Instant::now() + tls::CHECK_INTERVAL,
             application,
             application_files,
             reloads,
@@ -188,16 +209,20 @@ impl Master<'_> {
         let application = &self.application.application;
         let workers = self.settings.workers();
         let mut seen = BTreeSet::new();
-        let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let scheme = if self.security.tls().is_some() { "https" } else { "http" };
+        let all = self.listeners.iter().map(|listener| (scheme, listener));
+        let all = all.chain(self.plain.iter().map(|listener| ("http", listener)));
+        let addresses = all.filter_map(|(scheme, listener)| Some((scheme, listener.local_addr().ok()?)));
         // Each worker may have a listener of its own for each address.
-        let addresses = addresses.filter(|address| seen.insert(*address));
-        let url = |address| format!("http://{address}/");
+        let addresses = addresses.filter(|(_, address)| seen.insert(*address));
+        let url = |(scheme, address)| format!("{scheme}://{address}/");
         let urls = addresses.map(url).collect();
         let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok()).map(url);
+        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
+        let admin = admin.map(|address| url(("http", address)));
         let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
         let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
@@ -219,7 +244,8 @@ impl Master<'_> {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let (restart, check) = (self.maintain_workers(), self.reloads.check(Instant::now()));
-            match self.signals.next(restart.into_iter().chain(check).min()) {
+            let check_expiry = self.check_expiry();
+            match self.signals.next(restart.into_iter().chain(check).chain(check_expiry).min()) {
                 Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
                 Signal::Reload => self.reload(),
@@ -237,6 +263,15 @@ impl Master<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Logs once a day which certificates expire soon. Returns when to call this again; `None` without certificates.
+    fn check_expiry(&mut self) -> Option<Instant> {
+        if Instant::now() >= self.check_expiry_at {
+            self.check_expiry_at += tls::CHECK_INTERVAL;
+            self.security.check_expiry(SystemTime::now(), false);
+        }
+        self.security.tls().map(|_| self.check_expiry_at)
     }
 
     /// Returns what this process has counted, and where the reports of its worker processes will come from.
@@ -257,6 +292,7 @@ impl Master<'_> {
             started_at: self.started_at,
             workers,
             lost_log_lines: self.logs.lost(),
+            certificates: self.security.certificates().to_vec(),
         };
         let mut reports = vec![WorkerReport::Own(own)];
         if let Workers::Processes(pool) = &self.workers {
@@ -270,7 +306,7 @@ impl Master<'_> {
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         let files = files_to_hand_over(self.settings, &self.logs);
-        pool.maintain(worker_handoff(&self.listeners, &self.application_files, files.borrow()))
+        pool.maintain(worker_handoff((&self.listeners, &self.plain), &self.application_files, files.borrow()))
     }
 
     /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
@@ -312,10 +348,12 @@ impl Master<'_> {
 
     /// Makes all workers serve what a reload has loaded. If this fails, the workers serve as before.
     fn serve_reloaded(&mut self, reloaded: Reloaded) -> io::Result<()> {
-        let Reloaded { application, make, is_changed } = reloaded;
+        let Reloaded { application, make, tls, is_changed } = reloaded;
         let files = files_of(self.settings, &application)?;
+        self.security.replace(tls)?;
+        self.security.check_expiry(SystemTime::now(), true);
         match &self.workers {
-            Workers::Threads(threads) => threads.replace_handlers(&*self.logs.wrap(make)),
+            Workers::Threads(threads) => threads.replace_handlers(&*self.logs.wrap(self.security.wrap(make))),
             Workers::Processes(pool) => {
                 pool.broadcast(&Message::Application(files.iter().map(AsFd::as_fd).collect()));
             }
@@ -339,8 +377,14 @@ impl Master<'_> {
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let files = files_to_hand_over(self.settings, &self.logs);
         let admin = self.admin.as_ref().map(|admin| admin.listener.as_fd());
-        let handoff =
-            Handoff { listeners: &self.listeners, application: &[], pid_file, admin, logs: files.borrow() };
+        let handoff = Handoff {
+            listeners: &self.listeners,
+            plain: &self.plain,
+            application: &[],
+            pid_file,
+            admin,
+            logs: files.borrow(),
+        };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
@@ -400,6 +444,7 @@ impl Master<'_> {
         }
         // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
+        self.plain.clear();
         let grace = self.settings.grace();
         let deadline = Instant::now() + grace + KILL_DELAY;
         match &self.workers {
@@ -442,18 +487,19 @@ impl Reloaded {
             }
         }
         let make = application.make_handler()?;
-        Ok(Reloaded { application, make, is_changed })
+        let tls = application.application.tls()?;
+        Ok(Reloaded { application, make, tls, is_changed })
     }
 }
 
 /// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
 /// `logs`. It keeps the PID file.
 fn worker_handoff<'a>(
-    listeners: &'a [TcpListener],
+    (listeners, plain): (&'a [TcpListener], &'a [TcpListener]),
     application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
-    Handoff { listeners, application, pid_file: None, admin: None, logs }
+    Handoff { listeners, plain, application, pid_file: None, admin: None, logs }
 }
 
 /// Returns what the master hands over to worker processes for the application, if there are any.

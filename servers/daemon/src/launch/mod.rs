@@ -14,9 +14,10 @@
 //! | 4 | logs that only root may open | may need root privileges |
 //! | 5 | drop privileges, other logs | only a process with a single thread can |
 //! | 6 | Landlock rules | only a process with a single thread can be confined |
-//! | 7 | threads, worker processes | they inherit the privileges and the rules |
-//! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
-//! | 9 | readiness | the predecessor ends when its successor is ready |
+//! | 7 | certificates | a reload reads them again, with the same privileges and rules |
+//! | 8 | threads, worker processes | they inherit the privileges and the rules |
+//! | 9 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
+//! | 10 | readiness | the predecessor ends when its successor is ready |
 
 mod announcement;
 mod engine;
@@ -24,10 +25,12 @@ mod listeners;
 mod master;
 mod reload;
 mod settings;
+mod tls;
 mod upgrade;
 mod worker;
 
-pub use settings::{Application, MakeHandler, Metric, ServerSettings};
+pub use settings::{Application, MakeHandler, Metric, Redirects, ServerSettings};
+pub(crate) use tls::Expiry;
 
 use crate::{
     handoff::{Inherited, Role},
