@@ -10,6 +10,7 @@
 //! | `rules` | redirects and rewrites |
 //! | `precompress` | `httpd precompress`: writes compressed forms of files |
 //! | `site` | a directory, and how its files are served |
+//! | `tls` | the certificates of the sites |
 
 mod access;
 mod bandwidth;
@@ -20,6 +21,7 @@ mod precompress;
 mod rules;
 mod server;
 mod site;
+mod tls;
 
 use config::{Configuration, Error, PROGRAM};
 use http_daemon::Inherited;

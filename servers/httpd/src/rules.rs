@@ -116,8 +116,9 @@ impl Rules {
             request.host().and_then(|host| self.hosts.iter().find(|redirect| redirect.from.matches(host)));
         if let Some(HostRedirect { to, .. }) = host {
             let path = RelativePath::new(request.path_bytes())?;
-            // Without a scheme: a proxy may have received the request over TLS.
-            let location = with_query(format!("//{to}{}", path.encode()), request);
+            // Without TLS also without a scheme: a proxy may have received the request over TLS.
+            let scheme = if request.is_secure() { "https:" } else { "" };
+            let location = with_query(format!("{scheme}//{to}{}", path.encode()), request);
             return Some(Response::error(Status::PERMANENT_REDIRECT).with_header("Location", location));
         }
         let (redirect, values) = self.redirected(request.path_bytes())?;

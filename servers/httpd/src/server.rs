@@ -7,9 +7,13 @@ use crate::{
     hosts::{HostPattern, HostTable},
     rules::{Ruled, Rules},
     site::{CacheCounters, Site},
+    tls::{SiteCertificate, Tls},
 };
-use http_daemon::{Application, MakeHandler, Metric};
-use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
+use http_daemon::{Application, MakeHandler, Metric, Redirects};
+use http_engine::{
+    Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath,
+    tls::TlsSettings,
+};
 use http_files::{CacheCounts, RewrittenPath, Root};
 use std::{
     fmt, io,
@@ -25,6 +29,7 @@ pub struct Server {
     hosts: Arc<HostTable>,
     /// The index of the site that serves all other hosts. Without one, requests for them get 421.
     default: Option<usize>,
+    tls: Tls,
     reloader: Reloader,
     caches: CacheCounters,
 }
@@ -38,6 +43,8 @@ pub struct VirtualHost {
     /// Directories that are served at paths of this site.
     pub mounts: Vec<Mount>,
     pub rules: Arc<Rules>,
+    /// `None` without TLS.
+    pub certificate: Option<SiteCertificate>,
 }
 
 /// A directory that is served at a path of a site.
@@ -68,8 +75,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If a site has the hosts of an earlier one, or redirects that lead to each other. Has the index of the site.
-    pub fn new(sites: Vec<VirtualHost>, reloader: Reloader) -> Result<Server, (usize, String)> {
+    /// If a site has the hosts of an earlier one, redirects that lead to each other, or no certificate although others have
+    /// one. Has the index of the site.
+    pub fn new(sites: Vec<VirtualHost>, tls: Tls, reloader: Reloader) -> Result<Server, (usize, String)> {
         let (mut hosts, mut default) = (HostTable::default(), None);
         for (index, site) in sites.iter().enumerate() {
             let is_new = |host: &HostPattern| hosts.insert(host.clone(), index);
@@ -82,7 +90,8 @@ impl Server {
         for (index, site) in sites.iter().enumerate() {
             site.rules.check(rules_of).map_err(|error| (index, error))?;
         }
-        Ok(Server { sites, hosts: hosts.into(), default, reloader, caches: CacheCounters::default() })
+        tls.check(&sites)?;
+        Ok(Server { sites, hosts: hosts.into(), default, tls, reloader, caches: CacheCounters::default() })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -99,6 +108,7 @@ impl Server {
         let roots: Vec<_> = self.roots().into_iter().map(Path::to_owned).collect();
         self.open_roots(&roots).map_err(|error| format!("cannot serve {}", io_cause(&error)))?;
         self.open(&roots).map_err(|error| format!("cannot serve {self}: {}", io_cause(&error)))?;
+        self.tls().map_err(|error| error.to_string())?;
         self.directories().try_for_each(Site::check_pages)
     }
 
@@ -147,7 +157,8 @@ impl Application for Server {
     }
 
     fn reads(&self) -> Vec<&Path> {
-        self.reloader.file().into_iter().chain(self.directories().flat_map(Site::reads)).collect()
+        let of_sites = self.directories().flat_map(Site::reads).chain(self.tls.reads(&self.sites));
+        self.reloader.file().into_iter().chain(of_sites).collect()
     }
 
     fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
@@ -173,6 +184,14 @@ impl Application for Server {
             let sites = sites.iter().map(|make| make(worker)).collect();
             Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default })
         }))
+    }
+
+    fn tls(&self) -> io::Result<Option<TlsSettings>> {
+        self.tls.load(&self.sites)
+    }
+
+    fn redirects(&self) -> Option<&Redirects> {
+        self.tls.redirects.as_ref()
     }
 
     fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
@@ -211,8 +230,13 @@ impl Application for Server {
         vec![hits, misses]
     }
 
-    /// Names the first site without a start page. A site with redirects or rewrites may need none.
+    /// Names a host that a certificate is not for, or the first site without a start page. A site with redirects or rewrites
+    /// may need none.
     fn notice(&self) -> Option<String> {
+        let certificate = Tls::notice(&self.sites);
+        if certificate.is_some() {
+            return certificate;
+        }
         let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index())?;
         Some(format!("{} has no index.html: a request for / gets 404", site.site.root.display()))
     }
@@ -256,27 +280,36 @@ struct Sites {
 }
 
 impl Sites {
-    /// Returns the handler of the site that serves this host.
-    fn of(&self, host: Option<&str>) -> Option<&dyn Handler> {
-        let site = host.and_then(|host| self.hosts.find(host)).or(self.default)?;
-        self.sites.get(site).map(|site| &**site)
+    /// Returns the handler of the site that serves the host of a request. There is none if the client has asked for another
+    /// site in the TLS handshake: it may have got the certificate of that one, and have been verified for it.
+    fn of(&self, request: &Request<'_>) -> Option<&dyn Handler> {
+        let index = |host: &str| self.hosts.find(host).or(self.default);
+        let site = request.host().map_or(self.default, index)?;
+        let name = request.tls().and_then(|session| session.server_name.as_deref());
+        let is_same = name.is_none_or(|name| index(name) == Some(site));
+        self.sites.get(site).filter(|_| is_same).map(|site| &**site)
+    }
+
+    /// Returns the handler of the site that serves all other hosts.
+    fn default(&self) -> Option<&dyn Handler> {
+        self.sites.get(self.default?).map(|site| &**site)
     }
 }
 
 impl Handler for Sites {
     fn admit(&self, head: &Request<'_>) -> Admit {
-        self.of(head.host()).map_or(Admit::AtHead, |site| site.admit(head))
+        self.of(head).map_or(Admit::AtHead, |site| site.admit(head))
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
-        match self.of(request.host()) {
+        match self.of(request) {
             Some(site) => site.handle(request),
             None => Response::error(Status::MISDIRECTED_REQUEST).into(),
         }
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        match self.of(rejected.request.and_then(|request| request.host())) {
+        match rejected.request.as_ref().map_or_else(|| self.default(), |request| self.of(request)) {
             Some(site) => site.rejected(rejected, response),
             None => response,
         }

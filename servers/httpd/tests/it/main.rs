@@ -21,6 +21,7 @@
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
+//! | [`tls`] | https: certificates, redirects from http, and what of them a reload changes |
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`service`] | the program as a service: PID file, user, confinement, log files, notification |
 //!
@@ -67,5 +68,6 @@ mod responses;
 mod roots;
 mod service;
 mod signals;
+mod tls;
 mod upgrade;
 mod workers;
