@@ -49,6 +49,7 @@ pub use message::{
     rejection::{Rejected, Rejection},
     request::Request,
     response::Response,
+    tls_info::TlsInfo,
     upgrade::{OnUpgrade, Upgraded, UpgradedTransport},
 };
 pub use semantics::{

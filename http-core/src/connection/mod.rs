@@ -68,7 +68,7 @@ use crate::{
         recv_buf::{OutOfMemory, RecvBuf},
         send_queue::SendQueue,
     },
-    message::{rejection::Rejection, upgrade::OfferedProtocols},
+    message::{rejection::Rejection, tls_info::TlsInfo, upgrade::OfferedProtocols},
     types::{
         clock::deadline_after,
         limits::{Config, Timeouts},
@@ -79,7 +79,7 @@ use progress::ProgressClock;
 use state::{Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -118,6 +118,8 @@ pub struct Connection {
     client_addr: Option<SocketAddr>,
     /// Whether TLS secures the connection.
     is_secure: bool,
+    /// What the handshake has negotiated, if the engine tells that.
+    tls: Option<Arc<OnceLock<TlsInfo>>>,
     /// Whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
     awaits_handshake: bool,
     /// The protocols that the last request with [`RequestFraming::upgrade`] offers, until its response.
@@ -162,6 +164,7 @@ impl Connection {
             is_proxied: false,
             client_addr: None,
             is_secure: false,
+            tls: None,
             awaits_handshake: false,
             offered: None,
             eof: false,
@@ -193,6 +196,13 @@ impl Connection {
             self.deadline = self.idle_deadline(since);
         }
         self
+    }
+
+    /// As [`with_tls`](Connection::with_tls). The engine puts what the handshake negotiates into `session`, for
+    /// [`Request::tls`](crate::Request::tls), before it passes in the first byte of a request.
+    pub fn with_tls_info(mut self, session: Arc<OnceLock<TlsInfo>>) -> Connection {
+        self.tls = Some(session);
+        self.with_tls()
     }
 
     /// Returns the next step, which the engine must do. Then the engine calls `poll` again with the same buffers. `now`
@@ -290,11 +300,11 @@ impl Connection {
     #[inline]
     fn idle_deadline(&self, since: Instant) -> Instant {
         let timeouts = &self.config.timeouts;
-        let timeout = if self.awaits_handshake { timeouts.head.min(timeouts.idle) } else { timeouts.idle };
         let timeout = match self.keep_alive {
-            KeepAlive::Enabled => timeout,
-            KeepAlive::Draining => timeout.min(timeouts.idle_grace),
             KeepAlive::Disabled => Duration::ZERO,
+            _ if self.awaits_handshake => timeouts.head.min(timeouts.idle),
+            KeepAlive::Draining => timeouts.idle.min(timeouts.idle_grace),
+            KeepAlive::Enabled => timeouts.idle,
         };
         deadline_after(since, timeout)
     }
@@ -478,8 +488,9 @@ impl Connection {
 
     /// Closes the connection after the response to the request in progress, because the server shuts down. If there is no
     /// such request, or the head of its response is already queued, waits for one more request, for
-    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. `now` is the current time. Further calls change
-    /// nothing.
+    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. The first request on a connection with TLS keeps
+    /// its time: the client may have begun the handshake, and does not repeat the request if the connection closes. `now`
+    /// is the current time. Further calls change nothing.
     ///
     /// ```
     /// use http_core::{Buffers, Connection, Step};
@@ -495,7 +506,9 @@ impl Connection {
     pub fn drain(&mut self, now: Instant) {
         if self.keep_alive == KeepAlive::Enabled {
             self.keep_alive = KeepAlive::Draining;
-            if let State::Idle { since, .. } = &mut self.state {
+            if let State::Idle { since, .. } = &mut self.state
+                && !self.awaits_handshake
+            {
                 *since = now;
             }
         }
@@ -507,6 +520,11 @@ impl Connection {
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. } | State::ProxyHeader { has_begun: false, .. })
             && self.used == 0
+    }
+
+    /// Returns whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
+    pub fn awaits_handshake(&self) -> bool {
+        self.awaits_handshake
     }
 
     /// Returns the time since which the connection has waited for a request, with all responses sent. Returns `None` if

@@ -30,7 +30,7 @@ impl Connection {
     ///   receiving the content piece by piece.
     /// * Otherwise returns `None`.
     #[inline]
-    pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
+    pub fn request<'b>(&'b self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
         let (&framing, &received_at, body) = match &self.state {
             State::AwaitingReply { framing, body, received_at, .. } if self.used > 0 => {
@@ -49,6 +49,7 @@ impl Connection {
             framing,
             received_at,
             client_addr: self.client_addr,
+            tls: self.tls.as_ref(),
             extensions: None,
         })
     }
@@ -172,7 +173,7 @@ impl Connection {
     /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
     /// of [`Step::Reject`](crate::Step::Reject), of [`expire`](Connection::expire), or the engine's own after
     /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
-    pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
+    pub fn rejected<'b>(&'b self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
         let request_line = match (reason, &self.state) {
             (
                 Rejection::Malformed(_) | Rejection::RequestTimeout,

@@ -11,4 +11,5 @@ mod request_content;
 pub mod response;
 mod response_sending;
 mod stated;
+pub mod tls_info;
 pub mod upgrade;

@@ -1,9 +1,12 @@
 //! A copy of a request that outlives the handler, for jobs and other threads.
 
-use super::{extensions::Link, request::Request};
+use super::{extensions::Link, request::Request, tls_info::TlsInfo};
 use crate::codec::{framing::RequestFraming, head::HeadIndex};
 use core::net::SocketAddr;
-use std::time::Instant;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 /// A copy of a request: its head, its body, the parameters of its path, and the extensions that are in an `Arc`
 /// ([`Request::with_shared_extension`]). It borrows nothing, so a job or another thread can take it.
@@ -28,6 +31,7 @@ pub struct OwnedRequest {
     framing: RequestFraming,
     received_at: Instant,
     client_addr: Option<SocketAddr>,
+    tls: Option<Arc<OnceLock<TlsInfo>>>,
     extensions: Option<Box<Link<'static>>>,
 }
 
@@ -41,6 +45,7 @@ impl OwnedRequest {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: self.client_addr,
+            tls: self.tls.as_ref(),
             extensions: self.extensions.as_deref(),
         }
     }
@@ -57,6 +62,7 @@ impl Request<'_> {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: self.client_addr,
+            tls: self.tls.cloned(),
             extensions: self.extensions.and_then(Link::to_owned),
         }
     }

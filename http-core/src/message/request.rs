@@ -1,6 +1,6 @@
 //! A request, borrowed from the receive buffer.
 
-use super::{extensions::Link, upgrade::OfferedProtocols};
+use super::{extensions::Link, tls_info::TlsInfo, upgrade::OfferedProtocols};
 use crate::{
     codec::{framing::RequestFraming, head::HeadIndex},
     semantics::{cookies, form},
@@ -11,7 +11,11 @@ use crate::{
     },
 };
 use core::net::SocketAddr;
-use std::{borrow::Cow, time::Instant};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 /// A request with a valid head. It borrows the receive buffer; [`to_owned`](Request::to_owned) copies it.
 ///
@@ -41,6 +45,7 @@ pub struct Request<'b> {
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
+    pub(crate) tls: Option<&'b Arc<OnceLock<TlsInfo>>>,
     /// The value attached last, which leads to those attached before.
     pub(crate) extensions: Option<&'b Link<'b>>,
 }
@@ -290,6 +295,22 @@ impl<'b> Request<'b> {
     /// ```
     pub fn is_secure(&self) -> bool {
         self.framing.is_secure
+    }
+
+    /// Returns what the client and this server have negotiated for the connection; `None` without TLS.
+    ///
+    /// ```
+    /// use http_core::{Request, Response, Status};
+    ///
+    /// fn only_with_new_tls(request: &Request<'_>) -> Result<Response, Status> {
+    ///     match request.tls() {
+    ///         Some(session) if session.protocol == "TLSv1.3" => Ok(Response::text("welcome")),
+    ///         _ => Err(Status::FORBIDDEN),
+    ///     }
+    /// }
+    /// ```
+    pub fn tls(&self) -> Option<&'b TlsInfo> {
+        self.tls?.get()
     }
 
     /// Returns the time when the connection parsed the last byte of the request.

@@ -109,6 +109,7 @@ impl ReceivedRequest {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: None,
+            tls: None,
             extensions: None,
         }
     }

@@ -75,6 +75,50 @@ pub struct TcpAddress {
     pub(crate) port: Option<u16>,
 }
 
+/// A TCP address to listen on without TLS: a port alone stands for the TCP addresses of `--bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectAddress {
+    /// This port of each TCP address that the server listens on.
+    Port(u16),
+    /// This address, with port 80 if it has none.
+    Address(TcpAddress),
+}
+
+impl RedirectAddress {
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            RedirectAddress::Port(port) => *port,
+            RedirectAddress::Address(address) => address.port.unwrap_or(80),
+        }
+    }
+
+    /// Returns the addresses to listen on at [`port`](RedirectAddress::port), if the server listens on those in `bind`:
+    /// `None` if a TCP address is needed there, and only sockets of other kinds are.
+    pub(crate) fn binds(&self, bind: &[BindAddress]) -> Option<Vec<BindAddress>> {
+        if let RedirectAddress::Address(address) = self {
+            return Some(vec![BindAddress::Tcp(address.clone())]);
+        }
+        let with_port = |address: &BindAddress| match address {
+            BindAddress::Tcp(address) => Some(BindAddress::Tcp(TcpAddress { port: None, ..address.clone() })),
+            BindAddress::Unix(_) | BindAddress::Descriptor(_) => None,
+        };
+        let binds: Vec<_> = bind.iter().filter_map(with_port).collect();
+        (bind.is_empty() || !binds.is_empty()).then_some(binds)
+    }
+}
+
+impl FromStr for RedirectAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<RedirectAddress, &'static str> {
+        match count(0..=65_535)(text) {
+            Ok(port) => Ok(RedirectAddress::Port(port)),
+            Err(_) => text.parse().map(RedirectAddress::Address),
+        }
+    }
+}
+
 /// What a [`TcpAddress`] says about the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {

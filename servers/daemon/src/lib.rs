@@ -35,4 +35,4 @@ pub mod trusted_proxy;
 pub mod units;
 
 pub use handoff::Inherited;
-pub use launch::{Application, MakeHandler, Metric, ServerSettings, run};
+pub use launch::{Application, MakeHandler, Metric, Redirects, ServerSettings, run};

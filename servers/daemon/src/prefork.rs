@@ -76,6 +76,7 @@ impl WorkerPool {
                 started_at: worker.started_on,
                 workers: Vec::new(),
                 lost_log_lines: 0,
+                certificates: Vec::new(),
             };
             Some(WorkerReport::Pending(report, ours))
         };

@@ -60,7 +60,7 @@ impl Application for App {
         let name = self.name;
         let opened = roots.first().zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
         let root = opened.transpose()?.map(Arc::new);
-        let router = Arc::new(router(Arc::new(Weather::new(&self.weather)))?);
+        let router = Arc::new(router(Arc::new(Weather::new(&self.weather)?))?);
         Ok(Arc::new(move |worker| {
             let mut stack = Stack::new(Arc::clone(&router));
             if let Some(root) = &root {

@@ -21,6 +21,10 @@ struct DemoOptions {
     #[arg(long, value_name = "URL", env = "WEATHER_URL", hide_env_values = true)]
     weather_url: Option<Url>,
 
+    /// Trust the authorities in this PEM file if the URL is an https URL [default: those that Mozilla trusts]
+    #[arg(long, value_name = "FILE", env = "WEATHER_CA", hide_env_values = true)]
+    weather_ca: Option<PathBuf>,
+
     /// The options that all server programs of this project share, such as `--port` and `--workers`.
     #[command(flatten)]
     common: options::Common,
@@ -33,7 +37,7 @@ struct DemoOptions {
 /// `port` is the default of the option `--port`: a number such as `8001`. `engine` selects how the server waits for
 /// clients: in one thread per connection, or in event loops. Wrong arguments end the process with exit code 2.
 pub fn run(name: &'static str, served_by: &'static str, port: &'static str, engine: Engine) -> ExitCode {
-    let DemoOptions { common, root, weather_url } = options::parse(name, port);
-    let weather = WeatherSettings { url: weather_url, ..WeatherSettings::default() };
+    let DemoOptions { common, root, weather_url, weather_ca } = options::parse(name, port);
+    let weather = WeatherSettings { url: weather_url, authorities: weather_ca, ..WeatherSettings::default() };
     common.run(name, Arc::new(App { name: served_by, root, weather }), engine, None)
 }

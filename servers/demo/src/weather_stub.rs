@@ -11,12 +11,17 @@
 //! The stub must not use `http_engine`: a correct server cannot send most of these faults.
 
 use clap::ValueEnum;
-use http_engine::form;
+use http_engine::{form, tls::crypto_provider};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -64,6 +69,8 @@ pub enum Behaviour {
 /// A running stub of Open-Meteo's two services, the search for a city and the forecast. It runs until the process ends.
 #[derive(Debug)]
 pub struct Stub {
+    /// Of its URL.
+    scheme: &'static str,
     /// The address that the stub listens on.
     address: SocketAddr,
     state: Mutex<StubState>,
@@ -91,15 +98,44 @@ impl Stub {
     ///
     /// If the address cannot be bound.
     pub fn start(address: impl ToSocketAddrs) -> io::Result<Arc<Stub>> {
+        Stub::listen(address, None)
+    }
+
+    /// As [`start`](Stub::start), over TLS with the certificate and the private key in these PEM files.
+    ///
+    /// # Errors
+    ///
+    /// Also if the files cannot be used.
+    pub fn start_tls(address: impl ToSocketAddrs, chain: &Path, key: &Path) -> io::Result<Arc<Stub>> {
+        let provider = crypto_provider().map_err(io::Error::other)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(provider));
+        let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+        let chain = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect);
+        let (chain, key) = (chain.map_err(io::Error::other)?, PrivateKeyDer::from_pem_file(key));
+        let config = config.with_no_client_auth().with_single_cert(chain, key.map_err(io::Error::other)?);
+        Stub::listen(address, Some(Arc::new(config.map_err(io::Error::other)?)))
+    }
+
+    fn listen(address: impl ToSocketAddrs, tls: Option<Arc<ServerConfig>>) -> io::Result<Arc<Stub>> {
         let listener = TcpListener::bind(address)?;
-        let stub = Stub { address: listener.local_addr()?, state: Mutex::default(), changed: Condvar::new() };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let stub = Stub {
+            scheme,
+            address: listener.local_addr()?,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
         let stub = Arc::new(stub);
         let server = Arc::clone(&stub);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let server = Arc::clone(&server);
                 // A client that closes its connection early is no error.
-                thread::spawn(move || drop(server.serve(stream)));
+                let tls = tls.clone();
+                thread::spawn(move || match tls {
+                    None => drop(server.serve(stream)),
+                    Some(tls) => drop(server.serve_tls(tls, stream)),
+                });
             }
         });
         Ok(stub)
@@ -107,7 +143,7 @@ impl Stub {
 
     /// Returns the base URL of the search for a city and of the forecast, such as `http://127.0.0.1:8090`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Returns how many requests for `place` the stub has received since it started: searches if `place` is a city's
@@ -136,10 +172,19 @@ impl Stub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`serve`](Stub::serve), over TLS.
+    fn serve_tls(&self, tls: Arc<ServerConfig>, stream: TcpStream) -> io::Result<()> {
+        let connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        self.serve(&mut stream)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    }
+
     /// Reads one request, responds as the chosen [`Behaviour`] says, and closes the connection. Returns the error if
     /// the connection fails.
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        let mut lines = BufReader::new(&stream).lines();
+    fn serve(&self, mut stream: impl Read + Write) -> io::Result<()> {
+        let mut lines = BufReader::new(&mut stream).lines();
         let request_line = lines.next().transpose()?.unwrap_or_default();
         while lines.next().transpose()?.is_some_and(|header| !header.is_empty()) {}
         let target = request_line.split(' ').nth(1).unwrap_or_default();
@@ -173,7 +218,7 @@ impl Stub {
 
     /// Chooses a [`Behaviour`] for `place`, a city name or coordinates, and responds accordingly: with `json` as the
     /// body, or with a fault.
-    fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
+    fn respond(&self, mut stream: impl Read + Write, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);
         let bytes = match self.choose_behaviour(place) {

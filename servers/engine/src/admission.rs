@@ -6,12 +6,12 @@
 //! a client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
 
 use crate::{metrics::Counters, reserve::Reserve, settings::Settings};
-use http_core::{BufferPool, Config, Connection, MemoryBudget};
+use http_core::{BufferPool, Config, Connection, MemoryBudget, TlsInfo};
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -142,18 +142,19 @@ impl Admission {
     }
 
     /// Creates the protocol state of a new connection. If it is refused (`is_refused`), it does nothing but send 503
-    /// and close. `client_addr` is `None` if the client has no IP address. `is_secure` is whether TLS secures it.
+    /// and close. `client_addr` is `None` if the client has no IP address. `tls` is what TLS negotiates, if it
+    /// secures the connection.
     pub(crate) fn connection(
         &self,
         client_addr: Option<SocketAddr>,
-        is_secure: bool,
+        tls: Option<Arc<OnceLock<TlsInfo>>>,
         is_refused: bool,
         now: Instant,
     ) -> Connection {
         let new = if is_refused { Connection::over_limit } else { Connection::new };
         let mut connection = new(Arc::clone(&self.config), now);
-        if is_secure {
-            connection = connection.with_tls();
+        if let Some(session) = tls {
+            connection = connection.with_tls_info(session);
         }
         match client_addr {
             Some(address) => connection.with_client_addr(address),

@@ -291,7 +291,7 @@ impl Driver<'_> {
         let mut responded = self.conn.respond(response, &mut self.buffers.out, self.clock).map(|()| status);
         if let Err(misuse) = responded {
             report(&misuse, &self.label());
-            let response = rejected.response();
+            let response = self.conn.rejected(reason, &self.buffers.input).response();
             let status = response.status();
             // The default response is always valid.
             responded = self.conn.respond(response, &mut self.buffers.out, self.clock).map(|()| status);

@@ -42,8 +42,8 @@ pub use http_core::{
     IncompleteContent, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Network, Next,
     OnUpgrade, OwnedRequest, ParseError, Proxies, ReadJob, Rejected, Rejection, Reply, Request, Responder,
     Response, RouteError, Router, RouterBuilder, SameSite, Schemes, SendError, Sent, SetCookie,
-    SharedHeaders, Sink, Stack, Status, Timeouts, Upgraded, UpgradedTransport, Version, client, conditional,
-    cookies, form, io_cause, multipart, negotiate, path, range, testing, uri,
+    SharedHeaders, Sink, Stack, Status, Timeouts, TlsInfo, Upgraded, UpgradedTransport, Version, client,
+    conditional, cookies, form, io_cause, multipart, negotiate, path, range, testing, uri,
 };
 pub use incoming::{Exchange, Incoming};
 pub use metrics::{LATENCY_BOUNDS, WorkerMetrics};

@@ -11,6 +11,7 @@
 //! | `precompress` | `httpd precompress`: writes compressed forms of files |
 //! | `site` | a directory, and how its files are served |
 //! | `text_file` | reads the files that options name |
+//! | `tls` | the certificates of the sites |
 
 mod access;
 mod bandwidth;
@@ -22,6 +23,7 @@ mod rules;
 mod server;
 mod site;
 mod text_file;
+mod tls;
 
 use clap_complete::Shell;
 use config::{Command, Configuration, Error, PROGRAM};
@@ -67,8 +69,8 @@ fn main() -> ExitCode {
     }
     let Configuration { file, server, engine, common, .. } = configuration;
     if file.check {
-        let checked = server.check();
-        return match checked.and_then(|()| common.check().map_err(|error| http_engine::io_cause(&error))) {
+        let of_process = || common.check(&server).map_err(|error| http_engine::io_cause(&error));
+        return match server.check().and_then(|()| of_process()) {
             Ok(()) => print(b"httpd: the configuration is valid\n"),
             Err(error) => wrong_usage(&error),
         };

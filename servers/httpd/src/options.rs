@@ -6,11 +6,17 @@ mod bandwidth;
 mod compression;
 mod headers;
 mod pages;
+mod tls;
 mod types;
 
 use self::{
-    access::AccessGroup, bandwidth::BandwidthGroup, compression::CompressionOptions, headers::HeaderOptions,
-    pages::PageOptions, types::TypeOptions,
+    access::AccessGroup,
+    bandwidth::BandwidthGroup,
+    compression::CompressionOptions,
+    headers::HeaderOptions,
+    pages::PageOptions,
+    tls::{CertificateOptions, TlsOptions},
+    types::TypeOptions,
 };
 use crate::{
     hosts::HostPattern,
@@ -18,6 +24,7 @@ use crate::{
     rules::{Destination, HostRedirect, Redirect, RedirectStatus, Rewrite, Template},
     server::{Mount, MountPath},
     site::Site,
+    tls::{SiteCertificate, Tls},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -50,14 +57,20 @@ pub struct Arguments {
     #[command(flatten)]
     redirects: RedirectOptions,
 
+    #[command(flatten)]
+    certificate: CertificateOptions,
+
+    #[command(flatten)]
+    tls: TlsOptions,
+
     /// How to wait for clients
     #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
     engine: EngineOption,
 
-    #[command(flatten)]
+    // Otherwise the last heading of the options before would apply.
+    #[command(flatten, next_help_heading = None::<&'static str>)]
     site: SiteOptions,
 
-    // Otherwise the last heading of the options before would apply.
     #[command(flatten, next_help_heading = None::<&'static str>)]
     common: Common,
 }
@@ -127,14 +140,30 @@ pub struct SiteTable {
     redirects: RedirectOptions,
 
     #[command(flatten)]
+    certificate: CertificateOptions,
+
+    #[command(flatten)]
     options: SiteOptions,
 }
 
 impl SiteTable {
-    /// Returns the hosts, the redirects of other hosts, and the site.
-    pub fn into_site(self) -> (Vec<HostPattern>, Vec<HostRedirect>, Site) {
-        (self.hosts, self.redirects.redirect_host, self.options.into_site(self.root))
+    /// Returns the hosts, and what the site has besides.
+    pub fn into_site(self) -> (Vec<HostPattern>, SiteParts) {
+        let parts = SiteParts {
+            redirects: self.redirects.redirect_host,
+            certificate: self.certificate.into_certificate(),
+            site: self.options.into_site(self.root),
+        };
+        (self.hosts, parts)
     }
+}
+
+/// What a site has besides its hosts and tables.
+pub struct SiteParts {
+    /// The redirects of hosts.
+    pub redirects: Vec<HostRedirect>,
+    pub certificate: Option<SiteCertificate>,
+    pub site: Site,
 }
 
 /// The table of a directory that is served at a path of a site: `[[site.mount]]`.
@@ -245,15 +274,20 @@ struct SiteOptions {
 }
 
 impl Arguments {
-    /// Returns what the options mean: the redirects of hosts, the site, the engine that serves it, the options of every
-    /// server, and where options come from.
-    pub fn into_site(self) -> (Vec<HostRedirect>, Site, Engine, Common, FileOptions) {
+    /// Returns what the options mean: the site, TLS, the engine that serves it, the options of every server, and where
+    /// options come from.
+    pub fn into_site(self) -> (SiteParts, Tls, Engine, Common, FileOptions) {
         let root = self.root.or(self.positional_root).unwrap_or_else(|| ".".into());
         let engine = match self.engine {
             EngineOption::EventLoop => Engine::EventLoop,
             EngineOption::Blocking => Engine::Blocking,
         };
-        (self.redirects.redirect_host, self.site.into_site(root), engine, self.common, self.file)
+        let parts = SiteParts {
+            redirects: self.redirects.redirect_host,
+            certificate: self.certificate.into_certificate(),
+            site: self.site.into_site(root),
+        };
+        (parts, self.tls.into_tls(), engine, self.common, self.file)
     }
 }
 

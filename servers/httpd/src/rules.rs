@@ -121,8 +121,9 @@ impl Rules {
             request.host().and_then(|host| self.hosts.iter().find(|redirect| redirect.from.matches(host)));
         if let Some(HostRedirect { to, .. }) = host {
             let path = RelativePath::new(request.path_bytes())?;
-            // Without a scheme: a proxy may have received the request over TLS.
-            let location = with_query(format!("//{to}{}", path.encode()), request);
+            // Otherwise without a scheme: a proxy may have received the request over TLS.
+            let scheme = if request.scheme() == "https" { "https:" } else { "" };
+            let location = with_query(format!("{scheme}//{to}{}", path.encode()), request);
             return Some(Redirection { status: Status::PERMANENT_REDIRECT, location });
         }
         let (redirect, values) = self.redirected(request.path_bytes())?;

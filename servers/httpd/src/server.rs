@@ -7,9 +7,13 @@ use crate::{
     hosts::{HostPattern, HostTable},
     rules::{Ruled, Rules},
     site::{CacheCounters, Site},
+    tls::{SiteCertificate, Tls},
 };
-use http_daemon::{Application, MakeHandler, Metric};
-use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
+use http_daemon::{Application, MakeHandler, Metric, Redirects};
+use http_engine::{
+    Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath,
+    tls::TlsSettings,
+};
 use http_files::{CacheCounts, Options, RewrittenPath, Root};
 use std::{
     fmt, io,
@@ -27,6 +31,7 @@ pub struct Server {
     default: Option<usize>,
     /// How those are responded to.
     options: Arc<Options>,
+    tls: Tls,
     reloader: Reloader,
     caches: CacheCounters,
 }
@@ -40,6 +45,8 @@ pub struct VirtualHost {
     /// Directories that are served at paths of this site.
     pub mounts: Vec<Mount>,
     pub rules: Arc<Rules>,
+    /// `None` without TLS.
+    pub certificate: Option<SiteCertificate>,
 }
 
 /// A directory that is served at a path of a site.
@@ -77,9 +84,11 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If a site has the hosts of an earlier one, or redirects that lead to each other. Has the index of the site.
+    /// If a site has the hosts of an earlier one, redirects that lead to each other, or no certificate although others have
+    /// one. Has the index of the site.
     pub fn new(
         sites: Vec<VirtualHost>,
+        tls: Tls,
         options: Arc<Options>,
         reloader: Reloader,
     ) -> Result<Server, (usize, String)> {
@@ -102,8 +111,9 @@ impl Server {
         for (index, site) in sites.iter().enumerate() {
             site.rules.check(rules_of).map_err(|error| (index, error))?;
         }
+        tls.check(&sites)?;
         let caches = CacheCounters::default();
-        Ok(Server { sites, hosts: hosts.into(), default, options, reloader, caches })
+        Ok(Server { sites, hosts: hosts.into(), default, options, tls, reloader, caches })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -120,6 +130,7 @@ impl Server {
         let roots: Vec<_> = self.roots().into_iter().map(Path::to_owned).collect();
         self.open_roots(&roots).map_err(|error| format!("cannot serve {}", io_cause(&error)))?;
         self.open(&roots).map_err(|error| format!("cannot serve {self}: {}", io_cause(&error)))?;
+        self.tls().map_err(|error| error.to_string())?;
         self.directories().try_for_each(Site::check_pages)
     }
 
@@ -186,7 +197,8 @@ impl Application for Server {
     }
 
     fn reads(&self) -> Vec<&Path> {
-        self.reloader.file().into_iter().chain(self.directories().flat_map(Site::reads)).collect()
+        let of_sites = self.directories().flat_map(Site::reads).chain(self.tls.reads(&self.sites));
+        self.reloader.file().into_iter().chain(of_sites).collect()
     }
 
     fn open(&self, paths: &[PathBuf]) -> io::Result<MakeHandler> {
@@ -213,6 +225,14 @@ impl Application for Server {
             let sites = sites.iter().map(|make| make(worker)).collect();
             Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default, options: Arc::clone(&options) })
         }))
+    }
+
+    fn tls(&self) -> io::Result<Option<TlsSettings>> {
+        self.tls.load(&self.sites)
+    }
+
+    fn redirects(&self) -> Option<&Redirects> {
+        self.tls.redirects.as_ref()
     }
 
     fn reload(&self) -> io::Result<Option<Arc<dyn Application>>> {
@@ -251,15 +271,15 @@ impl Application for Server {
         vec![hits, misses]
     }
 
-    /// Names the configuration file if it is served, and the first site without a start page. A site with redirects or
-    /// rewrites may need none.
+    /// Names the configuration file if it is served, a host that a certificate is not for, and the first site without a start
+    /// page. A site with redirects or rewrites may need none.
     fn notice(&self) -> Option<String> {
         let file = self.reloader.file().and_then(|file| self.served(file));
         let file = file.map(|place| format!("the configuration file {place}: clients can read it"));
         let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index());
         let site = site
             .map(|host| format!("{} has no index.html: a request for / gets 404", host.site.root.display()));
-        let notices: Vec<_> = file.into_iter().chain(site).collect();
+        let notices: Vec<_> = file.into_iter().chain(Tls::notice(&self.sites)).chain(site).collect();
         (!notices.is_empty()).then(|| notices.join("; "))
     }
 }
@@ -304,20 +324,29 @@ struct Sites {
 }
 
 impl Sites {
-    /// Returns the handler of the site that serves this host.
-    fn of(&self, host: Option<&str>) -> Option<&dyn Handler> {
-        let site = host.and_then(|host| self.hosts.find(host)).or(self.default)?;
-        self.sites.get(site).map(|site| &**site)
+    /// Returns the handler of the site that serves the host of a request. There is none if the client has asked for another
+    /// site in the TLS handshake: it may have got the certificate of that one, and have been verified for it.
+    fn of(&self, request: &Request<'_>) -> Option<&dyn Handler> {
+        let index = |host: &str| self.hosts.find(host).or(self.default);
+        let site = request.host().map_or(self.default, index)?;
+        let name = request.tls().and_then(|session| session.server_name.as_deref());
+        let is_same = name.is_none_or(|name| index(name) == Some(site));
+        self.sites.get(site).filter(|_| is_same).map(|site| &**site)
+    }
+
+    /// Returns the handler of the site that serves all other hosts.
+    fn default(&self) -> Option<&dyn Handler> {
+        self.sites.get(self.default?).map(|site| &**site)
     }
 }
 
 impl Handler for Sites {
     fn admit(&self, head: &Request<'_>) -> Admit {
-        self.of(head.host()).map_or(Admit::AtHead, |site| site.admit(head))
+        self.of(head).map_or(Admit::AtHead, |site| site.admit(head))
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
-        match self.of(request.host()) {
+        match self.of(request) {
             Some(site) => site.handle(request),
             None => {
                 let response = Response::error(Status::MISDIRECTED_REQUEST);
@@ -327,7 +356,7 @@ impl Handler for Sites {
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        match self.of(rejected.request.and_then(|request| request.host())) {
+        match rejected.request.as_ref().map_or_else(|| self.default(), |request| self.of(request)) {
             Some(site) => site.rejected(rejected, response),
             None => self.options.complete(rejected.request.as_ref(), response),
         }

@@ -61,7 +61,7 @@ impl Program {
             line.extend(byte);
         }
         program.startup_line = String::from_utf8(line).expect("text");
-        let urls = program.startup_line.split("http://").skip(1);
+        let urls = program.startup_line.split("://").skip(1);
         let address = |url: &str| url.split('/').next().and_then(|address| address.parse().ok());
         program.addresses = urls.map(|url| address(url).expect("an address")).collect();
         program

@@ -1,7 +1,7 @@
 //! The metrics in the text format of Prometheus, version 0.0.4.
 
 use super::report::{Measured, Report};
-use crate::launch::Metric;
+use crate::launch::{Expiry, Metric};
 use http_engine::{LATENCY_BOUNDS, WorkerMetrics};
 use rustix::param::page_size;
 use std::{fmt::Display, fmt::Write, fs, time::SystemTime};
@@ -57,6 +57,7 @@ pub fn exposition(reports: &[Report], application: &[Metric]) -> String {
             }
         }
     }
+    text.certificates(reports);
     text.processes(reports);
     text.0
 }
@@ -92,6 +93,20 @@ impl Text {
             let label = format!("worker=\"{number}\"");
             self.sample(&format!("{NAME}_sum"), &label, worker.latency_sum.as_secs_f64());
             self.sample(&format!("{NAME}_count"), &label, total);
+        }
+    }
+
+    /// Appends when each certificate expires, if there are any.
+    fn certificates(&mut self, reports: &[Report]) {
+        const NAME: &str = "tls_certificate_expiry_timestamp_seconds";
+        let mut certificates = reports.iter().flat_map(|report| &report.certificates).peekable();
+        if certificates.peek().is_some() {
+            self.family(NAME, "gauge", "When the certificate in this file expires, since the Unix epoch.");
+        }
+        for Expiry { source, at } in certificates {
+            let label = format!("certificate=\"{}\"", source.replace('\\', r"\\").replace('"', "\\\""));
+            let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.sample(NAME, &label, at.as_secs());
         }
     }
 

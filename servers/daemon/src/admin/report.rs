@@ -1,6 +1,6 @@
 //! What a process reports to the admin server, and how a worker process sends it to its master: one line of numbers.
 
-use crate::system::Context;
+use crate::{launch::Expiry, system::Context};
 use http_engine::WorkerMetrics;
 use std::{
     io::{self, Read, Write},
@@ -30,6 +30,8 @@ pub struct Report {
     pub workers: Vec<(usize, Measured)>,
     /// The lines that did not reach the logs of this process.
     pub lost_log_lines: u64,
+    /// The certificates that secure the listeners. Only the master has them.
+    pub certificates: Vec<Expiry>,
 }
 
 /// A report, or where it will come from.

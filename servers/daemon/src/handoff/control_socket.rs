@@ -24,6 +24,8 @@ pub const MAX_DESCRIPTORS: usize = 253;
 
 /// The byte that stands for [`Message::Listeners`] on the socket.
 const LISTENERS: u8 = b'L';
+/// The byte that stands for [`Message::PlainListeners`] on the socket.
+const PLAIN_LISTENERS: u8 = b'R';
 /// The byte that stands for [`Message::Application`] on the socket.
 const APPLICATION: u8 = b'C';
 /// The byte that stands for [`Message::PidFile`] on the socket.
@@ -49,6 +51,8 @@ const READY: u8 = b'+';
 pub enum Message<D> {
     /// Accept connections from these sockets, at most [`MAX_DESCRIPTORS`].
     Listeners(Vec<D>),
+    /// Accept connections without TLS from these sockets, at most [`MAX_DESCRIPTORS`].
+    PlainListeners(Vec<D>),
     /// Serve the application with the configuration in the first file, and with the document roots that follow.
     Application(Vec<D>),
     /// Take over this PID file when you accept connections.
@@ -72,6 +76,7 @@ impl<D> Message<D> {
     fn encode(&self) -> (u8, &[D]) {
         match self {
             Message::Listeners(listeners) => (LISTENERS, listeners),
+            Message::PlainListeners(listeners) => (PLAIN_LISTENERS, listeners),
             Message::Application(files) => (APPLICATION, files),
             Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
             Message::AccessLog(file) => (ACCESS_LOG, slice::from_ref(file)),
@@ -114,6 +119,7 @@ impl ControlSocket {
         let mut descriptors: Vec<OwnedFd> = control.drain().filter_map(rights).flatten().collect();
         let message = match (kind[0], descriptors.len()) {
             (LISTENERS, 1..) => Message::Listeners(descriptors),
+            (PLAIN_LISTENERS, 1..) => Message::PlainListeners(descriptors),
             (APPLICATION, 1..) => Message::Application(descriptors),
             (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
             (ACCESS_LOG, 1) => Message::AccessLog(descriptors.remove(0)),
@@ -200,6 +206,7 @@ mod tests {
             |socket, descriptor| {
                 socket.send(&Message::Listeners(vec![descriptor; 2]))?;
                 socket.send(&Message::Listeners(vec![descriptor]))?;
+                socket.send(&Message::PlainListeners(vec![descriptor; 2]))?;
                 socket.send(&Message::Application(vec![descriptor; 3]))?;
                 socket.send(&Message::PidFile(descriptor))?;
                 socket.send(&Message::AccessLog(descriptor))?;
@@ -209,7 +216,7 @@ mod tests {
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "L2 L1 C3 P1 A1 E1 H1 M1 S0 O0 end",
+            "L2 L1 R2 C3 P1 A1 E1 H1 M1 S0 O0 end",
         );
         check(
             |socket, file| socket.send(&Message::Application(vec![file])).and_then(|()| socket.send_ready()),

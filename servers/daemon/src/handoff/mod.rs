@@ -83,6 +83,8 @@ impl fmt::Display for Role {
 pub struct Handoff<'a> {
     /// The sockets to accept connections from.
     pub listeners: &'a [Listener],
+    /// The sockets without TLS beside them.
+    pub plain: &'a [Listener],
     /// The application's configuration and its open document roots, so that all worker processes serve the same. Empty if
     /// the child reads and opens them itself.
     pub application: &'a [OwnedFd],
@@ -140,13 +142,15 @@ impl Child {
             Child { process, role, socket, started_at: Instant::now(), started_on: SystemTime::now() };
         let listeners = handoff.listeners.chunks(MAX_DESCRIPTORS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
+        let plain = handoff.plain.chunks(MAX_DESCRIPTORS);
+        let plain = plain.map(|some| Message::PlainListeners(some.iter().map(AsFd::as_fd).collect()));
         let application = handoff.application.iter().map(AsFd::as_fd).collect::<Vec<_>>();
         let application = (!application.is_empty()).then_some(Message::Application(application));
         let (pid_file, admin) = (handoff.pid_file.map(Message::PidFile), handoff.admin.map(Message::Admin));
         let LogFiles { access, errors } = handoff.logs;
         let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
         let rest = [application, pid_file, admin, access, errors, Some(Message::Serve)].into_iter().flatten();
-        match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
+        match listeners.chain(plain).chain(rest).try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
@@ -210,6 +214,8 @@ pub struct Inherited {
     pub(crate) role: Role,
     /// The sockets to accept connections from; at least one.
     pub(crate) listeners: Vec<Listener>,
+    /// The sockets without TLS beside them.
+    pub(crate) plain: Vec<Listener>,
     /// The application's configuration and its open document roots. Empty if this process reads and opens them itself.
     pub(crate) application: Vec<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
@@ -244,14 +250,23 @@ impl Inherited {
         let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));
         let role = role.to_str().and_then(Role::parse).ok_or_else(invalid)?;
         let socket = ControlSocket(io::stdin().as_fd().try_clone_to_owned()?.into());
-        let (listeners, logs) = (Vec::new(), LogFiles::default());
-        let mut inherited =
-            Inherited { role, listeners, application: Vec::new(), pid_file: None, admin: None, logs, socket };
+        let mut inherited = Inherited {
+            role,
+            listeners: Vec::new(),
+            plain: Vec::new(),
+            application: Vec::new(),
+            pid_file: None,
+            admin: None,
+            logs: LogFiles::default(),
+            socket,
+        };
         loop {
             match inherited.socket.receive()? {
                 Some(Message::Listeners(sockets)) => {
-                    let sockets = sockets.into_iter().map(Listener::try_from);
-                    inherited.listeners.extend(sockets.collect::<io::Result<Vec<_>>>()?);
+                    inherited.listeners.extend(listeners(sockets)?);
+                }
+                Some(Message::PlainListeners(sockets)) => {
+                    inherited.plain.extend(listeners(sockets)?);
                 }
                 Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
@@ -263,6 +278,11 @@ impl Inherited {
             }
         }
     }
+}
+
+/// Returns the sockets as listeners. Fails if one of them is none.
+fn listeners(sockets: Vec<OwnedFd>) -> io::Result<Vec<Listener>> {
+    sockets.into_iter().map(Listener::try_from).collect()
 }
 
 /// Reads a configuration from the file in memory that the master process has written.

@@ -6,7 +6,7 @@ use crate::{
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, Running, Server, Settings, listener::Listener};
+use http_engine::{ConnectionBudget, Running, Server, Settings, listener::Listener, tls::Tls};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io,
@@ -22,22 +22,28 @@ const FDS_PER_ROOT: usize = 2;
 /// four. `http-files` opens no more by default.
 const SHARE_FOR_FILES: u64 = 4;
 
-/// Starts an engine with threads of this process: it accepts connections from `listeners` and serves them. `make` makes
+/// Starts an engine with threads of this process: it accepts connections from `listeners`, which `tls` secures, and from
+/// `plain`, and serves them. `make` makes
 /// a handler for each worker of the engine. When all threads of the engine have ended, [`Signal::EngineEnded`] is sent
 /// through `signals`.
 ///
 /// Fails if the engine cannot be set up, or if the kernel starts no thread.
 pub(super) fn start(
     settings: &ServerSettings,
-    listeners: Vec<Listener>,
+    (listeners, plain): (Vec<Listener>, Vec<Listener>),
+    tls: Option<&Tls>,
     make: &MakeHandler,
     signals: Sender<Signal>,
 ) -> io::Result<Arc<Running>> {
     // The master process warns if it is fewer than the operator wants.
-    let max_connections = Some(connection_budget(settings, listeners.len()).allowed);
-    let engine = Settings { max_connections, ..engine_settings(settings, listeners.len()) };
+    let count = listeners.len() + plain.len();
+    let max_connections = Some(connection_budget(settings, count).allowed);
+    let engine = Settings { max_connections, ..engine_settings(settings, count) };
     // The listeners are as many as the engine needs: they were bound for it, or a predecessor has handed them over.
     let server = Server::listen_all(listeners).context("cannot use the listeners")?;
+    let server = tls.into_iter().fold(server, Server::tls);
+    let server =
+        plain.into_iter().try_fold(server, Server::and_listen).context("cannot use the listeners")?;
     let server = server.engine(settings.engine).settings(engine);
     let running = Arc::new(server.serve_each(&**make).context("cannot start the engine")?);
     let joined = Arc::clone(&running);

@@ -1,11 +1,12 @@
 //! Gets the listeners of a new server: from the service manager (sd_listen_fds(3)), or by binding the addresses in the
 //! settings. Some of these may be sockets that the process has inherited.
 
-use super::settings::ServerSettings;
+use super::settings::{Redirects, ServerSettings};
 use crate::{
-    bind_address::{BindAddress, TcpAddress},
+    bind_address::{BindAddress, RedirectAddress, TcpAddress},
     options::{Common, MAX_BINDS},
     system::Context,
+    units::FileMode,
 };
 use http_engine::{
     Engine,
@@ -31,40 +32,80 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 /// name. If several event loops run in one process, each TCP address gets one socket per event loop, and the kernel
 /// distributes connections among these sockets (`SO_REUSEPORT`).
 ///
+/// The second sockets are those without TLS beside the others, for redirects, that the service manager has passed: those with
+/// their port.
+///
 /// Fails if a passed descriptor is not a listening TCP or Unix socket, or if an address cannot be bound.
-pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<Listener>> {
+pub(super) fn listen(settings: &ServerSettings) -> io::Result<(Vec<Listener>, Vec<Listener>)> {
+    let redirects = settings.application.redirects().map(|redirects| redirects.address.port());
     let activated = activated_sockets().context("cannot use the service manager's sockets")?;
     if !activated.is_empty() {
-        return Ok(activated);
+        let port = |listener: &Listener| Some(listener.local_addr().ok()?.tcp()?.port());
+        let is_plain = |listener: &Listener| redirects.is_some() && port(listener) == redirects;
+        let (plain, others): (Vec<_>, Vec<_>) = activated.into_iter().partition(is_plain);
+        if others.is_empty() {
+            return Err(io::Error::other(
+                "the service manager has passed no socket but those of redirect-http",
+            ));
+        }
+        return Ok((others, plain));
     }
-    let is_shared = settings.options.prefork || settings.engine == Engine::Blocking;
-    let (tcp, others) = bind(settings, if is_shared { Sharing::Shared } else { Sharing::PerWorker })?;
+    let Common { bind, port, .. } = &settings.options;
+    Ok((bind_for_workers(settings, bind, *port)?, Vec::new()))
+}
+
+/// Binds the sockets without TLS that redirect requests, if the application has any.
+pub(super) fn listen_plain(settings: &ServerSettings) -> io::Result<Vec<Listener>> {
+    let Some(Redirects { address, .. }) = settings.application.redirects() else { return Ok(Vec::new()) };
+    bind_for_workers(settings, &redirect_hosts(address, &settings.options.bind)?, address.port())
+}
+
+/// Returns the addresses to listen on without TLS.
+fn redirect_hosts(address: &RedirectAddress, hosts: &[BindAddress]) -> io::Result<Vec<BindAddress>> {
+    let needed = || io::Error::other("redirect-http needs an address: bind has no TCP address");
+    address.binds(hosts).ok_or_else(needed)
+}
+
+/// Binds the addresses once, or the TCP addresses once for each event loop of this process.
+fn bind_for_workers(
+    settings: &ServerSettings,
+    hosts: &[BindAddress],
+    port: u16,
+) -> io::Result<Vec<Listener>> {
+    let Common { prefork, socket_mode, .. } = &settings.options;
+    let is_shared = *prefork || settings.engine == Engine::Blocking;
+    let sharing = if is_shared { Sharing::Shared } else { Sharing::PerWorker };
+    let (tcp, others) = bind(hosts, port, *socket_mode, sharing)?;
     let workers = if is_shared { 1 } else { settings.workers() };
     let sets = listener::bind_per_worker(tcp, workers).context("cannot bind a socket for each worker")?;
     Ok(sets.into_iter().flatten().map(Listener::from).chain(others).collect())
 }
 
 /// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
-/// `listeners`, and the one of the admin server. Leaves out what it cannot know: port 0, and the addresses of a name.
+/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, and
+/// the addresses of a name.
 pub(super) fn differences(
     settings: &ServerSettings,
     listeners: &[Listener],
+    plain: &[Listener],
     admin: Option<&TcpListener>,
 ) -> Vec<&'static str> {
     let Common { bind: hosts, port, service, .. } = &settings.options;
     let mut different = Vec::new();
     // The service manager has chosen the addresses.
     if env::var_os("LISTEN_FDS").is_none() {
-        let bound: Vec<_> =
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()?.tcp()).collect();
+        let bound = tcp_bound(listeners);
         let is_used = hosts.is_empty() || tcp_addresses(hosts).any(|host| host.port.is_none());
-        let is_bound = *port == 0 || bound.iter().any(|address| address.port() == *port);
-        let is_different = is_used && !is_bound;
+        let is_different = is_used && !is_port_bound(*port, &bound);
         if is_different {
             different.push("port");
         }
         if !are_bound(hosts, if is_different { 0 } else { *port }, &bound) {
             different.push("bind");
+        }
+        let redirects = settings.application.redirects().filter(|_| !plain.is_empty());
+        if redirects.is_some_and(|redirects| !is_redirect_bound(&redirects.address, &tcp_bound(plain))) {
+            different.push("redirect-http");
         }
     }
     let admin = admin.and_then(|listener| listener.local_addr().ok());
@@ -72,6 +113,25 @@ pub(super) fn differences(
         different.push("admin");
     }
     different
+}
+
+/// Returns the addresses of the TCP sockets.
+fn tcp_bound(listeners: &[Listener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()?.tcp()).collect()
+}
+
+/// Whether one of the `bound` addresses has the port. Port 0 means any.
+fn is_port_bound(port: u16, bound: &[SocketAddr]) -> bool {
+    port == 0 || bound.iter().any(|address| address.port() == port)
+}
+
+/// Whether the `bound` addresses are those without TLS that `address` means. A port alone follows the addresses of `--bind`,
+/// whose differences are found without it.
+fn is_redirect_bound(address: &RedirectAddress, bound: &[SocketAddr]) -> bool {
+    match address {
+        RedirectAddress::Port(port) => is_port_bound(*port, bound),
+        RedirectAddress::Address(host) => are_bound(&[BindAddress::Tcp(host.clone())], address.port(), bound),
+    }
 }
 
 /// Whether the addresses that `hosts` and `port` mean are the `bound` ones. Port 0 means any.
@@ -110,9 +170,18 @@ fn addresses(hosts: &[BindAddress], port: u16) -> io::Result<Vec<(SocketAddr, bo
     Ok(addresses)
 }
 
-/// Fails if a host cannot be resolved, or if the admin server has an address of the site. Binds nothing.
-pub(super) fn check(options: &Common) -> io::Result<()> {
-    let site = addresses(&options.bind, options.port)?;
+/// Fails if a host cannot be resolved, or if the sockets for `redirects` or the admin server have an address of the site.
+/// Binds nothing.
+pub(super) fn check(options: &Common, redirects: Option<&Redirects>) -> io::Result<()> {
+    let mut site = addresses(&options.bind, options.port)?;
+    if let Some(Redirects { address, .. }) = redirects {
+        let plain = addresses(&redirect_hosts(address, &options.bind)?, address.port())?;
+        let is_taken = |plain: &SocketAddr| plain.port() != 0 && site.iter().any(|(site, _)| site == plain);
+        if let Some((address, _)) = plain.iter().find(|(address, _)| is_taken(address)) {
+            return Err(io::Error::other(format!("cannot redirect at {address}: the site has it with TLS")));
+        }
+        site.extend(plain);
+    }
     let Some(admin) = options.service.admin else { return Ok(()) };
     match site.iter().find(|(address, _)| admin.is_in_conflict_with(*address)) {
         Some((address, _)) => {
@@ -122,19 +191,22 @@ pub(super) fn check(options: &Common) -> io::Result<()> {
     }
 }
 
-/// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
-/// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
-/// if the machine does not have them, and addresses that are bound already. Returns the TCP sockets that it has bound, and
-/// all others.
+/// Binds one listening socket to each of the `hosts`, and to each address of a name in them. Without any, binds the loopback
+/// addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address, if the machine does not have them, and
+/// addresses that are bound already. Returns the TCP sockets that it has bound, and all others.
 ///
-/// If `--port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
+/// If `port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
 /// With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can bind further sockets to the same addresses;
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
-fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<(Vec<TcpListener>, Vec<Listener>)> {
-    let Common { bind, mut port, socket_mode, .. } = settings.options.clone();
+fn bind(
+    hosts: &[BindAddress],
+    mut port: u16,
+    socket_mode: FileMode,
+    sharing: Sharing,
+) -> io::Result<(Vec<TcpListener>, Vec<Listener>)> {
     let (mut listeners, mut others) = (Vec::new(), Vec::new());
-    if bind.is_empty() {
+    if hosts.is_empty() {
         port = bind_each(
             &LOOPBACK.map(|address| SocketAddr::new(address, port)),
             true,
@@ -142,7 +214,7 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<(Vec<TcpListe
             &mut listeners,
         )?;
     }
-    for address in &bind {
+    for address in hosts {
         match address {
             BindAddress::Tcp(host) => {
                 let bound =

@@ -6,6 +6,7 @@ use super::{
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
     socket_files::{self, SocketFiles},
+    tls::{self, Security},
 };
 use crate::{
     admin::{AdminServer, Measured, Report, WorkerReport},
@@ -23,6 +24,7 @@ use crate::{
 use http_engine::{
     Engine, Running, io_cause,
     listener::{ListenAddr, Listener},
+    tls::TlsSettings,
 };
 use rustix::{
     fs::{Access, AtFlags, CWD, accessat},
@@ -57,6 +59,11 @@ pub(super) struct Master<'a> {
     socket_files: SocketFiles,
     /// The listening sockets, kept open to hand them over to worker processes and successors.
     listeners: Vec<Listener>,
+    /// The listening sockets without TLS beside them.
+    plain: Vec<Listener>,
+    security: Security,
+    /// When to look again which certificates expire soon.
+    check_expiry_at: Instant,
     application: OpenApplication,
     /// What is handed over to worker processes for the application. Empty without `--prefork`.
     application_files: Vec<OwnedFd>,
@@ -78,6 +85,7 @@ pub(super) struct Master<'a> {
 struct Reloaded {
     application: OpenApplication,
     make: MakeHandler,
+    tls: Option<TlsSettings>,
     /// Whether the configuration was read again.
     is_changed: bool,
 }
@@ -108,18 +116,23 @@ impl Master<'_> {
         };
         let application = OpenApplication::open(Arc::clone(&settings.application))?;
         let make = application.make_handler()?;
-        let (listeners, admin, mut log_files, predecessor) = match inherited {
-            Some(Inherited { listeners, pid_file, admin, logs, socket, .. }) => {
-                (listeners, admin.map(TcpListener::from), logs, Some((socket, pid_file)))
+        let ((listeners, plain), admin, mut log_files, predecessor) = match inherited {
+            Some(Inherited { listeners, plain, pid_file, admin, logs, socket, .. }) => {
+                ((listeners, plain), admin.map(TcpListener::from), logs, Some((socket, pid_file)))
             }
             None => (listeners::listen(settings)?, None, LogFiles::default(), None),
         };
         let socket_files = SocketFiles::of(settings, &listeners);
         // Logged when the error log is open.
         let kept = if is_successor {
-            listeners::differences(settings, &listeners, admin.as_ref())
+            listeners::differences(settings, &listeners, &plain, admin.as_ref())
         } else {
             Vec::new()
+        };
+        let plain = match application.application.redirects() {
+            Some(_) if plain.is_empty() => listeners::listen_plain(settings)?,
+            Some(_) => plain,
+            None => Vec::new(),
         };
         let admin = match service.admin {
             Some(address) if admin.is_none() => Some(address.bind()?),
@@ -146,20 +159,26 @@ impl Master<'_> {
         if service.user.is_some() {
             warn_of_unreadable(&settings.application.reads());
         }
-        let budget = engine::connection_budget(settings, listeners.len());
+        let security = Security::load(&*settings.application, &listeners, &plain)?;
+        security.check_expiry(started_at, true);
+        let budget = engine::connection_budget(settings, listeners.len() + plain.len());
         if budget.falls_short() {
             log::warn!("{budget}");
         }
         let application_files = files_of(settings, &application)?;
         let workers = if settings.options.prefork {
             let files = files_to_hand_over(settings, &logs);
-            let handoff = worker_handoff(&listeners, &application_files, files.borrow());
+            let handoff = worker_handoff((&listeners, &plain), &application_files, files.borrow());
             let pool = WorkerPool::start(settings.workers(), handoff);
             Workers::Processes(pool.context("cannot start worker processes")?)
         } else {
-            let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<_>>();
-            let own = own.context("cannot duplicate the listeners")?;
-            Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
+            let duplicate = |listeners: &[Listener]| {
+                let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<_>>();
+                own.context("cannot duplicate the listeners")
+            };
+            let own = (duplicate(&listeners)?, duplicate(&plain)?);
+            let make = logs.wrap(security.wrap(make));
+            Workers::Threads(engine::start(settings, own, security.tls(), &make, signals.sender())?)
         };
         let metrics = settings.application.metrics();
         let start_admin =
@@ -172,6 +191,9 @@ impl Master<'_> {
             logs,
             listeners,
             socket_files,
+            plain,
+            security,
+            check_expiry_at: Instant::now() + tls::CHECK_INTERVAL,
             application,
             application_files,
             reloads,
@@ -213,19 +235,22 @@ impl Master<'_> {
         let application = &self.application.application;
         let workers = self.settings.workers();
         let mut seen = BTreeSet::new();
-        let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let scheme = if self.security.tls().is_some() { "https" } else { "http" };
+        let all = self.listeners.iter().map(|listener| (scheme, listener));
+        let all = all.chain(self.plain.iter().map(|listener| ("http", listener)));
         // Each worker may have a listener of its own for each address.
-        let url = |address: ListenAddr| match address {
-            ListenAddr::Tcp(address) => format!("http://{address}/"),
+        let url = |scheme, address: ListenAddr| match address {
+            ListenAddr::Tcp(address) => format!("{scheme}://{address}/"),
             address => address.to_string(),
         };
-        let urls = addresses.map(url).filter(|url| seen.insert(url.clone())).collect();
+        let urls = all.filter_map(|(scheme, listener)| Some(url(scheme, listener.local_addr().ok()?)));
+        let urls = urls.filter(|url| seen.insert(url.clone())).collect();
         let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
         let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
-        let admin = admin.map(|address| url(ListenAddr::Tcp(address)));
+        let admin = admin.map(|address| url("http", ListenAddr::Tcp(address)));
         let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
         let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
@@ -247,7 +272,8 @@ impl Master<'_> {
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let (restart, check) = (self.maintain_workers(), self.reloads.check(Instant::now()));
-            match self.signals.next(restart.into_iter().chain(check).min()) {
+            let check_expiry = self.check_expiry();
+            match self.signals.next(restart.into_iter().chain(check).chain(check_expiry).min()) {
                 Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
                 Signal::Reload => self.reload(),
@@ -265,6 +291,15 @@ impl Master<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Logs once a day which certificates expire soon. Returns when to call this again; `None` without certificates.
+    fn check_expiry(&mut self) -> Option<Instant> {
+        if Instant::now() >= self.check_expiry_at {
+            self.check_expiry_at += tls::CHECK_INTERVAL;
+            self.security.check_expiry(SystemTime::now(), false);
+        }
+        self.security.tls().map(|_| self.check_expiry_at)
     }
 
     /// Returns what this process has counted, and where the reports of its worker processes will come from.
@@ -285,6 +320,7 @@ impl Master<'_> {
             started_at: self.started_at,
             workers,
             lost_log_lines: self.logs.lost(),
+            certificates: self.security.certificates().to_vec(),
         };
         let mut reports = vec![WorkerReport::Own(own)];
         if let Workers::Processes(pool) = &self.workers {
@@ -298,7 +334,7 @@ impl Master<'_> {
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         let files = files_to_hand_over(self.settings, &self.logs);
-        pool.maintain(worker_handoff(&self.listeners, &self.application_files, files.borrow()))
+        pool.maintain(worker_handoff((&self.listeners, &self.plain), &self.application_files, files.borrow()))
     }
 
     /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
@@ -340,10 +376,12 @@ impl Master<'_> {
 
     /// Makes all workers serve what a reload has loaded. If this fails, the workers serve as before.
     fn serve_reloaded(&mut self, reloaded: Reloaded) -> io::Result<()> {
-        let Reloaded { application, make, is_changed } = reloaded;
+        let Reloaded { application, make, tls, is_changed } = reloaded;
         let files = files_of(self.settings, &application)?;
+        self.security.replace(tls)?;
+        self.security.check_expiry(SystemTime::now(), true);
         match &self.workers {
-            Workers::Threads(threads) => threads.replace_handlers(&*self.logs.wrap(make)),
+            Workers::Threads(threads) => threads.replace_handlers(&*self.logs.wrap(self.security.wrap(make))),
             Workers::Processes(pool) => {
                 pool.broadcast(&Message::Application(files.iter().map(AsFd::as_fd).collect()));
             }
@@ -367,8 +405,14 @@ impl Master<'_> {
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let files = files_to_hand_over(self.settings, &self.logs);
         let admin = self.admin.as_ref().map(|admin| admin.listener.as_fd());
-        let handoff =
-            Handoff { listeners: &self.listeners, application: &[], pid_file, admin, logs: files.borrow() };
+        let handoff = Handoff {
+            listeners: &self.listeners,
+            plain: &self.plain,
+            application: &[],
+            pid_file,
+            admin,
+            logs: files.borrow(),
+        };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
@@ -430,6 +474,7 @@ impl Master<'_> {
         self.socket_files = SocketFiles::default();
         // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
+        self.plain.clear();
         let grace = self.settings.grace();
         let deadline = Instant::now() + grace + KILL_DELAY;
         match &self.workers {
@@ -472,7 +517,8 @@ impl Reloaded {
             }
         }
         let make = application.make_handler()?;
-        Ok(Reloaded { application, make, is_changed })
+        let tls = application.application.tls()?;
+        Ok(Reloaded { application, make, tls, is_changed })
     }
 }
 
@@ -488,11 +534,11 @@ fn warn_of_unreadable(files: &[&Path]) {
 /// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
 /// `logs`. It keeps the PID file.
 fn worker_handoff<'a>(
-    listeners: &'a [Listener],
+    (listeners, plain): (&'a [Listener], &'a [Listener]),
     application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
-    Handoff { listeners, application, pid_file: None, admin: None, logs }
+    Handoff { listeners, plain, application, pid_file: None, admin: None, logs }
 }
 
 /// Returns what the master hands over to worker processes for the application, if there are any.

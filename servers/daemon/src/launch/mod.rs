@@ -14,9 +14,10 @@
 //! | 4 | logs that only root may open | may need root privileges |
 //! | 5 | drop privileges, other logs | only a process with a single thread can |
 //! | 6 | Landlock rules | only a process with a single thread can be confined |
-//! | 7 | threads, worker processes | they inherit the privileges and the rules |
-//! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
-//! | 9 | readiness | the predecessor ends when its successor is ready |
+//! | 7 | certificates | a reload reads them again, with the same privileges and rules |
+//! | 8 | threads, worker processes | they inherit the privileges and the rules |
+//! | 9 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
+//! | 10 | readiness | the predecessor ends when its successor is ready |
 
 mod announcement;
 mod engine;
@@ -25,10 +26,12 @@ mod master;
 mod reload;
 mod settings;
 mod socket_files;
+mod tls;
 mod upgrade;
 mod worker;
 
-pub use settings::{Application, MakeHandler, Metric, ServerSettings};
+pub use settings::{Application, MakeHandler, Metric, Redirects, ServerSettings};
+pub(crate) use tls::Expiry;
 
 use crate::{
     handoff::{Inherited, Role},
@@ -47,17 +50,18 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
     /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists, the
-    /// names of `--bind` can be resolved, and the directories of the logs and the PID file are there.
+    /// names of `--bind` can be resolved, and the directories of the logs and the PID file are there. `application` is what
+    /// it would serve.
     ///
     /// # Errors
     ///
     /// What would fail at the start, with the message of the start.
-    pub fn check(&self) -> io::Result<()> {
+    pub fn check(&self, application: &dyn Application) -> io::Result<()> {
         let service = &self.service;
         if let Some(user) = &service.user {
             Identity::find(user, service.group.as_deref())?;
         }
-        listeners::check(self)?;
+        listeners::check(self, application.redirects())?;
         for log in service.logs.paths() {
             check_file(&log).context(format_args!("cannot open {}", log.display()))?;
         }

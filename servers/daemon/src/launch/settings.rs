@@ -1,7 +1,7 @@
 //! The application that a server serves, and the settings of the server.
 
-use crate::{handoff::MAX_DESCRIPTORS, options::Common, system::Context};
-use http_engine::{Engine, Handler};
+use crate::{bind_address::RedirectAddress, handoff::MAX_DESCRIPTORS, options::Common, system::Context};
+use http_engine::{Engine, Handler, tls::TlsSettings};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use std::{
     fmt,
@@ -54,6 +54,22 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Loads the certificates that secure the listeners. The server calls this when it starts, as the user that it serves
+    /// as, and when it reloads. By default the listeners are not secured: `None`.
+    ///
+    /// # Errors
+    ///
+    /// If a certificate cannot be used.
+    fn tls(&self) -> io::Result<Option<TlsSettings>> {
+        Ok(None)
+    }
+
+    /// Where to listen without TLS, beside the listeners with TLS, to redirect requests to `https` URLs. By default
+    /// nowhere.
+    fn redirects(&self) -> Option<&Redirects> {
+        None
+    }
+
     /// Returns the application after a change of its configuration. The server calls this on SIGHUP. By default the
     /// application has no configuration: `None`.
     ///
@@ -98,6 +114,15 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     fn notice(&self) -> Option<String> {
         None
     }
+}
+
+/// Where a server listens to redirect requests to `https` URLs.
+#[derive(Clone, Debug)]
+pub struct Redirects {
+    /// Where to listen.
+    pub address: RedirectAddress,
+    /// The port of the URLs; `None` for that of the first listener.
+    pub port: Option<u16>,
 }
 
 /// The settings of a server.

@@ -2,8 +2,9 @@
 
 use super::{
     engine,
-    reload::Reloads,
+    reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
+    tls::Security,
 };
 use crate::{
     admin::{self, Measured},
@@ -11,6 +12,7 @@ use crate::{
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
 };
+use http_engine::tls::TlsSettings;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
@@ -31,18 +33,20 @@ pub(super) fn run(
     inherited: Inherited,
     handlers: SignalHandlers,
 ) -> io::Result<()> {
-    let Inherited { listeners, mut application, logs, socket, .. } = inherited;
+    let Inherited { listeners, plain, mut application, logs, socket, .. } = inherited;
     set_process_name(settings.name);
     // The process has the user and the Landlock rules of its master.
     let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
     let signals = handlers.into_queue(Signal::for_worker)?;
     // To its engine the worker has number 0; among the worker processes it has `number`.
-    let wrap = |make: MakeHandler| logs.wrap(Arc::new(move |_| make(number)));
+    let mut security = Security::load(&*settings.application, &listeners, &plain)?;
+    let wrap =
+        |security: &Security, make: MakeHandler| logs.wrap(security.wrap(Arc::new(move |_| make(number))));
     // The program has read the configuration, which is the first file.
     let roots = application.split_off(1.min(application.len()));
     let mut application = Arc::clone(&settings.application);
-    let make = wrap(OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?);
-    let engine = engine::start(settings, listeners, &make, signals.sender())?;
+    let make = wrap(&security, OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?);
+    let engine = engine::start(settings, (listeners, plain), security.tls(), &make, signals.sender())?;
     socket.send_ready().context("cannot notify the master process")?;
     forward_messages(socket, signals.sender())?;
     let mut reloads = Reloads::new(signals.sender());
@@ -64,9 +68,14 @@ pub(super) fn run(
             }
             Signal::ServeApplication(files) => reloads.request(files),
             Signal::ReloadEnded => {
-                if let Some((next, make)) = reloads.end() {
-                    engine.replace_handlers(&*wrap(make));
-                    application = next;
+                if let Some((next, make, tls)) = reloads.end() {
+                    match security.replace(tls) {
+                        Ok(()) => {
+                            engine.replace_handlers(&*wrap(&security, make));
+                            application = next;
+                        }
+                        Err(error) => report_failure(&error),
+                    }
                 }
             }
             _ => {}
@@ -81,16 +90,17 @@ pub(super) fn run(
 }
 
 /// Returns the application with the configuration that the master has reloaded, which is the first of these files, and
-/// its handler for the document roots, which are the others. May wait for a disk.
+/// its handler for the document roots, which are the others, and its certificates. May wait for a disk.
 fn load(
     application: Arc<dyn Application>,
     mut files: Vec<OwnedFd>,
-) -> io::Result<(Arc<dyn Application>, MakeHandler)> {
+) -> io::Result<(Arc<dyn Application>, MakeHandler, Option<TlsSettings>)> {
     let configuration = files.remove(0);
     let changed = application.with_configuration(&read_configuration(&configuration)?)?;
     let application = changed.unwrap_or(application);
     let make = OpenApplication::inherited(Arc::clone(&application), files).make_handler()?;
-    Ok((application, make))
+    let tls = application.tls()?;
+    Ok((application, make, tls))
 }
 
 /// Sets the name of this process, which `ps` and `pgrep` show: the kernel has taken it from the file that was executed,

@@ -50,6 +50,8 @@ enum Early {
     Protocol,
     Host,
     Scheme,
+    SslProtocol,
+    SslCipher,
     Header(String),
 }
 
@@ -119,7 +121,9 @@ fn variable(name: &str) -> Result<Part, String> {
         "server_protocol" => Part::Early(Early::Protocol),
         "host" => Part::Early(Early::Host),
         "scheme" => Part::Early(Early::Scheme),
-        // No log of these servers names users.
+        "ssl_protocol" => Part::Early(Early::SslProtocol),
+        "ssl_cipher" => Part::Early(Early::SslCipher),
+        // No log names users.
         "remote_user" => Part::Text("-".to_owned()),
         "time_local" => Part::Late(Late::TimeLocal),
         "time_iso8601" => Part::Late(Late::TimeIso8601),
@@ -208,6 +212,10 @@ impl PatternRecord {
             (Early::Protocol, _) => valid.map(|request| super::access_log::version(request).as_bytes()),
             (Early::Host, _) => valid.and_then(Request::host).map(str::as_bytes),
             (Early::Scheme, _) => valid.map(|request| request.scheme().as_bytes()),
+            (Early::SslProtocol, _) => {
+                valid.and_then(Request::tls).map(|session| session.protocol.as_bytes())
+            }
+            (Early::SslCipher, _) => valid.and_then(Request::tls).map(|session| session.cipher.as_bytes()),
             (Early::Header(name), _) => valid.and_then(|request| request.header(name)),
         };
         let mut text = std::mem::take(&mut self.text);
@@ -304,6 +312,7 @@ mod tests {
         check("\"$request\" $request_time", "\"GET /a?b HTTP/1.1\" 2.034");
         check("$request_method $request_uri $server_protocol", "GET /a?b HTTP/1.1");
         check("$scheme://${host}x $remote_user", "http://xx -");
+        check("$ssl_protocol $ssl_cipher", "- -");
         check("$http_user_agent|$http_referer|", r"\x22me\x22|-|");
         check("$request_id $sent_http_content_type $request_completion", "id-1 text/plain; charset=utf-8 OK");
     }

@@ -3,7 +3,7 @@
 use clap::Parser;
 use demo::weather_stub::Stub;
 use http_daemon::bind_address::TcpAddress;
-use std::{io, process::ExitCode, thread};
+use std::{io, path::PathBuf, process::ExitCode, thread};
 
 /// The port that the program listens on if its argument has none.
 const DEFAULT_PORT: u16 = 8090;
@@ -21,11 +21,18 @@ struct Arguments {
     /// Address or name to listen on, with or without a port (8090)
     #[arg(value_name = "ADDRESS[:PORT]", default_value = "127.0.0.1:8090")]
     address: TcpAddress,
+
+    /// Use TLS with the certificates in this PEM file, that of the server first
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { address } = Arguments::parse();
-    if let Err(error) = serve(&address) {
+    if let Err(error) = serve(&Arguments::parse()) {
         eprintln!("weather-stub: {error}");
         return ExitCode::FAILURE;
     }
@@ -34,11 +41,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the stub and prints its URL. Fails if no address of the host can be bound.
-fn serve(address: &TcpAddress) -> io::Result<()> {
+/// Starts the stub and prints its URL. Fails if no address of the host can be bound, or the certificate cannot be used.
+fn serve(Arguments { address, tls_cert, tls_key }: &Arguments) -> io::Result<()> {
     let addresses = address.resolve(DEFAULT_PORT)?;
-    let stub =
-        Stub::start(&addresses[..]).map_err(|error| http_engine::listener::bind_error(address, &error))?;
+    let stub = match tls_cert.as_ref().zip(tls_key.as_ref()) {
+        Some((chain, key)) => Stub::start_tls(&addresses[..], chain, key)?,
+        None => {
+            Stub::start(&addresses[..]).map_err(|error| http_engine::listener::bind_error(address, &error))?
+        }
+    };
     println!("weather-stub serves at {}", stub.url());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Fetches JSON with a GET request over a new connection, with timeouts. It blocks the thread, so it must never run on
 //! an event loop.
 
-use super::settings::Url;
+use super::{settings::Url, tls::Tls};
 use http_engine::{
     Limits, Method,
     client::{ClientRequest, ClientResponse, ReadStatus, ResponseReader},
@@ -40,25 +40,68 @@ impl Timeouts {
     }
 }
 
-/// Fetches `target` from the host of `url`, and parses the JSON as a `T`. Blocks the thread. `timeouts` do not
-/// interrupt name resolution: only the resolver's own timeout does.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::Other`] with a reason if the host cannot be reached or does not respond with status 200 and the
-/// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of
-/// the operating system if the connection fails.
-pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<T> {
-    let request = request(url, target)?;
-    let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;
-    let mut stream = connect(addresses, timeouts)?;
-    stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
-    stream.write_all(&request)?;
-    let ClientResponse { status, body, .. } = receive(&mut stream, timeouts)?;
-    if status != 200 {
-        return Err(io::Error::other(format!("upstream responded with status {status}")));
+/// How to fetch from a server.
+pub(super) struct Client<'t> {
+    /// What secures the connections to `https` URLs.
+    pub(super) tls: Option<&'t Tls>,
+    pub(super) timeouts: Timeouts,
+}
+
+impl Client<'_> {
+    /// Fetches `target` from the host of `url`, and parses the JSON as a `T`. Blocks the thread. The timeouts do not
+    /// interrupt name resolution: only the resolver's own timeout does.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Other`] with a reason if the host cannot be reached or does not respond with status 200 and the
+    /// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of
+    /// the operating system if the connection fails.
+    pub(super) fn get_json<T: DeserializeOwned>(&self, url: &Url, target: &str) -> io::Result<T> {
+        let request = request(url, target)?;
+        let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;
+        let socket = TimedSocket { stream: connect(addresses, &self.timeouts)?, timeouts: &self.timeouts };
+        let response = match self.tls.filter(|_| url.is_secure) {
+            Some(tls) => exchange(tls.secure(url.host(), socket)?, &request).map_err(of_tls),
+            None => exchange(socket, &request),
+        };
+        let ClientResponse { status, body, .. } = response?;
+        if status != 200 {
+            return Err(io::Error::other(format!("upstream responded with status {status}")));
+        }
+        serde_json::from_slice(&body).map_err(|_| io::Error::other("unexpected JSON from upstream"))
     }
-    serde_json::from_slice(&body).map_err(|_| io::Error::other("unexpected JSON from upstream"))
+}
+
+/// Says what is wrong if TLS has failed, such as an unknown authority.
+fn of_tls(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => io::Error::other(format!("upstream cannot be trusted: {error}")),
+        _ => error,
+    }
+}
+
+/// A socket on which each read and write ends with a timeout.
+struct TimedSocket<'t> {
+    stream: TcpStream,
+    timeouts: &'t Timeouts,
+}
+
+impl Read for TimedSocket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.timeouts.next_timeout()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for TimedSocket<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.timeouts.next_timeout()?))?;
+        self.stream.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// Returns the bytes of a GET request. [`Url::target`] must have made `target`.
@@ -95,20 +138,21 @@ fn unreachable() -> io::Error {
     io::Error::other("upstream cannot be reached")
 }
 
-/// Receives the response to a GET request. Its status may be any: the caller must check it.
+/// Sends a GET request, and receives the response. Its status may be any: the caller must check it.
 ///
 /// # Errors
 ///
 /// [`io::ErrorKind::Other`] if the response is malformed, incomplete or exceeds a limit, such as [`MAX_BODY_BYTES`];
 /// [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of the operating
 /// system if the connection fails.
-fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> io::Result<ClientResponse> {
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<ClientResponse> {
+    stream.write_all(request)?;
+    stream.flush()?;
     let limits = Limits { body_bytes: MAX_BODY_BYTES, ..Limits::default() };
     let mut reader = ResponseReader::new(Method::Get, limits);
     let invalid = |error| io::Error::other(format!("invalid response from upstream: {error}"));
     let mut buffer = [0; 4 * 1024];
     loop {
-        stream.set_read_timeout(Some(timeouts.next_timeout()?))?;
         let status = match stream.read(&mut buffer) {
             Ok(0) => return reader.receive_eof().map_err(invalid),
             Ok(count) => reader.receive(&buffer[..count]).map_err(invalid)?,

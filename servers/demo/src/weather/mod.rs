@@ -13,6 +13,7 @@ mod open_meteo;
 mod place;
 mod reports;
 mod settings;
+mod tls;
 
 pub use settings::{Url, WeatherSettings};
 
@@ -21,17 +22,25 @@ use http_engine::{Reply, Request, Response};
 use open_meteo::Report;
 use place::Place;
 use reports::{Leader, Reports, Role, WeatherResult};
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
+use tls::Tls;
 
 /// The handler of `/weather`. All workers of a process share one, and so they share its cache of reports.
 pub(crate) struct Weather {
     settings: WeatherSettings,
+    /// `None` if the upstream services are asked without TLS.
+    tls: Option<Tls>,
     reports: Reports,
 }
 
 impl Weather {
-    pub(crate) fn new(settings: &WeatherSettings) -> Weather {
-        Weather { settings: settings.clone(), reports: Reports::new(settings.clone()) }
+    /// # Errors
+    ///
+    /// `https` URLs cannot be used.
+    pub(crate) fn new(settings: &WeatherSettings) -> io::Result<Weather> {
+        let is_secure = settings.url.as_ref().is_none_or(|url| url.is_secure);
+        let tls = is_secure.then(|| Tls::new(settings.authorities.as_deref())).transpose()?;
+        Ok(Weather { settings: settings.clone(), tls, reports: Reports::new(settings.clone()) })
     }
 
     /// Replies with the weather at the place that the query names.
@@ -65,7 +74,7 @@ impl Weather {
     /// result for the leader itself. Blocks the thread.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
-        let fetched = open_meteo::fetch_report(&leader.place, &self.settings);
+        let fetched = open_meteo::fetch_report(&leader.place, &self.settings, self.tls.as_ref());
         let ended = Instant::now();
         let outcome = fetched.as_ref().map_or_else(|problem| problem.detail.to_string(), Report::summary);
         log::info!("weather of {}: {outcome}, after {} ms", leader.place, (ended - started).as_millis());

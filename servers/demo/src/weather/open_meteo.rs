@@ -4,13 +4,13 @@
 //! The types follow open-meteo.com/en/docs and open-meteo.com/en/docs/geocoding-api. They have only the members that
 //! this client reads. If one of these is missing, null or out of range, the response is malformed.
 //!
-//! The documentation names `https` URLs, but both services respond to plain HTTP on the same hosts too, without a
-//! redirect. Neither the queries nor the weather is secret, so the client does not need TLS.
+//! The documentation names `https` URLs.
 
 use super::{
-    fetch::{self, Timeouts},
+    fetch::{Client, Timeouts},
     place::{Place, from_hundredths, to_hundredths},
     settings::{Url, WeatherSettings},
+    tls::Tls,
 };
 use crate::problem::Problem;
 use http_engine::Status;
@@ -97,12 +97,17 @@ struct Forecast {
 ///
 /// 404 if no city has this name, 504 if the search or the forecast exceeds a timeout, 502 if one of them fails
 /// otherwise (RFC 9110 §15.6).
-pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<Report, Problem> {
+pub(super) fn fetch_report(
+    place: &Place,
+    settings: &WeatherSettings,
+    tls: Option<&Tls>,
+) -> Result<Report, Problem> {
     let WeatherSettings { url, idle_timeout, total_timeout, .. } = settings;
     let timeouts = Timeouts { idle: *idle_timeout, deadline: Instant::now() + *total_timeout };
+    let client = Client { tls, timeouts };
     let url_of = |host| url.clone().unwrap_or_else(|| Url::from_host(host));
     let location = match *place {
-        Place::City(ref name) => search_city(name, &url_of(SEARCH_HOST), &timeouts)?,
+        Place::City(ref name) => search_city(name, &url_of(SEARCH_HOST), &client)?,
         Place::Coordinates(latitude, longitude) => Location {
             name: String::new(),
             country: None,
@@ -110,7 +115,7 @@ pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<
             longitude: from_hundredths(longitude),
         },
     };
-    let forecast = fetch_forecast(&location, &url_of(FORECAST_HOST), &timeouts)?;
+    let forecast = fetch_forecast(&location, &url_of(FORECAST_HOST), &client)?;
     Ok(Report::new(location, forecast))
 }
 
@@ -119,9 +124,9 @@ pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<
 /// # Errors
 ///
 /// 404 if no city matches, 504 if the service exceeds a timeout, 502 if it fails otherwise.
-fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
+fn search_city(name: &str, url: &Url, client: &Client<'_>) -> Result<Location, Problem> {
     let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
-    let search = fetch::get_json(url, &url.target("/v1/search", &query), timeouts);
+    let search = client.get_json(url, &url.target("/v1/search", &query));
     let search: Search = search.map_err(|error| upstream_failed("city search", &error))?;
     let no_such_city = || Problem::new(Status::NOT_FOUND, "no city has this name").with_field("city");
     search.results.into_iter().next().ok_or_else(no_such_city)
@@ -132,7 +137,7 @@ fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, P
 /// # Errors
 ///
 /// 504 if the service exceeds a timeout, 502 if it fails otherwise.
-fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
+fn fetch_forecast(location: &Location, url: &Url, client: &Client<'_>) -> Result<Forecast, Problem> {
     let query = [
         ("latitude", &*location.latitude.to_string()),
         ("longitude", &*location.longitude.to_string()),
@@ -141,7 +146,7 @@ fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result
         ("wind_speed_unit", "kmh"),
         ("timezone", "GMT"),
     ];
-    let forecast = fetch::get_json(url, &url.target("/v1/forecast", &query), timeouts);
+    let forecast = client.get_json(url, &url.target("/v1/forecast", &query));
     forecast.map_err(|error| upstream_failed("forecast", &error))
 }
 

@@ -5,7 +5,7 @@ use http_engine::{
     client::{ClientRequest, RequestError},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::{num::NonZeroU16, str::FromStr, time::Duration};
+use std::{num::NonZeroU16, path::PathBuf, str::FromStr, time::Duration};
 
 /// The settings of `/weather`, which fetches from two upstream services: the search for a city's coordinates, and the
 /// forecast.
@@ -13,6 +13,8 @@ use std::{num::NonZeroU16, str::FromStr, time::Duration};
 pub struct WeatherSettings {
     /// The base URL of both services; `None` selects the public services of open-meteo.com.
     pub url: Option<Url>,
+    /// A PEM file with the authorities that `https` URLs trust; `None` selects those that Mozilla trusts.
+    pub authorities: Option<PathBuf>,
     /// Timeout for connecting to one address, and for each read and write. Open-Meteo usually responds within 100 ms.
     pub idle_timeout: Duration,
     /// Timeout for the whole fetch from both services. It does not interrupt name resolution.
@@ -32,6 +34,7 @@ impl Default for WeatherSettings {
     fn default() -> WeatherSettings {
         WeatherSettings {
             url: None,
+            authorities: None,
             idle_timeout: Duration::from_secs(3),
             total_timeout: Duration::from_secs(5),
             max_age: Duration::from_secs(10 * 60),
@@ -45,21 +48,29 @@ impl Default for WeatherSettings {
 /// The ASCII characters that [`Url::target`] escapes in a query value: all but the unreserved ones (RFC 3986 §2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// An `http` base URL, such as `http://localhost:8080` or `http://example.org/weather`.
+/// An `http` or `https` base URL, such as `http://localhost:8080` or `https://example.org/weather`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// Whether the scheme is `https`.
+    pub(super) is_secure: bool,
     /// Host and port as in the URL, for the `Host` header.
     pub(super) authority: String,
-    /// Host and port to connect to; port 80 if the URL has none.
+    /// Host and port to connect to; port 80 or 443 if the URL has none.
     pub(super) address: String,
     /// The path without the slashes at its end. Empty if there is no path or only slashes.
     prefix: String,
 }
 
 impl Url {
-    /// Returns the URL of `host`, a host name or an address, with port 80 and without a path.
+    /// Returns the `https` URL of `host`, a host name or an address, without a path.
     pub(super) fn from_host(host: &str) -> Url {
-        Url { authority: host.to_owned(), address: format!("{host}:80"), prefix: String::new() }
+        let address = format!("{host}:443");
+        Url { is_secure: true, authority: host.to_owned(), address, prefix: String::new() }
+    }
+
+    /// The host without the port.
+    pub(super) fn host(&self) -> &str {
+        self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
     }
 
     /// Returns the request target for `path` below this URL, with a query of these names and values. Escapes the
@@ -72,11 +83,9 @@ impl Url {
 }
 
 /// An error of [`Url::from_str`]: the scheme is missing, or neither `http` nor `https`.
-const BAD_SCHEME: &str = "the URL must begin with http://";
-/// An error of [`Url::from_str`]: the scheme is `https`.
-const HTTPS_UNSUPPORTED: &str = "https:// is not supported; use an http:// URL";
+const BAD_SCHEME: &str = "the URL must begin with http:// or https://";
 /// An error of [`Url::from_str`]: host or port is missing or malformed.
-const BAD_AUTHORITY: &str = "http:// must be followed by a host, or a host and a port";
+const BAD_AUTHORITY: &str = "the scheme must be followed by a host, or a host and a port";
 /// An error of [`Url::from_str`]: the path is malformed, or has a query or a fragment.
 const BAD_PATH: &str = "the host may be followed by a path, but not by a query or a fragment";
 
@@ -84,21 +93,21 @@ impl FromStr for Url {
     /// What is wrong with the URL, as a sentence for the operator.
     type Err = &'static str;
 
-    /// Parses `http://HOST[:PORT][/PATH]`. An error is a sentence for the operator.
+    /// Parses `http://HOST[:PORT][/PATH]`, or the same with `https`. An error is a sentence for the operator.
     fn from_str(text: &str) -> Result<Url, &'static str> {
         let (scheme, rest) = text.split_once("://").ok_or(BAD_SCHEME)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => return Err(HTTPS_UNSUPPORTED),
+        let (is_secure, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (false, 80),
+            "https" => (true, 443),
             _ => return Err(BAD_SCHEME),
-        }
+        };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.rsplit_once(':') {
             // The last colon may be part of an IPv6 address.
             Some((host, port)) if !port.ends_with(']') => (host, port),
             _ => (authority, ""),
         };
-        let port = if port.is_empty() { NonZeroU16::new(80) } else { port.parse().ok() };
+        let port = if port.is_empty() { NonZeroU16::new(default_port) } else { port.parse().ok() };
         let port = port.ok_or(BAD_AUTHORITY)?;
         let prefix = path.trim_end_matches('/');
         match ClientRequest::new(Method::Get, authority, &[prefix, "/"].concat()) {
@@ -107,6 +116,7 @@ impl FromStr for Url {
             _ => return Err(BAD_PATH),
         }
         Ok(Url {
+            is_secure,
             authority: authority.to_owned(),
             address: format!("{host}:{port}"),
             prefix: prefix.to_owned(),
@@ -127,13 +137,13 @@ mod tests {
         };
         check("http://localhost", Ok(("localhost", "localhost:80", "")));
         check("HTTP://localhost:8080/", Ok(("localhost:8080", "localhost:8080", "")));
+        check("HTTPS://localhost/a", Ok(("localhost", "localhost:443", "/a")));
         check("http://10.0.0.1:/a/b/", Ok(("10.0.0.1:", "10.0.0.1:80", "/a/b")));
         check("http://[::1]", Ok(("[::1]", "[::1]:80", "")));
         check("http://[::1]:81/a", Ok(("[::1]:81", "[::1]:81", "/a")));
-        let invalid: [(&str, &[&str]); 6] = [
-            (HTTPS_UNSUPPORTED, &["https://localhost"]),
+        let invalid: [(&str, &[&str]); 5] = [
             (BAD_SCHEME, &["", "localhost", "localhost:80", "ftp://localhost", "//localhost"]),
-            (BAD_AUTHORITY, &["http://", "http:///a", "http://user@a", "http://[::1", "http://ä"]),
+            (BAD_AUTHORITY, &["http://", "https:///a", "http://user@a", "http://[::1", "http://ä"]),
             (BAD_AUTHORITY, &["http://:80", "http://a:0", "http://a:65536", "http://a:b"]),
             (BAD_AUTHORITY, &["http://a b", "http://a\r\nX: y", "http://a?b", "http://a#b"]),
             (BAD_PATH, &["http://a/?b", "http://a/b#c", "http://a/b c", "http://a/\r\n"]),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -179,6 +180,26 @@ fn accepts_every_framing_of_upstream() {
     stub.set_behaviour(None);
     let expected = problem(404, "Not Found", "no city has this name", Some("city"));
     assert_eq!(ask(client, "city=Nowhere"), expected);
+}
+
+#[test]
+fn asks_upstream_over_tls() {
+    let pem =
+        |name: &str| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/tls/pem").join(name);
+    let stub = Stub::start_tls("127.0.0.1:0", &pem("default.pem"), &pem("default.key")).expect("a free port");
+    let check = |authorities: &str, expected: Result<(), &str>| {
+        let (url, authorities) = (Some(stub.url().parse().expect("a URL")), Some(pem(authorities)));
+        let weather = WeatherSettings { url, authorities, ..WeatherSettings::default() };
+        let server = start_in_process(Engine::EventLoop, &App { name: "test", root: None, weather });
+        let seen = ask(&mut server.connect(), "city=berlin");
+        match expected {
+            Ok(()) => assert_eq!((seen.0, &seen.3["place"]["name"]), (200, &json!("Berlin"))),
+            Err(fault) => assert_eq!(seen, bad_gateway(&format!("the city search failed: {fault}"))),
+        }
+    };
+    check("ca.pem", Ok(()));
+    check("other-ca.pem", Err("upstream cannot be trusted: invalid peer certificate: UnknownIssuer"));
+    assert_eq!((stub.count("berlin"), stub.count("52.52,13.41")), (1, 1));
 }
 
 /// A silent upstream exceeds the timeout between reads, one that sends a byte now and then the timeout for everything.

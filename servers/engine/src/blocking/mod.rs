@@ -191,12 +191,12 @@ impl Shared {
                 self.refuse(admission.counters(), accepted, handler.get(), &clock);
                 continue;
             };
-            let is_secure = accepted.transport.is_secure();
+            let tls = accepted.transport.tls_info();
             let entry = self.registry.insert(accepted.transport, permit);
             let timeouts = &admission.config().timeouts;
             let session = Session {
                 open: &entry.connection,
-                conn: admission.connection(accepted.client_addr, is_secure, false, clock.now()),
+                conn: admission.connection(accepted.client_addr, tls, false, clock.now()),
                 pools: &self.pools,
                 handler: &mut handler,
                 clock: &mut clock,
@@ -279,7 +279,7 @@ impl Shared {
     ) {
         counters.count_refused();
         let Accepted { transport, client_addr, took_reserve } = accepted;
-        let conn = self.admission.connection(client_addr, false, true, clock.now());
+        let conn = self.admission.connection(client_addr, None, true, clock.now());
         // A TLS handshake takes more of the processor than the 503 is worth.
         let refused = if transport.is_secure() {
             None

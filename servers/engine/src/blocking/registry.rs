@@ -29,6 +29,8 @@ pub(super) struct OpenConnection {
     permit: Mutex<Permit>,
     /// Since when the connection's thread waits for the next request; `None` if it does not.
     idle_since: Mutex<Option<Instant>>,
+    /// Whether the client may be in a TLS handshake: a shutdown does not close the connection before its first request.
+    is_new: AtomicBool,
     /// Whether [`Registry::evict_idle`] was called: the connection does not count any more.
     evicted: AtomicBool,
     /// The token of the connection after its upgrade.
@@ -39,6 +41,11 @@ impl OpenConnection {
     /// Sets since when the connection's thread waits for the next request. `None` means that it no longer waits.
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Sets whether the client may be in a TLS handshake.
+    pub(super) fn set_new(&self, is_new: bool) {
+        self.is_new.store(is_new, Ordering::SeqCst);
     }
 
     /// Since when the connection's thread waits for the next request; `None` if it does not.
@@ -119,6 +126,7 @@ impl Registry {
             number: table.next,
             permit: Mutex::new(permit),
             idle_since: Mutex::new(None),
+            is_new: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             upgraded: OnceLock::new(),
         });
@@ -199,8 +207,12 @@ impl Registry {
                 upgraded.iter().for_each(CancellationToken::cancel);
                 table = self.table();
             }
-            let is_over = |since: Instant| since.max(begun).elapsed() >= idle_grace;
-            let idle = table.open.values().filter(|connection| connection.idle_since().is_some_and(is_over));
+            // A session that may be in a handshake ends by its own deadline.
+            let is_over = |connection: &&Arc<OpenConnection>| {
+                let is_idle = |since: Instant| since.max(begun).elapsed() >= idle_grace;
+                connection.idle_since().is_some_and(is_idle) && !connection.is_new.load(Ordering::SeqCst)
+            };
+            let idle = table.open.values().filter(is_over);
             idle.for_each(|connection| connection.close_when_idle());
             if is_finished() {
                 return Ok(());

@@ -188,6 +188,7 @@ impl Session<'_> {
     fn receive(&mut self, mut buffers: Box<Buffers>, pool: &mut BufferPool) -> Option<Box<Buffers>> {
         let idle = self.conn.is_idle();
         if idle {
+            self.open.set_new(self.conn.awaits_handshake());
             self.open.set_idle(Some(self.clock.now()));
             self.counters.change_idle(false, true);
         }

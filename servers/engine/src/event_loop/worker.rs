@@ -317,8 +317,8 @@ impl Worker {
         client_addr: Option<SocketAddr>,
         permit: Option<Permit>,
     ) -> Key {
-        let (is_secure, now) = (transport.is_secure(), self.clock.now());
-        let mut conn = self.admission.connection(client_addr, is_secure, permit.is_none(), now);
+        let (tls, now) = (transport.tls_info(), self.clock.now());
+        let mut conn = self.admission.connection(client_addr, tls, permit.is_none(), now);
         if self.draining {
             conn.drain(self.clock.now());
         }

@@ -1,6 +1,6 @@
 //! Certificates and private keys: reads them from PEM, and says what is wrong with them.
 
-use super::{TlsError, error::Source, provider};
+use super::{TlsError, crypto_provider, error::Source};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
@@ -79,7 +79,7 @@ impl Certificate {
         let keys = sections(key, key_at)?.into_iter();
         let key = keys.filter_map(|(_, kind, der)| PrivateKeyDer::from_pem(kind, der)).next();
         let key = key.ok_or_else(|| TlsError::Missing(key_at.clone(), true))?;
-        let provider: CryptoProvider = provider()?;
+        let provider: CryptoProvider = crypto_provider()?;
         let key = provider.key_provider.load_private_key(key);
         let key = key.map_err(|error| TlsError::Key(key_at.clone(), error.to_string()))?;
         let chain = certificates.into_iter().map(|(_, der)| der).collect();
@@ -101,6 +101,11 @@ impl Certificate {
     /// Returns the time after which the certificate is not valid.
     pub fn not_after(&self) -> SystemTime {
         self.validity.1
+    }
+
+    /// Returns where the certificate comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Logs a warning if the certificate is not valid at the time `now`.

@@ -31,7 +31,7 @@ mod error;
 pub use certificate::Certificate;
 pub use error::{Source, TlsError};
 
-use crate::transport::TlsStream;
+use crate::transport::{TlsStream, set_server_name};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -40,6 +40,7 @@ use rustls::{
         danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
+    version::{TLS12, TLS13},
 };
 use std::{
     collections::HashMap,
@@ -66,12 +67,13 @@ pub struct TlsSettings {
     /// Further certificates, each with the name that a client must ask for.
     others: Vec<(String, Certificate)>,
     clients: Option<ClientCertificates>,
+    is_old_refused: bool,
 }
 
 impl TlsSettings {
     /// Creates settings with this certificate for all clients.
     pub fn new(default: Certificate) -> TlsSettings {
-        TlsSettings { default, others: Vec::new(), clients: None }
+        TlsSettings { default, others: Vec::new(), clients: None, is_old_refused: false }
     }
 
     /// Adds a certificate for clients that ask for one of its names (SNI). If several certificates have the same name, the
@@ -95,8 +97,13 @@ impl TlsSettings {
         TlsSettings { clients: Some(clients), ..self }
     }
 
-    /// Returns all certificates.
-    fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+    /// Refuses clients that do not support TLS 1.3.
+    pub fn only_tls_1_3(self) -> TlsSettings {
+        TlsSettings { is_old_refused: true, ..self }
+    }
+
+    /// Returns all certificates: one with several names may come several times.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         std::iter::once(&self.default).chain(self.others.iter().map(|(_, certificate)| certificate))
     }
 }
@@ -221,11 +228,12 @@ impl Current {
             certificate.warn_unless_valid(now);
         }
         let expires_at = settings.certificates().map(Certificate::not_after).min().unwrap_or(now);
-        let provider = Arc::new(provider()?);
+        let provider = Arc::new(crypto_provider()?);
         let asks_for_certificates = settings.clients.is_some();
         let failed = |error: rustls::Error| TlsError::Settings(error.to_string());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().map_err(failed)?;
+        let versions = if settings.is_old_refused { &[&TLS13][..] } else { &[&TLS13, &TLS12] };
+        let builder = builder.with_protocol_versions(versions).map_err(failed)?;
         let builder = match &settings.clients {
             Some(clients) => builder.with_client_cert_verifier(clients.verifier(&provider)?),
             None => builder.with_no_client_auth(),
@@ -244,8 +252,12 @@ impl Current {
     }
 }
 
-/// Returns the cryptography for this processor.
-fn provider() -> Result<CryptoProvider, TlsError> {
+/// Returns the cryptography for this processor, for clients in the same program.
+///
+/// # Errors
+///
+/// The processor lacks instructions ([`TlsError::Processor`]).
+pub fn crypto_provider() -> Result<CryptoProvider, TlsError> {
     if graviola::util::is_cpu_supported() {
         return Ok(rustls_graviola::default_provider());
     }
@@ -296,6 +308,7 @@ impl Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = client_hello.server_name().map(str::to_ascii_lowercase);
+        set_server_name(name.as_deref());
         Some(Arc::clone(name.map_or(&self.default, |name| self.find(&name))))
     }
 }

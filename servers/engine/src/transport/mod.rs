@@ -7,7 +7,7 @@
 mod tls;
 
 use crate::metrics::Counters;
-use http_core::{RecvBuf, SendQueue, Transmit, proxy_header};
+use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit, proxy_header};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::sendfile,
@@ -21,10 +21,15 @@ use std::{
     io,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+#[cfg(feature = "tls")]
+pub(crate) use tls::set_server_name;
 pub(crate) use tls::{TlsAcceptor, TlsStream};
 
 /// The maximum number of bytes that one `sendfile` call sends, so that one fast client does not delay the others.
@@ -114,6 +119,11 @@ impl Transport {
     #[inline]
     pub(crate) fn is_secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Returns where TLS puts what it negotiates, if it secures the connection.
+    pub(crate) fn tls_info(&self) -> Option<Arc<OnceLock<TlsInfo>>> {
+        self.tls.as_ref().map(|tls| tls.negotiated())
     }
 
     /// Whether TLS itself has something to send, such as a part of the handshake. Then [`receive`](Transport::receive) must

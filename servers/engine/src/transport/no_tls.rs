@@ -2,9 +2,13 @@
 
 use super::{Received, Transmitted};
 use crate::metrics::Counters;
-use http_core::{RecvBuf, SendQueue};
+use http_core::{RecvBuf, SendQueue, TlsInfo};
 use rustix::net::RecvFlags;
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, OnceLock},
+};
 
 /// What begins a session, and the session. There is none.
 #[derive(Clone, Debug)]
@@ -36,6 +40,10 @@ impl NoTls {
         _: u64,
         _: &Counters,
     ) -> io::Result<Transmitted> {
+        match *self {}
+    }
+
+    pub(super) fn negotiated(&self) -> Arc<OnceLock<TlsInfo>> {
         match *self {}
     }
 

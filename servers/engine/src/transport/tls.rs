@@ -8,14 +8,14 @@ pub(crate) use crate::tls::Tls as TlsAcceptor;
 
 use super::{MIN_COUNTED, Received, Transmitted};
 use crate::metrics::Counters;
-use http_core::{RecvBuf, SendQueue, Transmit};
+use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, pread, retry_on_intr},
     net::{RecvFlags, SendFlags, recv, send},
 };
 use rustls::{
-    ServerConfig,
+    CipherSuite, ProtocolVersion, ServerConfig,
     server::{ServerConnectionData, UnbufferedServerConnection},
     unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic},
 };
@@ -23,7 +23,7 @@ use std::{
     cell::RefCell,
     fmt, io, mem,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError},
     time::Duration,
 };
 
@@ -65,6 +65,8 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// The name in the message that rustls processes. Its interface without buffers does not tell it.
+    static SERVER_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 
 /// Frees the memory that this thread keeps for TLS connections. For a thread that will wait for long.
@@ -72,9 +74,15 @@ pub(super) fn free_scratch() {
     SCRATCH.with_borrow_mut(|scratch| *scratch = Scratch::default());
 }
 
+/// Remembers the name that a client asks for, in lower case, while rustls processes its message on this thread.
+pub(crate) fn set_server_name(name: Option<&str>) {
+    SERVER_NAME.set(name.map(Box::from));
+}
+
 /// The TLS session of a connection, beside its socket. Any thread may use it.
 pub(crate) struct TlsStream {
     session: Mutex<TlsSession>,
+    negotiated: Arc<OnceLock<TlsInfo>>,
     /// Held while a thread reads from an upgraded connection: records must be processed in their order.
     reading: Mutex<()>,
     /// Held while a thread writes to an upgraded connection: records must be sent in their order.
@@ -90,6 +98,10 @@ impl fmt::Debug for TlsStream {
 /// The state of a session.
 struct TlsSession {
     tls: UnbufferedServerConnection,
+    /// Filled when the handshake is complete.
+    negotiated: Arc<OnceLock<TlsInfo>>,
+    /// The name that the client has asked for, until the handshake is complete.
+    server_name: Option<Box<str>>,
     /// What was received and is not complete: part of a record or of a handshake.
     incoming: Vec<u8>,
     /// What was decrypted and did not fit into the receive buffer. At most what one receive can contain.
@@ -123,8 +135,11 @@ impl TlsStream {
         config: Arc<ServerConfig>,
         asks_for_certificate: bool,
     ) -> Result<TlsStream, rustls::Error> {
+        let negotiated = Arc::default();
         let session = TlsSession {
             tls: UnbufferedServerConnection::new(config)?,
+            negotiated: Arc::clone(&negotiated),
+            server_name: None,
             incoming: Vec::new(),
             content: Vec::new(),
             outgoing: Vec::new(),
@@ -137,7 +152,13 @@ impl TlsStream {
             has_failed: false,
             is_complete: true,
         };
-        Ok(TlsStream { session: Mutex::new(session), reading: Mutex::new(()), writing: Mutex::new(()) })
+        let session = Mutex::new(session);
+        Ok(TlsStream { session, negotiated, reading: Mutex::new(()), writing: Mutex::new(()) })
+    }
+
+    /// Returns where the session puts what it negotiates.
+    pub(super) fn negotiated(&self) -> Arc<OnceLock<TlsInfo>> {
+        Arc::clone(&self.negotiated)
     }
 
     /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. May bring nothing for `input`,
@@ -428,6 +449,9 @@ impl TlsSession {
         loop {
             let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut incoming[used..]);
             used += discard;
+            if self.is_handshaking {
+                self.server_name = SERVER_NAME.take().or(self.server_name.take());
+            }
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
@@ -444,7 +468,9 @@ impl TlsSession {
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.has_ended = true,
                 Ok(ConnectionState::WriteTraffic(_)) => {
-                    self.is_handshaking = false;
+                    if mem::take(&mut self.is_handshaking) {
+                        self.set_negotiated();
+                    }
                     return Ok((used, given));
                 }
                 Ok(_) => return Ok((used, given)),
@@ -462,6 +488,16 @@ impl TlsSession {
                 }
             }
         }
+    }
+
+    /// Tells what the handshake, which is complete, has negotiated.
+    fn set_negotiated(&mut self) {
+        let is_old = self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        let protocol = if is_old { "TLSv1.2" } else { "TLSv1.3" };
+        let suite = self.tls.negotiated_cipher_suite();
+        let cipher = suite.map_or("unknown", |suite| cipher_name(suite.suite()));
+        // It is set once.
+        let _ = self.negotiated.set(TlsInfo { protocol, cipher, server_name: self.server_name.take() });
     }
 
     /// Calls `write` with what encrypts.
@@ -538,6 +574,22 @@ impl TlsSession {
             self.content.drain(..count);
         }
         count
+    }
+}
+
+/// Returns the name that OpenSSL gives a cipher suite, which logs of other servers contain.
+fn cipher_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        other => other.as_str().unwrap_or("unknown"),
     }
 }
 

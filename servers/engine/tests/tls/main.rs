@@ -95,6 +95,10 @@ impl Handler for TlsApp {
         let read = self.read.lock().expect("no panic").clone();
         match request.path() {
             "/secure" => Response::text(request.is_secure().to_string()).into(),
+            "/session" => {
+                let owned = request.to_owned();
+                Reply::offload(move || Response::text(format!("{:?}", owned.as_request().tls())))
+            }
             "/file" => {
                 let slice = FileSlice { file: Arc::clone(&self.file), offset: 0, len: FILE as u64 };
                 Response::bytes(Body::File(slice)).into()
@@ -154,6 +158,46 @@ fn upgrade(server: &InProcessServer) -> Client {
 }
 
 http_testing::both_engines! {
+    fn a_shutdown_waits_for_the_first_request_after_a_handshake(engine: Engine) {
+        let server = start(engine, &default_tls());
+        let mut served = Client::connect(&server);
+        assert_eq!(served.text("/secure"), "true");
+        let mut new = Client::connect(&server);
+        // The first message of the handshake.
+        new.tls.conn.write_tls(&mut new.tls.sock).expect("the server receives");
+        wait_for("the connection", || (server.running().metrics().iter().map(|worker| worker.open_connections).sum::<u64>() == 2).then_some(()));
+        server.running().stopper().stop(Duration::from_secs(20));
+        assert_eq!(served.end().expect("an announced end"), b"");
+        assert_eq!(new.text("/secure"), "true");
+        assert_eq!(new.end().expect("an announced end"), b"");
+        server.running().wait().expect("no failure");
+    }
+
+    fn refuses_tls_1_2_if_told_to(engine: Engine) {
+        let server = start(engine, &tls(TlsSettings::new(load("default")).only_tls_1_3()));
+        let client = |versions| Client::with(&server, &Options { versions, ..Options::default() });
+        assert_eq!(client(EACH_VERSION[1]).text("/secure"), "true");
+        let error = client(EACH_VERSION[0]).rejection();
+        assert!(error.contains("ProtocolVersion"), "{error}");
+    }
+
+    fn a_request_tells_what_was_negotiated(engine: Engine) {
+        let server = start(engine, &default_tls());
+        for (versions, name, expected) in [
+            (EACH_VERSION[0], "localhost", "TLSv1.2\", cipher: \"ECDHE-ECDSA-AES128-GCM-SHA256\", server_name: Some(\"localhost\")"),
+            (EACH_VERSION[1], "LocalHost", "TLSv1.3\", cipher: \"TLS_AES_128_GCM_SHA256\", server_name: Some(\"localhost\")"),
+            (EACH_VERSION[1], "127.0.0.1", "TLSv1.3\", cipher: \"TLS_AES_128_GCM_SHA256\", server_name: None"),
+        ] {
+            let options = Options { name, versions, ..Options::default() };
+            let config = options.config();
+            for is_resumed in [false, true] {
+                let mut client = Client::new(&server, name, &config);
+                assert_eq!(client.text("/session"), format!("Some(TlsInfo {{ protocol: \"{expected} }})"));
+                assert_eq!(client.is_resumed(), is_resumed);
+            }
+        }
+    }
+
     fn serves_with_both_versions_of_tls(engine: Engine) {
         let server = start(engine, &default_tls());
         for versions in EACH_VERSION {

@@ -79,25 +79,31 @@ impl Configuration {
         let schema = sites::schema(command.clone());
         let document = path.as_deref().map(|path| read(path, inherited, &schema)).transpose()?;
         let file = document.as_ref().map_or(&[][..], |document| &document.settings);
+        let sites = document.iter().flat_map(|document| document.tables("site"));
+        let of_sites = sites.flat_map(|site| &site.settings);
+        let mut all = upper.settings.iter().chain(file).chain(of_sites);
+        if all.any(|setting| setting.name == "tls-cert") {
+            command = with_tls_port(options_command());
+        }
         let merged = layers::merge(command, arguments, &[&environment, file])?;
         let options = print::lines(&merged, OF_COMMAND_LINE);
-        let (redirects, top, engine, common, file) =
-            Arguments::from_arg_matches(&merged.matches)?.into_site();
-        let top_options = Arc::clone(&top.options);
+        let (top, tls, engine, common, file) = Arguments::from_arg_matches(&merged.matches)?.into_site();
+        let top_options = Arc::clone(&top.site.options);
         let (hosts, tables) = match &document {
             Some(document) => {
-                (sites::virtual_hosts(document, &merged, (redirects, top))?, print::tables(document, &schema))
+                (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
             }
-            None => (vec![sites::only(redirects, top)], String::new()),
+            None => (vec![sites::only(top, &merged)], String::new()),
         };
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());
-        let server = Server::new(hosts, top_options, reloader).map_err(|(index, error)| match &document {
-            Some(document) => {
-                format!("{}: {error}", document.tables("site").get(index).unwrap_or(document).place)
-            }
-            None => error,
-        })?;
+        let server =
+            Server::new(hosts, tls, top_options, reloader).map_err(|(index, error)| match &document {
+                Some(document) => {
+                    format!("{}: {error}", document.tables("site").get(index).unwrap_or(document).place)
+                }
+                None => error,
+            })?;
         Ok(Configuration { file, engine, common, server, text })
     }
 }
@@ -126,6 +132,11 @@ fn options_command() -> clap::Command {
         None => EXAMPLES.to_owned(),
     };
     command.after_long_help(long)
+}
+
+/// Returns the command, which has not been built, with the default port of a server with TLS.
+fn with_tls_port(command: clap::Command) -> clap::Command {
+    command.mut_arg("port", |port| port.default_value("8443"))
 }
 
 /// Returns what the command line `arguments` ask for.

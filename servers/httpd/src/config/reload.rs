@@ -44,7 +44,8 @@ impl Reloader {
         let mut new = Configuration::load(&self.arguments, None).map_err(to_io)?;
         let of_sites = SiteTable::command();
         for (line, old) in new.text.options.iter_mut().zip(&self.text.options) {
-            if layers::find(&of_sites, &line.name).is_some() {
+            // The certificates are loaded again, with what is asked of clients.
+            if layers::find(&of_sites, &line.name).is_some() || line.name.starts_with("tls-") {
                 continue;
             }
             if line.values != old.values {

@@ -2,15 +2,15 @@
 
 use super::{
     document::{Schema, Table},
-    layers::{self, Merged, Misfit, Setting},
+    layers::{self, Merged, Misfit, Origin, Setting},
 };
 use crate::{
     access::login::LoginOptions,
     hosts::HostPattern,
-    options::{MountTable, OF_COMMAND_LINE, RedirectTable, RewriteTable, SiteTable},
-    rules::{HostRedirect, Rules},
+    options::{MountTable, OF_COMMAND_LINE, RedirectTable, RewriteTable, SiteParts, SiteTable},
+    rules::Rules,
     server::{Mount, VirtualHost},
-    site::Site,
+    tls::SiteCertificate,
 };
 use clap::{Command, CommandFactory, FromArgMatches};
 use http_daemon::options;
@@ -39,25 +39,31 @@ fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
 }
 
 /// Returns the site of a server without tables.
-pub fn only(redirects: Vec<HostRedirect>, site: Site) -> VirtualHost {
+pub fn only(parts: SiteParts, merged: &Merged) -> VirtualHost {
+    let SiteParts { redirects, certificate, site } = parts;
     let rules = Rules { hosts: redirects, ..Rules::default() };
-    VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into() }
+    let certificate = certificate.map(|certificate| placed(certificate, merged));
+    VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into(), certificate }
 }
 
-/// Returns the sites in `document`. `top` has the options that sites inherit, and `only` is the site with its redirects if the
-/// document has no tables of sites.
+/// Adds where the configuration names the certificate.
+fn placed(certificate: SiteCertificate, merged: &Merged) -> SiteCertificate {
+    let setting = merged.settings.iter().find(|setting| setting.name == "tls-cert");
+    let place = setting.map(|setting| &setting.origin);
+    let place = place.filter(|origin| !matches!(origin, Origin::CommandLine)).map(Origin::to_string);
+    SiteCertificate { place, ..certificate }
+}
+
+/// Returns the sites in `document`. `top` has the options that sites inherit, and `only` is the site if the document has no
+/// tables of sites.
 ///
 /// # Errors
 ///
 /// If an option of a table is missing, or a table is in the wrong place.
-pub fn virtual_hosts(
-    document: &Table,
-    top: &Merged,
-    only: (Vec<HostRedirect>, Site),
-) -> Result<Vec<VirtualHost>, String> {
+pub fn virtual_hosts(document: &Table, top: &Merged, only: SiteParts) -> Result<Vec<VirtualHost>, String> {
     let sites = document.tables("site");
     if sites.is_empty() {
-        return Ok(vec![virtual_host(document, (Vec::new(), only.0, only.1), top)?]);
+        return Ok(vec![virtual_host(document, (Vec::new(), only), top)?]);
     }
     if let Some((name, table)) = document.all_tables().find(|(name, _)| *name != "site") {
         return Err(format!("{}: a file with sites has this in a site: [[site.{name}]]", table.place));
@@ -72,7 +78,7 @@ pub fn virtual_hosts(
 /// Returns a site with what belongs to it in `table`.
 fn virtual_host(
     table: &Table,
-    (hosts, redirects, site): (Vec<HostPattern>, Vec<HostRedirect>, Site),
+    (hosts, parts): (Vec<HostPattern>, SiteParts),
     merged: &Merged,
 ) -> Result<VirtualHost, String> {
     // A mount has a directory of its own.
@@ -87,7 +93,8 @@ fn virtual_host(
         check_protected_paths(table, &mount)?;
         mounts.push(mount);
     }
-    let mut rules = Rules { hosts: redirects, ..Rules::default() };
+    let host = only(parts, merged);
+    let mut rules = Rules { hosts: host.rules.hosts.clone(), ..Rules::default() };
     for table in table.tables("redirect") {
         let redirect = parse::<RedirectTable>(table, &[])?.0.into_redirect();
         rules.redirects.push(redirect.map_err(|error| format!("{}: {error}", table.place))?);
@@ -96,7 +103,7 @@ fn virtual_host(
         let rewrite = parse::<RewriteTable>(table, &[])?.0.into_rewrite();
         rules.rewrites.push(rewrite.map_err(|error| format!("{}: {error}", table.place))?);
     }
-    Ok(VirtualHost { hosts, site, mounts, rules: rules.into() })
+    Ok(VirtualHost { hosts, mounts, rules: rules.into(), ..host })
 }
 
 /// Fails if the password that `table` asks for protects nothing of its mount: a path that is protected is that of the

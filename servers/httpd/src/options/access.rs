@@ -37,7 +37,7 @@ pub struct AccessGroup {
     rate_burst: Option<u32>,
 
     /// File of users and hashes of their passwords (htpasswd -B, openssl passwd -6): other clients get status 401. SIGHUP
-    /// reads it again. Passwords are readable on their way without TLS, which a proxy must provide
+    /// reads it again. Passwords are readable on their way without TLS (--tls-cert, or that of a proxy)
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 

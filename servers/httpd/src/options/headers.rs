@@ -2,7 +2,12 @@
 
 use super::{Switched, switched};
 use clap::{Args, ValueEnum};
-use http_files::{Cors, HeaderRule, HeaderRules, SecurityHeaders};
+use http_daemon::units::{Time, time};
+use http_files::{Cors, HeaderRule, HeaderRules, InvalidOption, SecurityHeaders};
+use std::time::Duration;
+
+/// The value of `--hsts` without a value: a year.
+const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What responses tell clients and caches in addition.
 #[derive(Args)]
@@ -27,6 +32,12 @@ pub(super) struct HeaderOptions {
         default_missing_value = "basic")]
     security_headers: Option<SecurityOption>,
 
+    /// Tell browsers to use only https for this host during the next MAX-AGE (Strict-Transport-Security), without a value
+    /// for a year, or off
+    #[arg(long, value_name = "MAX-AGE", num_args = 0..=1, require_equals = true, default_missing_value = "on",
+        value_parser = max_age)]
+    hsts: Option<Switched<HeaderRule>>,
+
     /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port, or off; without a value,
     /// all; can be repeated
     #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*",
@@ -50,10 +61,22 @@ impl HeaderOptions {
         if let Some(CacheOption::Smart) = self.cache {
             rules.extend([HeaderRule::smart_cache()]);
         }
+        rules.extend(self.hsts.flatten());
         rules.extend(self.cache_control);
         rules.extend(self.headers);
         rules
     }
+}
+
+/// Parses the value of `--hsts`.
+fn max_age(text: &str) -> Result<Switched<HeaderRule>, String> {
+    let age = match text {
+        "off" | "false" => return Ok(None),
+        "on" | "true" => Time(HSTS_DEFAULT),
+        text => time(0..=2 * HSTS_DEFAULT.as_millis() as u64)(text)?,
+    };
+    let rule = format!("Strict-Transport-Security: max-age={}", age.0.as_secs());
+    rule.parse().map(Some).map_err(|error: InvalidOption| error.to_string())
 }
 
 /// The values of `--cache`.

@@ -23,6 +23,7 @@
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`sockets`] | Unix sockets, and sockets that the program inherits |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
+//! | [`tls`] | https: certificates, redirects from http, and what of them a reload changes |
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`service`] | the program as a service: PID file, user, confinement, log files, notification |
 //!
@@ -71,5 +72,6 @@ mod roots;
 mod service;
 mod signals;
 mod sockets;
+mod tls;
 mod upgrade;
 mod workers;

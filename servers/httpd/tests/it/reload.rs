@@ -56,6 +56,8 @@ const ROWS: &[Row] = &[
     ("auth-realm", ["auth-file = 'users'", "auth-file = 'users'\nauth-realm = 'A'"], "GET /", "WWW-Authenticate", ["401 Basic realm=\"R", "401 Basic realm=\"A"]),
     ("redirect-host", ["", "redirect-host = 'test=other'"], "GET /", "Location", ["200 -", "308 //other/"]),
     ("hosts", ["[[site]]\nhosts = ['test']", "[[site]]\nhosts = ['other']"], "GET /", "", ["200 www", "421 "]),
+    // Only the request of a client without TLS shows these. The tests of TLS reload certificates.
+    ("hsts", ["", "hsts = true"], "GET /", "Strict-Transport-Security", ["200 -", "200 max-age=31536000"]),
     ("mount", ["", "[[mount]]\npath = '/m'\nroot = 'other'"], "GET /m/", "", ["404 ", "200 other"]),
     ("redirect", ["", "[[redirect]]\nfrom = '/r'\nto = '/to'"], "GET /r", "Location", ["404 -", "308 to"]),
     ("rewrite", ["", "[[rewrite]]\nfrom = '/w'\nto = '/about.html'"], "GET /w", "", ["404 ", "200 about"]),
@@ -64,7 +66,8 @@ const ROWS: &[Row] = &[
 /// The options that are not those of a site, and that a reload does not change.
 const OF_SERVER: &str = "port bind engine workers prefork max-connections max-connections-per-ip max-head max-body \
     max-buffered trusted-proxy forwarded-header proxy-protocol head-timeout body-timeout write-timeout idle-timeout grace \
-    log log-format request-id log-file error-log admin pid-file user group confine";
+    log log-format request-id log-file error-log admin pid-file user group confine redirect-http https-port tls-cert tls-key \
+    tls-min tls-client-ca tls-client-auth";
 
 /// The connections that each client keeps open: enough for each worker to have one.
 const CONNECTIONS: usize = 6;
