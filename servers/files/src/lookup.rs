@@ -346,7 +346,7 @@ impl Lookup<'_> {
         };
         let (file, version) = match self.open(&path)? {
             Ok(Entry::File(file, version)) => (file, version),
-            Ok(Entry::Directory(_, version)) => return ignored(Some(version), "it is a directory"),
+            Ok(Entry::Directory(..)) => return ignored(None, "it is a directory"),
             Ok(Entry::Special) => return ignored(None, "it is not a regular file"),
             // None, or one that may be opened later.
             Err(Status::NOT_FOUND | Status::SERVICE_UNAVAILABLE) => return Ok(None),

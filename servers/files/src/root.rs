@@ -48,9 +48,11 @@ pub struct Root {
     pub(super) listing_bytes: Arc<AtomicUsize>,
     pub(super) mounts: Mounts,
     pub(super) compressor: Compressor,
-    /// The sidecars that were reported: their paths and versions.
-    ignored_sidecars: Mutex<HashSet<(Box<[u8]>, Option<FileVersion>)>>,
+    ignored_sidecars: Mutex<HashSet<IgnoredSidecar>>,
 }
+
+/// The path and the version of a sidecar that was reported.
+type IgnoredSidecar = (Box<[u8]>, Option<FileVersion>);
 
 /// The directory that is served now.
 #[derive(Debug)]
