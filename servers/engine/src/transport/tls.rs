@@ -38,10 +38,11 @@ const OVERHEAD: usize = 5 + 8 + 1 + 16;
 const OWN_MESSAGES: usize = 256;
 /// The maximum number of bytes of one receive: the largest record that a client may send (RFC 5246 §6.2.3).
 const RECEIVE: usize = RECORD + 2048 + 5;
-/// The maximum number of bytes of an incomplete handshake, unless the client is asked for a certificate. A larger one is an
-/// attack on the memory of the server.
-const MAX_HANDSHAKE: usize = RECEIVE;
-/// The maximum number of bytes of an incomplete handshake with a chain of certificates: what rustls accepts, in records.
+/// The maximum number of bytes that are kept of an incomplete record or handshake message, unless the client is asked for a
+/// certificate. More is an attack on the memory of the server: rustls limits a message of 64 KiB, but not its records, which
+/// may contain a byte each, and 16 KiB of padding.
+const MAX_INCOMING: usize = RECEIVE;
+/// The same with a chain of certificates: what rustls accepts, in records.
 const MAX_CERTIFICATES: usize = 64 * 1024 + RECEIVE;
 /// How long a receive on a blocking socket waits for the client to take the handshake, before the thread looks at its
 /// deadline.
@@ -99,8 +100,8 @@ struct TlsSession {
     outgoing_sent: usize,
     /// How many bytes at the front of the send queue `outgoing` contains. They count as sent when all of it is.
     queued: usize,
-    /// The maximum length of `incoming` before the handshake is complete.
-    max_handshake: usize,
+    /// The maximum length of `incoming`.
+    max_incoming: usize,
     /// Whether nothing was received.
     is_new: bool,
     /// Whether the handshake is not complete.
@@ -130,7 +131,7 @@ impl TlsStream {
             outgoing: Vec::new(),
             outgoing_sent: 0,
             queued: 0,
-            max_handshake: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_HANDSHAKE },
+            max_incoming: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_INCOMING },
             is_new: true,
             is_handshaking: true,
             has_ended: false,
@@ -414,15 +415,13 @@ impl TlsSession {
             } else {
                 incoming[used..].clone_into(&mut self.incoming);
             }
-            if self.is_handshaking && self.incoming.len() > self.max_handshake {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake is too large"));
-            }
             Ok(Some((received, given)))
         })
     }
 
     /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns how many
-    /// bytes of `incoming` are used, and how many bytes of content are in `room`.
+    /// bytes of `incoming` are used, and how many bytes of content are in `room`. Fails if more than
+    /// [`max_incoming`](TlsSession::max_incoming) bytes are left.
     fn process(&mut self, incoming: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut given) = (0, 0);
         loop {
@@ -445,9 +444,9 @@ impl TlsSession {
                 Ok(ConnectionState::PeerClosed) => self.has_ended = true,
                 Ok(ConnectionState::WriteTraffic(_)) => {
                     self.is_handshaking = false;
-                    return Ok((used, given));
+                    break;
                 }
-                Ok(_) => return Ok((used, given)),
+                Ok(_) => break,
                 Err(error) => {
                     self.has_failed = true;
                     // The alert, and what comes before it.
@@ -462,6 +461,11 @@ impl TlsSession {
                 }
             }
         }
+        if incoming.len() - used > self.max_incoming {
+            self.has_failed = true;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an incomplete TLS message is too large"));
+        }
+        Ok((used, given))
     }
 
     /// Calls `write` with what encrypts.
