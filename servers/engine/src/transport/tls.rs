@@ -98,7 +98,7 @@ struct TlsSession {
     /// What is encrypted and not sent, from `outgoing_sent` on.
     outgoing: Vec<u8>,
     outgoing_sent: usize,
-    /// How many bytes at the front of the send queue `outgoing` contains. They count as sent when all of it is.
+    /// How many bytes at the front of the send queue `outgoing` contains at most. The send queue still holds them.
     queued: usize,
     /// The maximum length of `incoming`.
     max_incoming: usize,
@@ -195,14 +195,17 @@ impl TlsStream {
         loop {
             // What rustls has to send besides is sent with the first record.
             let is_begun = session.queued > 0 || session.outgoing_sent > 0;
-            if session.is_handshaking || (is_begun && !session.flush(socket)?) {
-                return Ok(Transmitted::WouldBlock);
-            }
-            if session.queued > 0 {
-                let count = mem::take(&mut session.queued);
+            let is_flushed = !is_begun || session.flush(socket)?;
+            // The records are longer than their content: what is left of them contains all that is left of it.
+            let left = session.queued.min(session.outgoing.len() - session.outgoing_sent);
+            if session.queued > left {
+                let count = mem::replace(&mut session.queued, left) - left;
                 queue.sent(count);
                 counters.count_sent(count);
                 budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
+            }
+            if session.is_handshaking || !is_flushed {
+                return Ok(Transmitted::WouldBlock);
             }
             session.is_complete = false;
             if budget == 0 && !queue.is_empty() {
@@ -558,4 +561,100 @@ fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<
 /// The error for a client that violates the protocol, or has violated it before.
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tls::{Certificate, Tls, TlsSettings},
+        transport::Transport,
+    };
+    use http_core::{Buffers, Clock, Connection, Response, Step};
+    use rustls::{
+        ClientConfig, ClientConnection, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    };
+    use std::{
+        io::Read,
+        os::unix::net::UnixStream,
+        path::Path,
+        time::{Instant, SystemTime},
+    };
+
+    /// Both ends of a connection whose handshake is complete. The server's socket does not block.
+    struct Pair {
+        server: Transport,
+        tls: ClientConnection,
+        client: UnixStream,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let pem = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/pem").join(name);
+            let certificate = Certificate::load(pem("default.pem"), pem("default.key"));
+            let acceptor = Tls::new(TlsSettings::new(certificate.expect("a certificate")));
+            let mut roots = RootCertStore::empty();
+            let authority = CertificateDer::from_pem_file(pem("ca.pem")).expect("a certificate");
+            roots.add(authority).expect("an authority");
+            let mut config =
+                ClientConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
+                    .with_safe_default_protocol_versions()
+                    .expect("versions")
+                    .with_root_certificates(roots)
+                    .with_no_client_auth();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let name = ServerName::try_from("localhost").expect("a name");
+            let (server, client) = UnixStream::pair().expect("sockets");
+            server.set_nonblocking(true).expect("a socket");
+            let stream = acceptor.expect("a supported processor").accept().expect("a session");
+            let mut pair = Pair {
+                server: Transport::new(server.into(), false).with_tls(stream),
+                tls: ClientConnection::new(Arc::new(config), name).expect("a client"),
+                client,
+            };
+            let mut input = Buffers::default().input;
+            while pair.tls.is_handshaking() {
+                pair.tls.write_tls(&mut pair.client).expect("room");
+                pair.server.receive(&mut input).expect("a handshake");
+                if pair.tls.wants_read() {
+                    pair.tls.read_tls(&mut pair.client).expect("a handshake");
+                    pair.tls.process_new_packets().expect("a handshake");
+                }
+            }
+            pair.tls.write_tls(&mut pair.client).expect("room");
+            pair.server.receive(&mut input).expect("a handshake");
+            pair
+        }
+
+        /// Queues a response with this number of bytes.
+        fn respond(&self, len: usize) -> SendQueue {
+            let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+            let mut conn = Connection::new(Arc::default(), clock.now());
+            let Buffers { mut input, mut out } = Buffers::default();
+            input.extend(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+            conn.respond(Response::bytes(vec![b'x'; len]), &mut out, &clock).expect("a valid response");
+            out
+        }
+
+        fn transmit(&self, queue: &mut SendQueue) -> Transmitted {
+            self.server.transmit(queue, u64::MAX, &Counters::default()).expect("an open connection")
+        }
+    }
+
+    /// Not only each batch: a client that reads slowly is not one that reads nothing.
+    #[test]
+    fn each_byte_that_the_client_takes_counts() {
+        let mut pair = Pair::new();
+        let mut queue = pair.respond(1_000_000);
+        let total = queue.pending();
+        let mut sent = Vec::new();
+        while pair.transmit(&mut queue) == Transmitted::WouldBlock {
+            sent.push(total - queue.pending());
+            pair.client.read_exact(&mut [0; 10_000]).expect("bytes");
+        }
+        assert_eq!(queue.pending(), 0);
+        assert!(sent.iter().any(|sent| sent % RECORD as u64 > 0), "{sent:?}");
+    }
 }
