@@ -7,12 +7,15 @@
 pub(crate) use crate::tls::Tls as TlsAcceptor;
 
 use super::{MIN_COUNTED, Received, Transmitted};
-use crate::metrics::Counters;
+use crate::{metrics::Counters, sockopt::notsent_lowat};
 use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, pread, retry_on_intr},
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{
+        RecvFlags, SendFlags, recv, send,
+        sockopt::{set_socket_send_buffer_size, socket_send_buffer_size},
+    },
 };
 use rustls::{
     ServerConfig,
@@ -265,17 +268,25 @@ impl TlsStream {
     }
 
     /// Announces the end of what the server sends (close_notify), if that is complete and the client expects it. Never
-    /// waits: if the socket has no room, the client sees the end of the connection without it.
+    /// waits: if the socket is full, it gets room.
     pub(super) fn close(&self, socket: &OwnedFd) {
+        // What another thread is writing is not complete.
+        let Ok(_writing) = self.writing.try_lock() else { return };
         let mut session = self.lock();
         if session.has_failed || session.is_handshaking || !session.is_complete {
             return;
         }
-        let Ok(true) = session.flush(socket) else { return };
         session.is_complete = false;
         let mut notice = [0; 64];
         if let Ok(count) = session.with_writer(|writer| writer.queue_close_notify(&mut notice)) {
-            let _ = send(socket, &notice[..count], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            session.outgoing.extend_from_slice(&notice[..count]);
+            if let Ok(false) = session.flush(socket) {
+                add_room(socket);
+                // If this takes not all, the client sees the end of the connection without the notice.
+                let _ = session.flush(socket);
+            }
+            // Nothing can be sent after the end.
+            (session.outgoing, session.outgoing_sent) = (Vec::new(), 0);
         }
     }
 
@@ -548,6 +559,17 @@ impl TlsSession {
     }
 }
 
+/// Lets a full socket take a few more bytes. For the last bytes of a connection: its send buffer is limited no more.
+#[cold]
+fn add_room(socket: &OwnedFd) {
+    // An error means that the socket is not of TCP, or that the connection is broken.
+    let _ = notsent_lowat(socket, u64::MAX);
+    if let Ok(size) = socket_send_buffer_size(socket) {
+        // The kernel doubles the size that is set.
+        let _ = set_socket_send_buffer_size(socket, size / 2 + BATCH);
+    }
+}
+
 /// Appends a message of rustls to what is to be sent.
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) -> io::Result<()> {
     let at = outgoing.len();
@@ -577,6 +599,7 @@ mod tests {
     };
     use std::{
         io::Read,
+        net::Shutdown,
         os::unix::net::UnixStream,
         path::Path,
         time::{Instant, SystemTime},
@@ -656,5 +679,25 @@ mod tests {
         }
         assert_eq!(queue.pending(), 0);
         assert!(sent.iter().any(|sent| sent % RECORD as u64 > 0), "{sent:?}");
+    }
+
+    /// The end is announced, also if the socket has just room for the last response.
+    #[test]
+    fn a_full_socket_takes_the_announcement_of_the_end() {
+        let mut pair = Pair::new();
+        let mut queue = pair.respond(50_000);
+        assert_eq!(pair.transmit(&mut queue), Transmitted::All);
+        set_socket_send_buffer_size(&pair.server, 0).expect("a socket");
+        pair.server.shutdown(Shutdown::Write).expect("an open socket");
+        let mut received = Vec::new();
+        while pair.tls.read_tls(&mut pair.client).expect("bytes") > 0 {
+            pair.tls.process_new_packets().expect("records");
+            // Fails at the end without a notice.
+            match pair.tls.reader().read_to_end(&mut received) {
+                Ok(_) => return,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        panic!("the end was not announced");
     }
 }
