@@ -195,7 +195,11 @@ impl Lookup<'_> {
                 _ => {}
             }
         }
-        if clean && !path.is_empty() && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
+        // `a.html` names no page `a.html.html`: it is another document ([`Options::document_name`]).
+        if clean
+            && !path.is_empty()
+            && !pages::is_page(path)
+            && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
         {
             let page = pages::page_name(path);
             if let Ok(Entry::File(file, version)) = self.open(&page)? {
@@ -203,7 +207,7 @@ impl Lookup<'_> {
                     self.load(&page, stale.as_ref(), file, version)
                 } else if *is_directory {
                     Ok(if self.has_clean_url(&page)? { Found::Redirect(Redirect::Page) } else { found })
-                } else if pages::clean_path(path).is_some() && self.has_clean_url(&page)? {
+                } else if pages::clean_path(path).is_some() {
                     Ok(Found::Redirect(Redirect::CleanUrl))
                 } else {
                     self.load(&page, stale.as_ref(), file, version)
@@ -346,7 +350,7 @@ impl Lookup<'_> {
         };
         let (file, version) = match self.open(&path)? {
             Ok(Entry::File(file, version)) => (file, version),
-            Ok(Entry::Directory(_, version)) => return ignored(Some(version), "it is a directory"),
+            Ok(Entry::Directory(..)) => return ignored(None, "it is a directory"),
             Ok(Entry::Special) => return ignored(None, "it is not a regular file"),
             // None, or one that may be opened later.
             Err(Status::NOT_FOUND | Status::SERVICE_UNAVAILABLE) => return Ok(None),

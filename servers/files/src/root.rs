@@ -48,9 +48,11 @@ pub struct Root {
     pub(super) listing_bytes: Arc<AtomicUsize>,
     pub(super) mounts: Mounts,
     pub(super) compressor: Compressor,
-    /// The sidecars that were reported: their paths and versions.
-    ignored_sidecars: Mutex<HashSet<(Box<[u8]>, Option<FileVersion>)>>,
+    ignored_sidecars: Mutex<HashSet<IgnoredSidecar>>,
 }
+
+/// The path and the version of a sidecar that was reported.
+type IgnoredSidecar = (Box<[u8]>, Option<FileVersion>);
 
 /// The directory that is served now.
 #[derive(Debug)]
@@ -296,7 +298,7 @@ impl Root {
     }
 
     /// Logs, once for each version, why a sidecar is ignored. `path` is relative to the root; `version` is `None` if the
-    /// sidecar cannot be opened.
+    /// sidecar is not a regular file, or cannot be opened.
     pub(super) fn report_ignored_sidecar(&self, path: &[u8], version: Option<FileVersion>, reason: &str) {
         let mut reported = self.ignored_sidecars.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.len() >= MAX_REPORTED {

@@ -59,10 +59,10 @@ pub struct HeaderRules {
 ///
 /// It is written as `[GLOB:] Name: value`. Without a value, the rule removes what earlier rules have set. A [`Glob`] is
 /// matched with the path of the file that is sent (of a directory, its index); for errors, redirects and listings, with
-/// that of the request, below the URL of the files. It must contain a character other than letters, digits, `-` and `_`, as in `/README`: otherwise it
-/// would be taken for the name of a header.
+/// that of the request, below the URL of the files. It must contain a character other than letters, digits, `-` and
+/// `_`, as in `/README`: otherwise it would be taken for the name of a header.
 ///
-/// The header is part of all responses: also of errors and redirects, unless it describes the content of the file
+/// The header is part of all responses: also of errors, redirects and listings, unless it describes the content of the file
 /// (Content-Disposition and Content-Language).
 #[derive(Clone, Debug)]
 pub struct HeaderRule {

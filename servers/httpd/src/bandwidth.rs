@@ -492,7 +492,7 @@ mod tests {
     use http_engine::testing::TestRequest;
     use http_files::{HeaderRules, SecurityHeaders};
     use proptest::prelude::*;
-    use std::{cmp::Reverse, collections::BinaryHeap, fs::File};
+    use std::{cmp::Reverse, collections::BinaryHeap, fs::File, net::SocketAddr};
 
     fn limits(per_client: Option<u64>, after: u64) -> Arc<Limits> {
         let per_client = Limit(per_client.map(ByteRate));
@@ -698,8 +698,9 @@ mod tests {
             _ => Reply::Now(Response::text("text")),
         };
         let handler = LimitedHandler::new(Arc::clone(&limits), options, Arc::new(handler));
+        let address: SocketAddr = "192.0.2.1:80".parse().expect("an address");
         let check = |path: &str, status: u16, retry_after: Option<&str>| {
-            let response = TestRequest::get(path).run(&handler);
+            let response = TestRequest::get(path).client_addr(address).run(&handler);
             let actual = (response.status().code(), response.header("Retry-After"));
             assert_eq!(actual, (status, retry_after.map(str::as_bytes)), "{path}");
             let has_headers = response.header("X-Content-Type-Options").is_some();
@@ -709,7 +710,7 @@ mod tests {
         check("/later", 200, None);
         let now = limits.now();
         let begin = || {
-            let mut body = limited_body(body(0, 1024), &limits, None, 0);
+            let mut body = limited_body(body(0, 1024), &limits, None, client_key(address.ip()));
             body.begin(now).then_some(body)
         };
         let bodies: Vec<_> = std::iter::from_fn(begin).collect();

@@ -121,8 +121,8 @@ impl Rules {
             request.host().and_then(|host| self.hosts.iter().find(|redirect| redirect.from.matches(host)));
         if let Some(HostRedirect { to, .. }) = host {
             let path = RelativePath::new(request.path_bytes())?;
-            // Otherwise without a scheme: a proxy may have received the request over TLS.
-            let scheme = if request.scheme() == "https" { "https:" } else { "" };
+            // Without TLS also without a scheme: a proxy may have received the request over TLS.
+            let scheme = if request.is_secure() { "https:" } else { "" };
             let location = with_query(format!("{scheme}//{to}{}", path.encode()), request);
             return Some(Redirection { status: Status::PERMANENT_REDIRECT, location });
         }

@@ -82,8 +82,8 @@ fn bind_for_workers(
 }
 
 /// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
-/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, and
-/// the addresses of a name.
+/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, the
+/// addresses of a name or an inherited descriptor; and Unix sockets.
 pub(super) fn differences(
     settings: &ServerSettings,
     listeners: &[Listener],
@@ -136,8 +136,13 @@ fn is_redirect_bound(address: &RedirectAddress, bound: &[SocketAddr]) -> bool {
 
 /// Whether the addresses that `hosts` and `port` mean are the `bound` ones. Port 0 means any.
 fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
-    // Not resolved: a successor must not wait for that.
-    if tcp_addresses(hosts).any(TcpAddress::is_name) {
+    let is_unknown = |host: &BindAddress| match host {
+        // Not resolved: a successor must not wait for that.
+        BindAddress::Tcp(address) => address.is_name(),
+        BindAddress::Unix(_) => false,
+        BindAddress::Descriptor(_) => true,
+    };
+    if hosts.iter().any(is_unknown) {
         return true;
     }
     let Ok(wanted) = addresses(hosts, port) else { return true };
@@ -332,6 +337,9 @@ mod tests {
         check(&["127.0.0.1", "127.0.0.2:82"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
         check(&["127.0.0.1"], 80, &["127.0.0.1:80", "127.0.0.2:80"], false);
         check(&["127.0.0.1", "::1"], 80, &["127.0.0.1:80"], false);
+        check(&["127.0.0.1", "unix:/a"], 80, &["127.0.0.1:80"], true);
+        check(&["unix:/a"], 80, &["127.0.0.1:80"], false);
+        check(&["fd:3"], 80, &["127.0.0.1:80"], true);
         check(&["*"], 80, &["0.0.0.0:80"], true);
         check(&["*"], 80, &["127.0.0.1:80"], false);
         check(&["a.invalid"], 80, &["127.0.0.1:80"], true);

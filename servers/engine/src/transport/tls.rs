@@ -7,12 +7,15 @@
 pub(crate) use crate::tls::Tls as TlsAcceptor;
 
 use super::{MIN_COUNTED, Received, Transmitted};
-use crate::metrics::Counters;
+use crate::{metrics::Counters, sockopt::notsent_lowat};
 use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, pread, retry_on_intr},
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{
+        RecvFlags, SendFlags, recv, send,
+        sockopt::{set_socket_send_buffer_size, socket_send_buffer_size},
+    },
 };
 use rustls::{
     CipherSuite, ProtocolVersion, ServerConfig,
@@ -38,10 +41,11 @@ const OVERHEAD: usize = 5 + 8 + 1 + 16;
 const OWN_MESSAGES: usize = 256;
 /// The maximum number of bytes of one receive: the largest record that a client may send (RFC 5246 §6.2.3).
 const RECEIVE: usize = RECORD + 2048 + 5;
-/// The maximum number of bytes of an incomplete handshake, unless the client is asked for a certificate. A larger one is an
-/// attack on the memory of the server.
-const MAX_HANDSHAKE: usize = RECEIVE;
-/// The maximum number of bytes of an incomplete handshake with a chain of certificates: what rustls accepts, in records.
+/// The maximum number of bytes that are kept of an incomplete record or handshake message, unless the client is asked for a
+/// certificate. More is an attack on the memory of the server: rustls limits a message of 64 KiB, but not its records, which
+/// may contain a byte each, and 16 KiB of padding.
+const MAX_INCOMING: usize = RECEIVE;
+/// The same with a chain of certificates: what rustls accepts, in records.
 const MAX_CERTIFICATES: usize = 64 * 1024 + RECEIVE;
 /// How long a receive on a blocking socket waits for the client to take the handshake, before the thread looks at its
 /// deadline.
@@ -109,10 +113,10 @@ struct TlsSession {
     /// What is encrypted and not sent, from `outgoing_sent` on.
     outgoing: Vec<u8>,
     outgoing_sent: usize,
-    /// How many bytes at the front of the send queue `outgoing` contains. They count as sent when all of it is.
+    /// How many bytes at the front of the send queue `outgoing` contains at most. The send queue still holds them.
     queued: usize,
-    /// The maximum length of `incoming` before the handshake is complete.
-    max_handshake: usize,
+    /// The maximum length of `incoming`.
+    max_incoming: usize,
     /// Whether nothing was received.
     is_new: bool,
     /// Whether the handshake is not complete.
@@ -145,7 +149,7 @@ impl TlsStream {
             outgoing: Vec::new(),
             outgoing_sent: 0,
             queued: 0,
-            max_handshake: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_HANDSHAKE },
+            max_incoming: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_INCOMING },
             is_new: true,
             is_handshaking: true,
             has_ended: false,
@@ -215,14 +219,17 @@ impl TlsStream {
         loop {
             // What rustls has to send besides is sent with the first record.
             let is_begun = session.queued > 0 || session.outgoing_sent > 0;
-            if session.is_handshaking || (is_begun && !session.flush(socket)?) {
-                return Ok(Transmitted::WouldBlock);
-            }
-            if session.queued > 0 {
-                let count = mem::take(&mut session.queued);
+            let is_flushed = !is_begun || session.flush(socket)?;
+            // The records are longer than their content: what is left of them contains all that is left of it.
+            let left = session.queued.min(session.outgoing.len() - session.outgoing_sent);
+            if session.queued > left {
+                let count = mem::replace(&mut session.queued, left) - left;
                 queue.sent(count);
                 counters.count_sent(count);
                 budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
+            }
+            if session.is_handshaking || !is_flushed {
+                return Ok(Transmitted::WouldBlock);
             }
             session.is_complete = false;
             if budget == 0 && !queue.is_empty() {
@@ -282,17 +289,25 @@ impl TlsStream {
     }
 
     /// Announces the end of what the server sends (close_notify), if that is complete and the client expects it. Never
-    /// waits: if the socket has no room, the client sees the end of the connection without it.
+    /// waits: if the socket is full, it gets room.
     pub(super) fn close(&self, socket: &OwnedFd) {
+        // What another thread is writing is not complete.
+        let Ok(_writing) = self.writing.try_lock() else { return };
         let mut session = self.lock();
         if session.has_failed || session.is_handshaking || !session.is_complete {
             return;
         }
-        let Ok(true) = session.flush(socket) else { return };
         session.is_complete = false;
         let mut notice = [0; 64];
         if let Ok(count) = session.with_writer(|writer| writer.queue_close_notify(&mut notice)) {
-            let _ = send(socket, &notice[..count], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            session.outgoing.extend_from_slice(&notice[..count]);
+            if let Ok(false) = session.flush(socket) {
+                add_room(socket);
+                // If this takes not all, the client sees the end of the connection without the notice.
+                let _ = session.flush(socket);
+            }
+            // Nothing can be sent after the end.
+            (session.outgoing, session.outgoing_sent) = (Vec::new(), 0);
         }
     }
 
@@ -435,15 +450,13 @@ impl TlsSession {
             } else {
                 incoming[used..].clone_into(&mut self.incoming);
             }
-            if self.is_handshaking && self.incoming.len() > self.max_handshake {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake is too large"));
-            }
             Ok(Some((received, given)))
         })
     }
 
     /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns how many
-    /// bytes of `incoming` are used, and how many bytes of content are in `room`.
+    /// bytes of `incoming` are used, and how many bytes of content are in `room`. Fails if more than
+    /// [`max_incoming`](TlsSession::max_incoming) bytes are left.
     fn process(&mut self, incoming: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut given) = (0, 0);
         loop {
@@ -471,9 +484,9 @@ impl TlsSession {
                     if mem::take(&mut self.is_handshaking) {
                         self.set_negotiated();
                     }
-                    return Ok((used, given));
+                    break;
                 }
-                Ok(_) => return Ok((used, given)),
+                Ok(_) => break,
                 Err(error) => {
                     self.has_failed = true;
                     // The alert, and what comes before it.
@@ -488,6 +501,11 @@ impl TlsSession {
                 }
             }
         }
+        if incoming.len() - used > self.max_incoming {
+            self.has_failed = true;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an incomplete TLS message is too large"));
+        }
+        Ok((used, given))
     }
 
     /// Tells what the handshake, which is complete, has negotiated.
@@ -593,6 +611,17 @@ fn cipher_name(suite: CipherSuite) -> &'static str {
     }
 }
 
+/// Lets a full socket take a few more bytes. For the last bytes of a connection: its send buffer is limited no more.
+#[cold]
+fn add_room(socket: &OwnedFd) {
+    // An error means that the socket is not of TCP, or that the connection is broken.
+    let _ = notsent_lowat(socket, u64::MAX);
+    if let Ok(size) = socket_send_buffer_size(socket) {
+        // The kernel doubles the size that is set.
+        let _ = set_socket_send_buffer_size(socket, size / 2 + BATCH);
+    }
+}
+
 /// Appends a message of rustls to what is to be sent.
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) -> io::Result<()> {
     let at = outgoing.len();
@@ -606,4 +635,121 @@ fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<
 /// The error for a client that violates the protocol, or has violated it before.
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tls::{Certificate, Tls, TlsSettings},
+        transport::Transport,
+    };
+    use http_core::{Buffers, Clock, Connection, Response, Step};
+    use rustls::{
+        ClientConfig, ClientConnection, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    };
+    use std::{
+        io::Read,
+        net::Shutdown,
+        os::unix::net::UnixStream,
+        path::Path,
+        time::{Instant, SystemTime},
+    };
+
+    /// Both ends of a connection whose handshake is complete. The server's socket does not block.
+    struct Pair {
+        server: Transport,
+        tls: ClientConnection,
+        client: UnixStream,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let pem = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/pem").join(name);
+            let certificate = Certificate::load(pem("default.pem"), pem("default.key"));
+            let acceptor = Tls::new(TlsSettings::new(certificate.expect("a certificate")));
+            let mut roots = RootCertStore::empty();
+            let authority = CertificateDer::from_pem_file(pem("ca.pem")).expect("a certificate");
+            roots.add(authority).expect("an authority");
+            let mut config =
+                ClientConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
+                    .with_safe_default_protocol_versions()
+                    .expect("versions")
+                    .with_root_certificates(roots)
+                    .with_no_client_auth();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let name = ServerName::try_from("localhost").expect("a name");
+            let (server, client) = UnixStream::pair().expect("sockets");
+            server.set_nonblocking(true).expect("a socket");
+            let stream = acceptor.expect("a supported processor").accept().expect("a session");
+            let mut pair = Pair {
+                server: Transport::new(server.into(), false).with_tls(stream),
+                tls: ClientConnection::new(Arc::new(config), name).expect("a client"),
+                client,
+            };
+            let mut input = Buffers::default().input;
+            while pair.tls.is_handshaking() {
+                pair.tls.write_tls(&mut pair.client).expect("room");
+                pair.server.receive(&mut input).expect("a handshake");
+                if pair.tls.wants_read() {
+                    pair.tls.read_tls(&mut pair.client).expect("a handshake");
+                    pair.tls.process_new_packets().expect("a handshake");
+                }
+            }
+            pair.tls.write_tls(&mut pair.client).expect("room");
+            pair.server.receive(&mut input).expect("a handshake");
+            pair
+        }
+
+        /// Queues a response with this number of bytes.
+        fn respond(&self, len: usize) -> SendQueue {
+            let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+            let mut conn = Connection::new(Arc::default(), clock.now());
+            let Buffers { mut input, mut out } = Buffers::default();
+            input.extend(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+            conn.respond(Response::bytes(vec![b'x'; len]), &mut out, &clock).expect("a valid response");
+            out
+        }
+
+        fn transmit(&self, queue: &mut SendQueue) -> Transmitted {
+            self.server.transmit(queue, u64::MAX, &Counters::default()).expect("an open connection")
+        }
+    }
+
+    /// Not only each batch: a client that reads slowly is not one that reads nothing.
+    #[test]
+    fn each_byte_that_the_client_takes_counts() {
+        let mut pair = Pair::new();
+        let mut queue = pair.respond(1_000_000);
+        let total = queue.pending();
+        let mut sent = Vec::new();
+        while pair.transmit(&mut queue) == Transmitted::WouldBlock {
+            sent.push(total - queue.pending());
+            pair.client.read_exact(&mut [0; 10_000]).expect("bytes");
+        }
+        assert_eq!(queue.pending(), 0);
+        assert!(sent.iter().any(|sent| sent % RECORD as u64 > 0), "{sent:?}");
+    }
+
+    /// The end is announced, also if the socket has just room for the last response.
+    #[test]
+    fn a_full_socket_takes_the_announcement_of_the_end() {
+        let mut pair = Pair::new();
+        let mut queue = pair.respond(50_000);
+        assert_eq!(pair.transmit(&mut queue), Transmitted::All);
+        set_socket_send_buffer_size(&pair.server, 0).expect("a socket");
+        pair.server.shutdown(Shutdown::Write).expect("an open socket");
+        let mut received = Vec::new();
+        while pair.tls.read_tls(&mut pair.client).expect("bytes") > 0 {
+            pair.tls.process_new_packets().expect("records");
+            // Fails at the end without a notice.
+            match pair.tls.reader().read_to_end(&mut received) {
+                Ok(_) => return,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        panic!("the end was not announced");
+    }
 }

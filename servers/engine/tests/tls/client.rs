@@ -2,7 +2,9 @@
 
 use http_testing::{client::TIMEOUT, server::InProcessServer};
 use rustls::{
-    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion, RootCertStore,
+    StreamOwned, SupportedProtocolVersion,
+    crypto::cipher::{MessageEncrypter, OutboundPlainMessage},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use std::{
@@ -61,6 +63,7 @@ impl Options {
         } else {
             builder.with_no_client_auth()
         };
+        config.enable_secret_extraction = true;
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
@@ -203,5 +206,37 @@ impl Client {
 
     pub fn is_resumed(&self) -> bool {
         self.tls.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+}
+
+/// A connection whose handshake is complete, and whose client encrypts what it likes.
+pub struct Records {
+    pub stream: TcpStream,
+    encrypter: Box<dyn MessageEncrypter>,
+    sequence: u64,
+}
+
+impl Records {
+    /// Takes over the connection of a client with TLS 1.3.
+    pub fn new(client: Client) -> Records {
+        let (conn, socket) = client.tls.into_parts();
+        let suite = conn.negotiated_cipher_suite().and_then(|suite| suite.tls13()).expect("TLS 1.3");
+        let (sequence, secrets) = conn.dangerous_extract_secrets().expect("secrets").tx;
+        let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
+        else {
+            panic!("an unknown cipher")
+        };
+        Records { stream: socket.stream, encrypter: suite.aead_alg.encrypter(key, iv), sequence }
+    }
+
+    /// Sends a record.
+    pub fn send(&mut self, typ: ContentType, payload: &[u8]) -> io::Result<()> {
+        let message =
+            OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_2, payload: payload.into() };
+        let record = self.encrypter.encrypt(message, self.sequence).expect("a record");
+        self.sequence += 1;
+        self.stream.write_all(&record.encode())
     }
 }

@@ -5,7 +5,7 @@
 mod client;
 mod settings;
 
-use client::{Client, Options, certificate, connect, pem};
+use client::{Client, Options, Records, certificate, connect, pem};
 use http_engine::{
     Admit, Body, Engine, FileSlice, Handler, Reply, Request, Response, Server, Settings, Status, Timeouts,
     Upgraded,
@@ -16,7 +16,7 @@ use http_testing::{
     server::{InProcessServer, settings},
 };
 use rustls::{
-    SupportedProtocolVersion,
+    ContentType, SupportedProtocolVersion,
     version::{TLS12, TLS13},
 };
 use std::{
@@ -374,6 +374,26 @@ http_testing::both_engines! {
         let is_timeout = ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         assert!(!is_timeout && ended.unwrap_or_default() < 100);
         assert_eq!(Client::connect(&server).text("/a"), "/a 0");
+    }
+
+    /// rustls waits for the end of the message, which contains at most 64 KiB. Its records may contain a byte each.
+    fn a_message_after_the_handshake_that_is_too_large_is_rejected(engine: Engine) {
+        let (server, read) = start_with(engine, &default_tls(), settings());
+        for upgraded in [false, true] {
+            let mut client = if upgraded { upgrade(&server) } else { Client::connect(&server) };
+            if !upgraded {
+                client.get("/");
+            }
+            let mut client = Records::new(client);
+            let mut sent = client.send(ContentType::Handshake, b"\x18\x00\xff\xff");
+            for _ in 0..10_000 {
+                sent = sent.and_then(|()| client.send(ContentType::Handshake, b"x"));
+            }
+            let ended = sent.and_then(|()| client.stream.read_to_end(&mut Vec::new()));
+            let is_timeout = ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            assert!(!is_timeout && ended.unwrap_or_default() < 1_000, "{upgraded}");
+            assert!(!upgraded || read.recv().expect("an end").is_err());
+        }
     }
 
     fn large_files_arrive_whole(engine: Engine) {

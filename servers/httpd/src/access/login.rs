@@ -392,7 +392,7 @@ fn run_attempts(receiver: &Mutex<Receiver<Attempt>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::testing::ReceivedRequest;
+    use http_engine::testing::TestRequest;
 
     #[test]
     fn credentials_that_were_right_need_no_attempt() {
@@ -402,24 +402,27 @@ mod tests {
         std::fs::write(&file, user).expect("a file");
         let options = LoginOptions { file, paths: ProtectedPaths(Vec::new()), realm: Realm::default() };
         let login = Arc::new(Login::open(&options, &Arc::default()).expect("a password file"));
-        let now = login.start + Duration::from_secs(100);
-        while login.attempt_limit.take(None, now).is_ok() {}
-        let check = |password: &str, until: Duration, expected: &str| {
-            let credentials = Credentials { name: "alice".to_owned(), password: password.to_owned() };
-            login.verified.update(login.fingerprint(&credentials), |time| *time = until);
-            let encoded = BASE64_STANDARD.encode(format!("alice:{password}"));
-            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {encoded}\r\n\r\n");
-            let request = ReceivedRequest::new(head.as_bytes(), now).expect("a request");
-            let access = match login.check(&request.as_request()) {
+        let client = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
+        let later = login.start + Duration::from_secs(1000);
+        while login.attempt_limit.take(Some(client.ip()), later).is_ok() {}
+        let tested = Arc::clone(&login);
+        let handler = move |request: &Request<'_>| {
+            Response::text(match tested.check(request) {
                 Access::Public => "public",
                 Access::Verified => "verified",
                 Access::Denied(_) => "denied",
                 Access::Unverified(..) => "to be verified",
-            };
-            assert_eq!(access, expected, "{password}");
+            })
         };
-        check("present", Duration::from_secs(101), "verified");
-        check("past", Duration::from_secs(100), "to be verified");
+        let check = |password: &str, until: Duration, expected: &str| {
+            let credentials = Credentials { name: "alice".to_owned(), password: password.to_owned() };
+            login.verified.update(login.fingerprint(&credentials), |time| *time = until);
+            let encoded = BASE64_STANDARD.encode(format!("alice:{password}"));
+            let request = TestRequest::get("/").header("Authorization", format!("Basic {encoded}"));
+            assert_eq!(request.client_addr(client).run(&handler).text(), expected, "{password}");
+        };
+        check("present", Duration::from_secs(1000), "verified");
+        check("past", Duration::from_nanos(1), "to be verified");
         check("unknown", Duration::ZERO, "denied");
     }
 

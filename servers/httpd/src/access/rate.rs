@@ -161,7 +161,9 @@ mod tests {
         check(address("2001:db8:0:1:ffff::2"), false);
         check(address("2001:db8:0:2::1"), true);
         check(address("::1"), true);
-        check(None, false);
+        // On a Unix socket.
+        check(None, true);
+        check(None, true);
     }
 
     #[test]

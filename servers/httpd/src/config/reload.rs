@@ -11,8 +11,8 @@ use std::{
     sync::Arc,
 };
 
-/// The options that a successor takes over from its predecessor: its sockets, its user and its PID file.
-const OF_PROCESS: [&str; 6] = ["port", "bind", "admin", "user", "group", "pid-file"];
+/// The options of what a successor takes over from its predecessor: the sockets, the user and the PID file.
+const OF_PROCESS: [&str; 7] = ["port", "bind", "socket-mode", "admin", "user", "group", "pid-file"];
 
 /// What a server needs to read its configuration again.
 pub struct Reloader {

@@ -398,11 +398,11 @@ two_kinds! {
             let arguments = ["-p", "0", "--auth-file", text(&file), text(&root)];
             check_failure(&[kind.arguments(), &arguments].concat(), 1, message);
         }
-        // Another directory that is served.
-        let mount = format!("auth-file = '{}'\n[[mount]]\npath = '/a'\nroot = '{}'\n", text(&directory.path("users")), text(directory.root()));
+        // The file is in the directory of another site, which needs no password.
+        let mount = format!("[[mount]]\npath = '/a'\nroot = '{}'\nauth-file = '{}'\n", text(&root), text(&directory.path("users")));
         directory.write("httpd.toml", mount);
         let (file, message) = (directory.path("httpd.toml"), "users must not be in the served directory");
-        check_failure(&[kind.arguments(), &["-p", "0", "--config", text(&file), text(&root)]].concat(), 1, message);
+        check_failure(&[kind.arguments(), &["-p", "0", "--config", text(&file), text(directory.root())]].concat(), 1, message);
         // A protected page must not be sent for other paths.
         let users = directory.path("users");
         for (options, page) in [

@@ -64,10 +64,10 @@ const ROWS: &[Row] = &[
 ];
 
 /// The options that are not those of a site, and that a reload does not change.
-const OF_SERVER: &str = "port bind engine workers prefork max-connections max-connections-per-ip max-head max-body \
-    max-buffered trusted-proxy forwarded-header proxy-protocol head-timeout body-timeout write-timeout idle-timeout grace \
-    log log-format request-id log-file error-log admin pid-file user group confine redirect-http https-port tls-cert tls-key \
-    tls-min tls-client-ca tls-client-auth";
+const OF_SERVER: &str = "port bind socket-mode engine workers prefork max-connections max-connections-per-ip \
+    max-head max-body max-buffered trusted-proxy forwarded-header proxy-protocol head-timeout body-timeout \
+    write-timeout idle-timeout idle-grace grace log log-format request-id log-file error-log admin pid-file user \
+    group confine redirect-http https-port tls-cert tls-key tls-min tls-client-ca tls-client-auth";
 
 /// The connections that each client keeps open: enough for each worker to have one.
 const CONNECTIONS: usize = 6;
