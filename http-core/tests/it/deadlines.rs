@@ -65,6 +65,29 @@ fn closes_a_secured_connection_without_a_request() {
     assert_eq!(conn.deadline(), later + config.timeouts.idle);
 }
 
+/// The client may have begun the handshake: without the shutdown, it would have had this time.
+#[test]
+fn a_draining_connection_waits_for_the_first_request_after_a_handshake() {
+    let start = Instant::now();
+    let mut config = Config::default();
+    config.timeouts.idle_grace = Duration::ZERO;
+    let Buffers { mut input, mut out } = Buffers::default();
+    let mut conn = Connection::new(Arc::new(config.clone()), start).with_tls();
+    let later = start + Duration::from_secs(14);
+    conn.drain(later);
+    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
+    assert_eq!(conn.deadline(), start + config.timeouts.head);
+    input.extend(GET.as_bytes());
+    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Request);
+    let clock = Clock::new("test", later, SystemTime::UNIX_EPOCH);
+    conn.respond(Response::text("a"), &mut out, &clock).expect("a valid response");
+    out.clear();
+    assert!(matches!(conn.poll(&mut input, &mut out, later), Step::ShutdownWrite | Step::Close(_)));
+    let mut idle = Connection::new(Arc::new(config), start).with_tls();
+    idle.disable_keep_alive();
+    assert!(matches!(idle.poll(&mut input, &mut out, start), Step::Close(_)));
+}
+
 #[test]
 fn the_time_to_send_a_response_is_not_charged_to_the_client() {
     let slow = [Read(5), Send(GET), Pass(15_000), Read(5), Pass(14_000), ReadAll];

@@ -159,7 +159,9 @@ fn upgrade(server: &InProcessServer) -> Client {
 
 http_testing::both_engines! {
     fn a_shutdown_waits_for_the_first_request_after_a_handshake(engine: Engine) {
-        let server = start(engine, &default_tls());
+        let mut settings = settings();
+        settings.protocol.timeouts.idle_grace = Duration::from_millis(1);
+        let (server, _) = start_with(engine, &default_tls(), settings);
         let mut served = Client::connect(&server);
         assert_eq!(served.text("/secure"), "true");
         let mut new = Client::connect(&server);
