@@ -66,6 +66,11 @@ fn redirect_hosts(address: &RedirectAddress, hosts: &[BindAddress]) -> io::Resul
     address.binds(hosts).ok_or_else(needed)
 }
 
+/// Returns the error for a redirect to `https` whose port is unknown.
+pub(super) fn no_https_port() -> io::Error {
+    io::Error::other("redirect-http needs https-port: bind has no TCP address")
+}
+
 /// Binds the addresses once, or the TCP addresses once for each event loop of this process.
 fn bind_for_workers(
     settings: &ServerSettings,
@@ -179,8 +184,12 @@ fn addresses(hosts: &[BindAddress], port: u16) -> io::Result<Vec<(SocketAddr, bo
 /// Binds nothing.
 pub(super) fn check(options: &Common, redirects: Option<&Redirects>) -> io::Result<()> {
     let mut site = addresses(&options.bind, options.port)?;
-    if let Some(Redirects { address, .. }) = redirects {
+    if let Some(Redirects { address, port }) = redirects {
         let plain = addresses(&redirect_hosts(address, &options.bind)?, address.port())?;
+        let is_descriptor = |host: &BindAddress| matches!(host, BindAddress::Descriptor(_));
+        if port.is_none() && site.is_empty() && !options.bind.iter().any(is_descriptor) {
+            return Err(no_https_port());
+        }
         let is_taken = |plain: &SocketAddr| plain.port() != 0 && site.iter().any(|(site, _)| site == plain);
         if let Some((address, _)) = plain.iter().find(|(address, _)| is_taken(address)) {
             return Err(io::Error::other(format!("cannot redirect at {address}: the site has it with TLS")));
@@ -343,5 +352,56 @@ mod tests {
         check(&["*"], 80, &["0.0.0.0:80"], true);
         check(&["*"], 80, &["127.0.0.1:80"], false);
         check(&["a.invalid"], 80, &["127.0.0.1:80"], true);
+    }
+
+    #[test]
+    fn finds_redirects_that_are_not_bound() {
+        let check = |address: &str, bound: &[&str], expected: bool| {
+            let address: RedirectAddress = address.parse().expect("an address");
+            let bound: Vec<_> = bound.iter().map(|bound| bound.parse().expect("an address")).collect();
+            assert_eq!(is_redirect_bound(&address, &bound), expected, "{address:?} {bound:?}");
+        };
+        check("80", &["127.0.0.1:80", "[::1]:80"], true);
+        check("0", &["127.0.0.1:80"], true);
+        check("81", &["127.0.0.1:80"], false);
+        check("127.0.0.1:80", &["127.0.0.1:80"], true);
+        check("127.0.0.1", &["127.0.0.1:80"], true);
+        check("127.0.0.2:80", &["127.0.0.1:80"], false);
+    }
+
+    #[test]
+    fn checks_where_to_redirect() {
+        #[derive(clap::Parser)]
+        struct Arguments {
+            #[command(flatten)]
+            common: Common,
+        }
+        let check = |arguments: &str, address: &str, expected: Result<(), &str>| {
+            let arguments = std::iter::once("test").chain(arguments.split_ascii_whitespace());
+            let Arguments { common } = crate::options::command::<Arguments>("test", "8443")
+                .try_get_matches_from(arguments)
+                .and_then(|matches| clap::FromArgMatches::from_arg_matches(&matches))
+                .expect("options");
+            let redirects = Redirects { address: address.parse().expect("an address"), port: None };
+            let checked = super::check(&common, Some(&redirects)).map_err(|error| error.to_string());
+            assert_eq!(checked.as_ref().map_err(String::as_str), expected.as_ref().map_err(|error| *error));
+        };
+        check("", "80", Ok(()));
+        check("-p 0", "0", Ok(()));
+        check("", "8443", Err("cannot redirect at 127.0.0.1:8443: the site has it with TLS"));
+        check(
+            "-b 127.0.0.1:443",
+            "127.0.0.1:443",
+            Err("cannot redirect at 127.0.0.1:443: the site has it with TLS"),
+        );
+        check("-b 127.0.0.1:443", "443", Err("cannot redirect at 127.0.0.1:443: the site has it with TLS"));
+        check("-b unix:/a", "80", Err("redirect-http needs an address: bind has no TCP address"));
+        check("-b unix:/a", "127.0.0.1:80", Err("redirect-http needs https-port: bind has no TCP address"));
+        check("-b unix:/a -b 127.0.0.1", "80", Ok(()));
+        check(
+            "--admin 127.0.0.1:80",
+            "80",
+            Err("cannot start the admin server at 127.0.0.1:80: the site has 127.0.0.1:80"),
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! TLS of a server: its certificates, warnings before they expire, and redirects from the listeners without TLS.
 
-use super::settings::{Application, MakeHandler};
+use super::{
+    listeners,
+    settings::{Application, MakeHandler},
+};
 use http_engine::{
     Admit, Middleware, Next, Reply, Request, Response, Stack, Status,
     listener::Listener,
@@ -55,8 +58,7 @@ impl Security {
         if let (Some(redirects), false) = (application.redirects(), plain.is_empty()) {
             let mut bound = listeners.iter().filter_map(|listener| listener.local_addr().ok()?.tcp());
             let port = redirects.port.or_else(|| bound.next().map(|address| address.port()));
-            let needed = || io::Error::other("redirect-http needs https-port: bind has no TCP address");
-            security.redirect_port = Some(port.ok_or_else(needed)?);
+            security.redirect_port = Some(port.ok_or_else(listeners::no_https_port)?);
         }
         Ok(security)
     }

@@ -12,7 +12,8 @@ use std::{
 };
 
 /// The options of what a successor takes over from its predecessor: the sockets, the user and the PID file.
-const OF_PROCESS: [&str; 7] = ["port", "bind", "socket-mode", "admin", "user", "group", "pid-file"];
+const OF_PROCESS: [&str; 8] =
+    ["port", "bind", "socket-mode", "redirect-http", "admin", "user", "group", "pid-file"];
 
 /// What a server needs to read its configuration again.
 pub struct Reloader {
