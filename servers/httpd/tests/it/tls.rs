@@ -15,6 +15,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     path::PathBuf,
     process::Command,
     sync::Arc,
@@ -26,7 +27,7 @@ fn pem(name: &str) -> PathBuf {
 }
 
 /// A client with TLS.
-struct Client(StreamOwned<ClientConnection, TcpStream>);
+struct Client<S: Read + Write = TcpStream>(StreamOwned<ClientConnection, S>);
 
 impl Client {
     /// Connects, and asks for the certificate of this host.
@@ -40,6 +41,21 @@ impl Client {
         versions: &[&'static SupportedProtocolVersion],
         has_certificate: bool,
     ) -> Client {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
+        Client::over(stream, host, versions, has_certificate)
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Begins a handshake on a connection, which has timeouts.
+    fn over(
+        stream: S,
+        host: &'static str,
+        versions: &[&'static SupportedProtocolVersion],
+        has_certificate: bool,
+    ) -> Client<S> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(pem("ca.pem")).expect("a certificate"))
@@ -56,9 +72,6 @@ impl Client {
         };
         let name = ServerName::try_from(host).expect("a name");
         let tls = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
-        stream.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
         Client(StreamOwned::new(tls, stream))
     }
 
@@ -177,6 +190,47 @@ two_kinds! {
         let program = start(kind, &directory, &[]);
         let redirect = client::Client::connect(program.addresses[1]).fetch(get("/"));
         assert_eq!(redirect.header("Location"), Some("https://test/"));
+    }
+
+    fn every_socket_of_bind_has_tls(kind: ServerKind) {
+        let directory = make_sites("redirect-http = 0\n");
+        let path = directory.path("socket");
+        let program = start(kind, &directory, &["-b", &format!("unix:{}", text(&path))]);
+        let line = &program.startup_line;
+        assert!(line.contains(" at https://127.0.0.1:") && line.contains(" and unix:"), "{line}");
+        let stream = UnixStream::connect(&path).expect("a server");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        let mut local = Client::over(stream, "localhost", &[&TLS13], false);
+        local.check(("/", "localhost"), 200, "", Some("local"));
+        Client::connect(program.address(), "localhost").check(("/", "localhost"), 200, "", Some("local"));
+        assert_eq!(program.stop().code, Some(0));
+    }
+
+    /// The header of the PROXY protocol is not encrypted.
+    fn a_trusted_proxy_announces_its_client_before_the_handshake(kind: ServerKind) {
+        let directory = make_sites("trusted-proxy = 'loopback'\nproxy-protocol = true\nredirect-http = 0\n");
+        let program = start(kind, &directory, &["--log-file", "access.log", "--log-format",
+            "$remote_addr $scheme $ssl_protocol $status"]);
+        let [secure, plain] = program.addresses[..] else { panic!("{}", program.startup_line) };
+        for address in [secure, plain] {
+            let mut stream = TcpStream::connect(address).expect("a connection");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+            stream.write_all(b"PROXY TCP4 192.0.2.9 192.0.2.1 4711 443\r\n").expect("a server");
+            if address == plain {
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a server");
+                let mut response = String::new();
+                stream.read_to_string(&mut response).expect("a response");
+                assert!(response.starts_with("HTTP/1.1 308 "), "{response}");
+            } else {
+                let mut client = Client::over(stream, "localhost", &[&TLS13], false);
+                client.check(("/", "localhost"), 200, "", Some("local"));
+            }
+        }
+        assert_eq!(program.stop().code, Some(0));
+        let log = directory.read("access.log");
+        let mut lines: Vec<_> = log.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["192.0.2.9 http - 308", "192.0.2.9 https TLSv1.3 200"]);
     }
 
     fn a_reload_replaces_certificates(kind: ServerKind) {
