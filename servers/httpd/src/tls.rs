@@ -83,7 +83,7 @@ impl Tls {
     /// Loads the certificates. Returns `None` if the sites have none.
     pub fn load(&self, sites: &[VirtualHost]) -> io::Result<Option<TlsSettings>> {
         let mut loaded: Vec<(&SiteCertificate, Certificate)> = Vec::new();
-        let (mut default, mut others) = (None, Vec::new());
+        let (mut default, mut others, mut redirected) = (None, Vec::new(), Vec::new());
         for site in sites {
             let Some(files) = &site.certificate else { continue };
             let known = loaded.iter().find(|(other, _)| other.has_files_of(files));
@@ -91,7 +91,9 @@ impl Tls {
                 Some((_, certificate)) => certificate.clone(),
                 None => files.load()?,
             };
-            others.extend(site.hosts.iter().map(|host| (host.to_string(), certificate.clone())));
+            let of = |host: &HostPattern| (host.to_string(), certificate.clone());
+            others.extend(site.hosts.iter().map(of));
+            redirected.extend(site.rules.hosts.iter().map(|redirect| of(&redirect.from)));
             // The site that serves all other hosts; without one, the first.
             if default.is_none() || site.hosts.is_empty() {
                 default = Some(certificate.clone());
@@ -100,6 +102,12 @@ impl Tls {
         }
         let Some(default) = default else { return Ok(None) };
         let mut settings = TlsSettings::new(default);
+        // As for requests: a site that redirects a host is the one of that host if no other is.
+        for (host, certificate) in redirected {
+            if others.iter().all(|(other, _)| *other != host) {
+                others.push((host, certificate));
+            }
+        }
         for (host, certificate) in others {
             settings = settings.certificate_for(&host, certificate);
         }

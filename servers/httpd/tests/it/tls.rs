@@ -192,6 +192,18 @@ two_kinds! {
         assert_eq!(redirect.header("Location"), Some("https://test/"));
     }
 
+    fn a_site_has_the_certificate_of_the_hosts_that_it_redirects(kind: ServerKind) {
+        let directory = make_sites("");
+        directory.write("httpd.toml",
+            "[[site]]\nhosts = 'localhost'\nroot = 'local'\ntls-cert = 'default.pem'\ntls-key = 'default.key'\n\
+             [[site]]\nhosts = 'www.example.org'\nroot = 'example'\nredirect-host = 'old.example.org=www.example.org'\n\
+             tls-cert = 'wildcard.pem'\ntls-key = 'wildcard.key'\n");
+        let program = start(kind, &directory, &[]);
+        let mut old = Client::connect(program.address(), "old.example.org");
+        old.check(("/a", "old.example.org"), 308, "Location", Some("https://www.example.org/a"));
+        old.check(("/", "localhost"), 421, "Location", None);
+    }
+
     fn every_socket_of_bind_has_tls(kind: ServerKind) {
         let directory = make_sites("redirect-http = 0\n");
         let path = directory.path("socket");
