@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `access` | which requests reach the files |
+//! | `bandwidth` | how fast responses are sent |
 //! | `options` | the options of the command line that the other servers do not have |
 //! | `config` | the options from the command line, the environment and a file |
 //! | `server` | the application: chooses the site and the directory of a request |

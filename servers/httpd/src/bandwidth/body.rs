@@ -1,232 +1,25 @@
-//! Limits how fast responses are sent: each one, and all those to one client together.
+//! A body that is sent in pieces, each not before its time.
 //!
-//! A body is sent in pieces. Before each, its time is reserved, as in a queue: so the connections of a client take turns,
-//! and each waits once for each piece. While a piece waits, the engine asks nothing of the client, and the body holds no
-//! more memory than one that a slow client receives. The engine does not see either that the client has left: so the queue
-//! of a client is bounded, and a response that would make it longer is replaced by a 503.
+//! The time of each piece is reserved, as in a queue: so the connections of a client take turns, and each waits once for
+//! each piece. While a piece waits, the engine asks nothing of the client, and the body holds no more memory than one that a
+//! slow client receives. The engine does not see either that the client has left: so the queue of a client is bounded.
 
-use crate::access::{rate::client_key, times::Times};
-use http_daemon::units::{Size, size};
-use http_engine::{
-    Admit, Body, Chunk, ChunkSource, FileSlice, Handler, Headers, Rejected, Reply, Request, Response, Status,
-    path::RelativePath,
-};
-use http_files::{Glob, Options, RewrittenPath};
+use super::{Limits, rate::ByteRate};
+use http_engine::{Body, Chunk, ChunkSource, FileSlice, Headers};
 use std::{
     collections::VecDeque,
     io, mem,
     ops::Range,
-    str::FromStr,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
 
-/// The clients that a process remembers, as those of [`crate::access::rate`].
-const MAX_CLIENTS: usize = 65_536;
-
-/// How many pieces of a body are sent in a second. More pieces would cost more system calls, and fewer would make the
-/// connections of a client wait longer for each other.
-const PIECES_PER_SECOND: u64 = 8;
-
-/// The time whose bytes may be sent at once, after a pause and at the beginning. Of this, a piece may also be late.
-const BURST: Duration = Duration::from_millis(250);
-
 /// The longest queue of a client, as the time that its pieces take. Further responses to it get 503.
-const MAX_QUEUE: Duration = Duration::from_secs(10);
-
-/// The accepted rates in bytes per second. A slower response would take days, and nobody could tell it from one that hangs.
-const RATES: std::ops::RangeInclusive<u64> = 1024..=1 << 40;
-
-/// A number of bytes in a second, such as `500K` or `2M/s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRate(u64);
-
-impl ByteRate {
-    /// The number of bytes of a piece, at least 1.
-    fn piece(self) -> u64 {
-        self.0 / PIECES_PER_SECOND
-    }
-
-    /// The time that these bytes take.
-    fn time(self, bytes: u64) -> Duration {
-        let nanos = (u128::from(bytes) * 1_000_000_000).div_ceil(u128::from(self.0));
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// Reserves the time of these bytes after all bytes before, which take until `busy_until`. Returns when they may be
-    /// sent: [`BURST`] earlier than a steady stream would send the last of them (GCRA).
-    fn reserve(self, busy_until: &mut Duration, bytes: u64, now: Duration) -> Duration {
-        *busy_until = now.max(*busy_until).saturating_add(self.time(bytes));
-        now.max(busy_until.saturating_sub(BURST))
-    }
-}
-
-/// A limit, or none if the text is `off`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limit(Option<ByteRate>);
-
-impl FromStr for Limit {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Limit, &'static str> {
-        if text == "off" {
-            return Ok(Limit(None));
-        }
-        match size(RATES)(text.strip_suffix("/s").unwrap_or(text)) {
-            Ok(Size(rate)) => Ok(Limit(Some(ByteRate(rate)))),
-            Err(_) => Err("must be from 1K to 1024G, in bytes per second, as in 500K or 2M/s, or off"),
-        }
-    }
-}
-
-/// The limit of each response, written as `[GLOB=]RATE`.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// The paths of the requests, relative to the root of the site; `None` for all.
-    glob: Option<Glob>,
-    limit: Limit,
-}
-
-impl FromStr for Rule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Rule, String> {
-        let (glob, limit) = text.rsplit_once('=').map_or((None, text), |(glob, limit)| (Some(glob), limit));
-        let glob =
-            glob.map(|glob| glob.trim().parse::<Glob>()).transpose().map_err(|error| error.to_string())?;
-        Ok(Rule { glob, limit: limit.trim().parse()? })
-    }
-}
-
-/// What an operator chooses about bandwidth.
-#[derive(Clone, Debug, Default)]
-pub struct BandwidthOptions {
-    /// Of each response. The last rule that matches applies.
-    pub rules: Vec<Rule>,
-    /// The first bytes of each response, which `rules` do not limit.
-    pub after: u64,
-    /// Of all responses to a client together.
-    pub per_client: Limit,
-}
-
-/// The limits of a site, which the workers of a process share.
-pub struct Limits {
-    options: BandwidthOptions,
-    /// The directory of the URLs of the site, without a slash at either end.
-    prefix: String,
-    /// The moment at which all times begin to count.
-    start: Instant,
-    /// For each client, until when its responses take their time. `None` without a limit per client.
-    clients: Option<(ByteRate, Times<u64>)>,
-}
-
-impl Limits {
-    /// Creates the limits of a site whose URLs begin with `prefix`; `None` if there are none.
-    pub fn new(options: &BandwidthOptions, prefix: &str) -> Option<Arc<Limits>> {
-        if options.rules.is_empty() && options.per_client.0.is_none() {
-            return None;
-        }
-        let clients = options.per_client.0.map(|rate| (rate, Times::new(MAX_CLIENTS)));
-        let (options, prefix) = (options.clone(), prefix.to_owned());
-        Some(Arc::new(Limits { options, prefix, start: Instant::now(), clients }))
-    }
-
-    /// Returns the limit of the response to a request.
-    fn of(&self, request: &Request<'_>) -> Option<ByteRate> {
-        let path = RelativePath::new(RewrittenPath::of(request));
-        let path = path.and_then(|path| path.strip_prefix(self.prefix.as_bytes()));
-        let matches = |glob: &Glob| path.as_ref().is_some_and(|path| glob.matches(path.as_bytes()));
-        let rule = self.options.rules.iter().rfind(|rule| rule.glob.as_ref().is_none_or(matches));
-        rule.and_then(|rule| rule.limit.0)
-    }
-
-    /// The present time. Never zero, which means that a client is unknown.
-    fn now(&self) -> Duration {
-        self.start.elapsed() + Duration::from_nanos(1)
-    }
-}
-
-/// A handler whose responses are limited.
-pub struct LimitedHandler {
-    limits: Arc<Limits>,
-    options: Arc<Options>,
-    handler: Arc<dyn Handler>,
-}
-
-impl LimitedHandler {
-    /// Limits the responses of `handler`. Its own responses get the headers of `options`.
-    pub fn new(limits: Arc<Limits>, options: Arc<Options>, handler: Arc<dyn Handler>) -> LimitedHandler {
-        LimitedHandler { limits, options, handler }
-    }
-}
-
-impl Handler for LimitedHandler {
-    fn admit(&self, head: &Request<'_>) -> Admit {
-        self.handler.admit(head)
-    }
-
-    fn handle(&self, request: &Request<'_>) -> Reply {
-        let reply = self.handler.handle(request);
-        let rate = self.limits.of(request);
-        let client = self.limits.clients.as_ref().and(request.client_addr());
-        let client = client.map(|address| client_key(address.ip()));
-        if rate.is_none() && client.is_none() {
-            return reply;
-        }
-        let (limits, options) = (Arc::clone(&self.limits), Arc::clone(&self.options));
-        if let Reply::Now(response) = reply {
-            return limited(response, limits, rate, client)
-                .unwrap_or_else(|rejected| options.complete(Some(request), rejected))
-                .into();
-        }
-        let request = request.to_owned();
-        reply.map(move |response| {
-            limited(response, limits, rate, client)
-                .unwrap_or_else(|rejected| options.complete(Some(&request.as_request()), rejected))
-        })
-    }
-
-    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        self.handler.rejected(rejected, response)
-    }
-}
-
-/// Limits how fast a response is sent. A short one without a limit per client is sent at once.
-///
-/// # Errors
-///
-/// Returns a 503 to send instead if the queue of the client is too long.
-fn limited(
-    mut response: Response,
-    limits: Arc<Limits>,
-    rate: Option<ByteRate>,
-    client: Option<u64>,
-) -> Result<Response, Response> {
-    let length = response.body().len();
-    let at_once = match (rate, client) {
-        (Some(rate), None) => limits.options.after.saturating_add(rate.piece()),
-        _ => 0,
-    };
-    if length.is_none_or(|length| length > at_once) {
-        let now = limits.now();
-        let body = mem::take(response.body_mut());
-        *response.body_mut() = match LimitedBody::new(body, length, limits, rate, client) {
-            Ok(mut body) => {
-                if !body.begin(now) {
-                    let rejected = Response::error(Status::SERVICE_UNAVAILABLE);
-                    return Err(rejected.with_header("Retry-After", MAX_QUEUE.as_secs().to_string()));
-                }
-                Body::Stream(Box::new(body))
-            }
-            Err(body) => body,
-        };
-    }
-    Ok(response)
-}
+pub(super) const MAX_QUEUE: Duration = Duration::from_secs(10);
 
 /// A body that is sent in pieces, each not before its time.
-struct LimitedBody {
+pub(super) struct LimitedBody {
     /// What can be sent next.
     parts: VecDeque<Part>,
     /// What produces further parts.
@@ -285,7 +78,7 @@ impl LimitedBody {
     /// # Errors
     ///
     /// Returns a body that a thread reads. (The file server has none.)
-    fn new(
+    pub(super) fn new(
         body: Body,
         length: Option<u64>,
         limits: Arc<Limits>,
@@ -315,7 +108,7 @@ impl LimitedBody {
     }
 
     /// Reserves the time of the first piece. Returns whether the queue of the client has room for it.
-    fn begin(&mut self, now: Duration) -> bool {
+    pub(super) fn begin(&mut self, now: Duration) -> bool {
         self.reserved = self.reserve(now, MAX_QUEUE);
         self.reserved.is_some()
     }
@@ -489,8 +282,15 @@ impl Drop for LimitedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::testing::TestRequest;
-    use http_files::{HeaderRules, SecurityHeaders};
+    use crate::{
+        access::rate::client_key,
+        bandwidth::{
+            BandwidthOptions, LimitedHandler,
+            rate::{BURST, Limit, PIECES_PER_SECOND},
+        },
+    };
+    use http_engine::{Reply, Request, Response, Status, testing::TestRequest};
+    use http_files::{HeaderRules, Options, SecurityHeaders};
     use proptest::prelude::*;
     use std::{cmp::Reverse, collections::BinaryHeap, fs::File, net::SocketAddr};
 
@@ -764,58 +564,5 @@ mod tests {
         // It calls its waker.
         assert!(matches!(next(), Chunk::File(slice) if (slice.offset, slice.len) == (7, 128)));
         assert_eq!(body.resume_at(), None);
-    }
-
-    #[test]
-    fn the_last_rule_that_matches_a_path_applies() {
-        let parse = |text: &str| text.parse::<Rule>().expect("a rule");
-        let rules = ["1K", "/videos/=2M/s", "*.css=off"].map(parse).to_vec();
-        let options = BandwidthOptions { rules, ..BandwidthOptions::default() };
-        let limits = Limits::new(&options, "docs").expect("limits");
-        let handler = move |request: &Request<'_>| Response::text(format!("{:?}", limits.of(request)));
-        for (path, expected) in [
-            ("/docs", Some(1024)),
-            ("/docs/videos/a.mp4", Some(2 << 20)),
-            ("/docs/%76ideos/a.mp4", Some(2 << 20)),
-            ("/docs/videos/a.css", None),
-            ("/docs/a.css", None),
-            ("/videos/a.mp4", Some(1024)),
-        ] {
-            let response = TestRequest::get(path).run(&handler);
-            assert_eq!(response.text(), format!("{:?}", expected.map(ByteRate)), "{path}");
-        }
-        assert!(Limits::new(&BandwidthOptions::default(), "").is_none());
-    }
-
-    #[test]
-    fn limited_responses_are_complete() {
-        let options =
-            BandwidthOptions { rules: vec!["1M".parse().expect("a rule")], ..BandwidthOptions::default() };
-        let limits = Limits::new(&options, "").expect("limits");
-        for len in [0, 5, 131_072, 131_073, 300_000] {
-            let expected: Vec<u8> = (0..len).map(|at: u32| (at / 7) as u8).collect();
-            let body = expected.clone();
-            let handler = move |_: &Request<'_>| Response::bytes(body.clone());
-            let handler = LimitedHandler::new(Arc::clone(&limits), Arc::default(), Arc::new(handler));
-            let response = TestRequest::get("/").run(&handler);
-            assert!(response.body() == expected, "{len} bytes");
-            assert_eq!(response.header("Content-Length"), Some(len.to_string().as_bytes()));
-        }
-    }
-
-    #[test]
-    fn parses_limits() {
-        let check = |text: &str, expected: Option<Option<u64>>| {
-            let limit = text.parse::<Limit>().ok();
-            assert_eq!(limit.map(|limit| limit.0.map(|rate| rate.0)), expected, "{text}");
-        };
-        check("off", Some(None));
-        check("1024", Some(Some(1024)));
-        check("500K", Some(Some(500 << 10)));
-        check("2M/s", Some(Some(2 << 20)));
-        check("1g", Some(Some(1 << 30)));
-        for text in ["", "0", "1023", "1025G", "1.5M", "1M/m", "1M/s/s", "1 M", "off/s", "-1K"] {
-            check(text, None);
-        }
     }
 }
