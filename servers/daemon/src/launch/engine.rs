@@ -23,9 +23,8 @@ const FDS_PER_ROOT: usize = 2;
 const SHARE_FOR_FILES: u64 = 4;
 
 /// Starts an engine with threads of this process: it accepts connections from `listeners`, which `tls` secures, and from
-/// `plain`, and serves them. `make` makes
-/// a handler for each worker of the engine. When all threads of the engine have ended, [`Signal::EngineEnded`] is sent
-/// through `signals`.
+/// `plain`, and serves them. `make` makes a handler for each worker of the engine. When all threads of the engine have
+/// ended, [`Signal::EngineEnded`] is sent through `signals`.
 ///
 /// Fails if the engine cannot be set up, or if the kernel starts no thread.
 pub(super) fn start(
