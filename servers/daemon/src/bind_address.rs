@@ -114,7 +114,7 @@ impl FromStr for RedirectAddress {
     fn from_str(text: &str) -> Result<RedirectAddress, &'static str> {
         match count(0..=65_535)(text) {
             Ok(port) => Ok(RedirectAddress::Port(port)),
-            Err(_) => text.parse().map(RedirectAddress::Address),
+            Err(_) => text.parse().map(RedirectAddress::Address).map_err(|_| REDIRECT_FORMS),
         }
     }
 }
@@ -137,6 +137,10 @@ const FORMS: &str = "must be an address or a name, with or without a port, as in
 
 /// The accepted forms of a Unix socket, for the error message.
 const UNIX_FORMS: &str = "must be unix:PATH or unix:@NAME, as in unix:/run/httpd/httpd.sock, with at most 107 bytes of path or name";
+
+/// The accepted forms of a [`RedirectAddress`], for the error message.
+const REDIRECT_FORMS: &str =
+    "must be a port, or an address or a name, as in 80, 127.0.0.1:80, localhost:80, [::1]:80, *:80";
 
 /// The accepted form of a descriptor, for the error message.
 const FD_FORM: &str = "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3";
@@ -329,6 +333,27 @@ mod tests {
         ] {
             assert_eq!(text.parse::<BindAddress>(), Err(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn parses_where_to_redirect() {
+        let check = |text: &str, expected: Result<(u16, Option<&str>), &'static str>| {
+            let parsed = text.parse::<RedirectAddress>().map(|address| {
+                let binds = address.binds(&["unix:/a", "localhost:81"].map(|bind| bind.parse().expect(bind)));
+                let binds = binds.map(|binds| binds.iter().map(BindAddress::to_string).collect::<String>());
+                (address.port(), binds)
+            });
+            assert_eq!(parsed, expected.map(|(port, binds)| (port, binds.map(str::to_owned))), "{text}");
+        };
+        check("80", Ok((80, Some("localhost"))));
+        check("0", Ok((0, Some("localhost"))));
+        check("[::1]:8080", Ok((8080, Some("[::1]:8080"))));
+        check("*", Ok((80, Some("*"))));
+        check("65536", Err(REDIRECT_FORMS));
+        check("unix:/a", Err(REDIRECT_FORMS));
+        let port = RedirectAddress::Port(80);
+        assert_eq!(port.binds(&[]), Some(Vec::new()));
+        assert_eq!(port.binds(&[BindAddress::Descriptor(3)]), None);
     }
 
     #[test]
