@@ -13,8 +13,9 @@ use std::fs;
 /// How many more descriptors a process may open after [`lower_descriptor_limits`].
 const FREE_DESCRIPTORS: usize = 24;
 
-/// The connection limit of the servers under test.
-const MAX_CONNECTIONS: usize = 8;
+/// The connection limit of the servers under test. A server that has recovered may still have a few of the connections
+/// before, and has room for others in each process.
+const MAX_CONNECTIONS: usize = 32;
 
 /// How many clients connect to a server with this limit.
 const CLIENTS: usize = 100;
