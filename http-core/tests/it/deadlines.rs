@@ -7,7 +7,7 @@ use crate::{
         check, run,
     },
 };
-use http_core::{Buffers, Clock, CloseReason, Config, Connection, Response, Step};
+use http_core::{Buffers, Clock, CloseReason, Config, Connection, RecvBuf, Response, SendQueue, Step};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -45,6 +45,14 @@ fn closes_an_idle_connection() {
     check_ends(&[Send(GET), Pass(74_000), Send("\r\n\r")], 1_000, "Idle");
 }
 
+/// Responds to the request that has arrived, and sends the response.
+fn serve(conn: &mut Connection, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) {
+    assert_eq!(conn.poll(input, out, now), Step::Request);
+    let clock = Clock::new("test", now, SystemTime::UNIX_EPOCH);
+    conn.respond(Response::text("a"), out, &clock).expect("a valid response");
+    out.clear();
+}
+
 /// Handshake and head together: a client cannot hold a connection longer by beginning a handshake.
 #[test]
 fn closes_a_secured_connection_without_a_request() {
@@ -57,10 +65,7 @@ fn closes_a_secured_connection_without_a_request() {
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
     assert_eq!(conn.deadline(), start + config.timeouts.head);
     input.extend(GET.as_bytes());
-    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Request);
-    let clock = Clock::new("test", later, SystemTime::UNIX_EPOCH);
-    conn.respond(Response::text("a"), &mut out, &clock).expect("a valid response");
-    out.clear();
+    serve(&mut conn, &mut input, &mut out, later);
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
     assert_eq!(conn.deadline(), later + config.timeouts.idle);
 }
@@ -78,10 +83,7 @@ fn a_draining_connection_waits_for_the_first_request_after_a_handshake() {
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
     assert_eq!(conn.deadline(), start + config.timeouts.head);
     input.extend(GET.as_bytes());
-    assert_eq!(conn.poll(&mut input, &mut out, later), Step::Request);
-    let clock = Clock::new("test", later, SystemTime::UNIX_EPOCH);
-    conn.respond(Response::text("a"), &mut out, &clock).expect("a valid response");
-    out.clear();
+    serve(&mut conn, &mut input, &mut out, later);
     assert!(matches!(conn.poll(&mut input, &mut out, later), Step::ShutdownWrite | Step::Close(_)));
     let mut idle = Connection::new(Arc::new(config), start).with_tls();
     idle.disable_keep_alive();
