@@ -110,11 +110,12 @@ pub struct Connection {
     /// Computes the deadline of [`Step::Flush`]. Set by the first of these steps, until a poll finds the send queue
     /// empty.
     flush_clock: Option<ProgressClock>,
-    /// The address of the peer: that of the socket, or the one that a header of the PROXY protocol announces.
+    /// The address of the peer. A header of the PROXY protocol replaces the address of the socket.
     peer_addr: Option<SocketAddr>,
     /// Whether the peer is a trusted proxy.
     is_proxied: bool,
-    /// The client's address: that of the peer, or the one that trusted proxies have forwarded with the last request.
+    /// The client's address. The headers of the last request set it if the peer is a trusted proxy; otherwise the peer is
+    /// the client.
     client_addr: Option<SocketAddr>,
     /// Whether TLS secures the connection.
     is_secure: bool,

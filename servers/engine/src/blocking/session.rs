@@ -234,7 +234,7 @@ impl Session<'_> {
         Some(buffers)
     }
 
-    /// Receives once: of a PROXY header no more than that.
+    /// Receives once. While a PROXY header is awaited, receives nothing that follows it.
     fn receive_once(&self, input: &mut RecvBuf) -> io::Result<Received> {
         let transport = &self.open.transport;
         if self.conn.awaits_proxy_header() {

@@ -112,7 +112,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Receives once: of a PROXY header no more than that.
+    /// Receives once. While a PROXY header is awaited, receives nothing that follows it.
     #[inline]
     fn receive(&mut self) -> io::Result<Received> {
         let (transport, input) = (&self.client.transport, &mut self.buffers.input);
