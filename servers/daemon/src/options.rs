@@ -44,7 +44,7 @@ pub struct Common {
     )]
     pub bind: Vec<BindAddress>,
 
-    /// Permissions of the files of Unix sockets, as an octal number: whoever may write to the file may connect. With
+    /// Permissions of the files of Unix sockets, as an octal number: processes that may write to the file may connect. With
     /// --user, the files belong to that user and group [default: 0666]
     #[arg(long, value_name = "MODE", default_value = "0666", hide_default_value = true, value_parser = file_mode)]
     pub socket_mode: FileMode,
