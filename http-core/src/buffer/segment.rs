@@ -104,6 +104,11 @@ impl Segment {
         matches!(self, Segment::Stream(_))
     }
 
+    /// Returns whether the segment has bytes to send, or an error to report. A stream may have neither for a long time.
+    pub(super) fn is_ready(&self) -> bool {
+        if let Segment::Stream(stream) = self { stream.is_ready() } else { true }
+    }
+
     /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes
     /// are in the text buffer, in a file or not produced yet.
     #[inline]

@@ -237,7 +237,7 @@ impl SendQueue {
             None => Transmit::Empty,
             Some(Segment::File(slice)) => {
                 let more = self.segments.iter().skip(1).find(|segment| !segment.is_end());
-                let more = more.is_some_and(|segment| !segment.is_stream());
+                let more = more.is_some_and(Segment::is_ready);
                 Transmit::File { slice, more }
             }
             Some(_) => self.gather(),
@@ -342,8 +342,8 @@ impl SendQueue {
             count += 1;
             segments.next();
         }
-        // A stream may have nothing to send for a long time: the transport must not delay what comes before it.
-        let more = segments.next().is_some_and(|segment| !segment.is_stream());
+        // The transport must not delay what comes before a stream that is pending.
+        let more = segments.next().is_some_and(Segment::is_ready);
         Transmit::Bytes { slices: IoSlices { slices, count }, more }
     }
 
@@ -734,18 +734,23 @@ mod tests {
     }
 
     #[test]
-    fn a_transport_does_not_delay_what_comes_before_a_stream() {
-        let mut queue = SendQueue::default();
-        queue.write(|text| text.extend_from_slice(b"head"));
-        let _failures = push_stream(&mut queue, "one ? .", BodyLength::Chunked);
-        for len in [4, 8] {
-            let Transmit::Bytes { slices, more: false } = queue.transmit() else { panic!("bytes") };
-            assert_eq!(slices.concat().len(), len);
-            queue.sent(len);
-            assert_eq!(queue.pending(), 0);
+    fn a_transport_delays_only_what_bytes_follow() {
+        for (script, lens) in [
+            ("? one ? .", [(4, false), (8, false)]),
+            ("one ? .", [(4, true), (8, false)]),
+            ("/5+2 ? .", [(4, true), (3, true)]),
+        ] {
+            let mut queue = SendQueue::default();
+            queue.write(|text| text.extend_from_slice(b"head"));
+            let _failures = push_stream(&mut queue, script, BodyLength::Chunked);
+            for expected in lens {
+                let Transmit::Bytes { slices, more } = queue.transmit() else { panic!("bytes") };
+                let len = slices.concat().len();
+                assert_eq!((len, more), expected, "{script}");
+                queue.sent(len);
+            }
+            // The queue is dropped with the stream in it.
         }
-        assert!(matches!(queue.transmit(), Transmit::Pending));
-        // The queue is dropped with the stream in it.
     }
 
     /// A source that is pending until this time. Asking a source without a time panics.

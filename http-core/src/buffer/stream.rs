@@ -235,6 +235,9 @@ pub(crate) struct Stream {
     length: BodyLength,
     /// The last chunk, before it is coded. Kept so that its memory is used again.
     chunk: Vec<u8>,
+    /// What the first call of the source has produced; `None` if it was pending, or after [`pull`](Stream::pull) has
+    /// returned it.
+    first: Option<io::Result<Pulled>>,
     /// The rest of a part of a file that the source produced, and the bytes after it.
     interrupted: Option<(FileSlice, &'static [u8])>,
 }
@@ -252,9 +255,17 @@ pub(super) enum Pulled {
 }
 
 impl Stream {
-    /// Begins a stream whose head has announced `length`.
+    /// Begins a stream whose head has announced `length`, and takes the first bytes from the source.
     pub(super) fn new(source: Box<dyn ChunkSource>, length: BodyLength) -> Stream {
-        Stream { source: CatchDrop::new(source), length, chunk: Vec::new(), interrupted: None }
+        let source = CatchDrop::new(source);
+        let mut stream = Stream { source, length, chunk: Vec::new(), first: None, interrupted: None };
+        stream.first = Some(stream.pull()).filter(|first| !matches!(first, Ok(Pulled::Pending)));
+        stream
+    }
+
+    /// Returns whether the next [`pull`](Stream::pull) will not be pending.
+    pub(super) fn is_ready(&self) -> bool {
+        self.first.is_some()
     }
 
     /// Takes back the rest of a part of a file, and the bytes after it.
@@ -268,6 +279,9 @@ impl Stream {
     ///
     /// The source fails or panics, or produces what cannot be sent. It is not called any more.
     pub(super) fn pull(&mut self) -> io::Result<Pulled> {
+        if let Some(first) = self.first.take() {
+            return first;
+        }
         let pulled = catch_panic(|| self.next()).unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
         if let (Err(error), Some(source)) = (&pulled, self.source.get_mut()) {
             let _ = catch_panic(|| source.failed(error));
