@@ -13,14 +13,19 @@ use std::{
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
+    time::{Duration, Instant},
 };
 
 /// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other
 /// clients.
 const STRETCH: u64 = 1024 * 1024;
 
-/// How far the disk reads ahead of what is sent, in bytes.
+/// How far a thread reads ahead of what is sent, in bytes.
 const READ_AHEAD: u64 = 4 * STRETCH;
+
+/// How long what was found in the page cache counts as being there. The check costs a system call for each 64 KiB, and a
+/// full socket has room again within a millisecond if the client reads.
+const TRUST_CACHE: Duration = Duration::from_millis(100);
 
 /// The number of bytes that one read of a file on a slow medium takes, which wait in memory for the client.
 const SLOW_READ: u64 = 128 * 1024;
@@ -39,8 +44,10 @@ pub(super) struct FileBody {
     client: ClientKey,
     /// What was not handed out.
     pieces: VecDeque<Piece>,
-    /// The offset up to which the disk was asked to read ahead.
+    /// The offset up to which a thread was asked to read ahead.
     read_ahead_to: u64,
+    /// When the bytes that were handed out last were found in the page cache.
+    cached_at: Option<Instant>,
     read: Arc<Read>,
     /// `None` before the engine has passed it on.
     waker: Option<Waker>,
@@ -73,6 +80,7 @@ impl FileBody {
             client: client.into(),
             pieces: pieces.into(),
             read_ahead_to: 0,
+            cached_at: None,
             read: Arc::default(),
             waker: None,
         }
@@ -89,32 +97,25 @@ impl FileBody {
         taken
     }
 
-    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache, and then ask
-    /// the disk for those up to `ahead`.
-    fn read(&mut self, pool: &Arc<Pool>, range: Range<u64>, ahead: u64) -> io::Result<Chunk> {
+    /// Makes a thread read these bytes: into memory if the medium is slow, otherwise into the page cache.
+    fn read(&mut self, pool: &Arc<Pool>, range: Range<u64>) -> io::Result<Chunk> {
         self.read.set(ReadState::Pending);
-        self.read_ahead_to = ahead;
         let waker = self.waker.clone().unwrap_or_else(|| Waker::noop().clone());
         let (file, read) = (Arc::clone(&self.file), Arc::clone(&self.read));
-        let task = ReadTask { file, range, ahead, waiting: Some((read, waker)) };
+        let task = ReadTask { file, range, waiting: Some((read, waker)) };
         pool.submit(self.client, Arc::new(task))?;
         Ok(Chunk::Pending)
     }
 
-    /// Keeps the disk busy while `sent` is sent: makes a thread ask for what follows, up to `end`, unless that is in
-    /// the page cache.
+    /// Keeps the disk busy while `sent` is sent: makes a thread read what follows into the page cache, up to `end`, unless
+    /// it is there.
     fn read_ahead(&mut self, pool: &Arc<Pool>, sent: &Range<u64>, end: u64) {
         let from = self.read_ahead_to.max(sent.end);
         if from >= end || from > sent.end + READ_AHEAD / 2 || self.file.is_cached(&(from..from + 1)) {
             return;
         }
         self.read_ahead_to = end.min(from + READ_AHEAD);
-        let task = ReadTask {
-            file: Arc::clone(&self.file),
-            range: from..from,
-            ahead: self.read_ahead_to,
-            waiting: None,
-        };
+        let task = ReadTask { file: Arc::clone(&self.file), range: from..self.read_ahead_to, waiting: None };
         // In vain if the pool is busy: then the stretch is read when its turn comes.
         let _ = pool.submit(self.client, Arc::new(task));
     }
@@ -163,12 +164,15 @@ impl ChunkSource for FileBody {
             }
             (Medium::Slow(pool), None) => {
                 let end = range.end.min(range.start + SLOW_READ);
-                return self.read(&pool, range.start..end, end);
+                return self.read(&pool, range.start..end);
             }
             (Medium::Local(pool), None) if !self.file.is_cached(&stretch) => {
-                return self.read(&pool, stretch, range.end.min(range.start + READ_AHEAD));
+                return self.read(&pool, stretch);
             }
-            (Medium::Local(pool), _) => self.read_ahead(&pool, &stretch, range.end),
+            (Medium::Local(pool), _) => {
+                self.cached_at = Some(Instant::now());
+                self.read_ahead(&pool, &stretch, range.end);
+            }
             (Medium::Memory, _) => {}
         }
         let Range { start, end } = self.take(STRETCH);
@@ -181,19 +185,24 @@ impl ChunkSource for FileBody {
         match self.read.take() {
             ReadState::Pending => {
                 self.read.set(ReadState::Pending);
-                Ok(false)
+                return Ok(false);
             }
-            ReadState::Done(read) => read.map(|_| true),
+            ReadState::Done(read) => {
+                read?;
+            }
+            ReadState::None if self.cached_at.is_some_and(|at| at.elapsed() < TRUST_CACHE) => {
+                return Ok(true);
+            }
             ReadState::None => {
                 self.file.forget_cached();
                 let range = rest.offset..rest.offset + rest.len;
-                if self.file.is_cached(&range) {
-                    return Ok(true);
+                if !self.file.is_cached(&range) {
+                    return self.read(&pool, range).map(|_| false);
                 }
-                let ahead = self.read_ahead_to.max(range.end);
-                self.read(&pool, range, ahead).map(|_| false)
             }
         }
+        self.cached_at = Some(Instant::now());
+        Ok(true)
     }
 }
 
@@ -201,8 +210,6 @@ impl ChunkSource for FileBody {
 struct ReadTask {
     file: Arc<DiskFile>,
     range: Range<u64>,
-    /// The offset up to which the disk is asked to read.
-    ahead: u64,
     /// Where the result goes, and what wakes the body; `None` if it does not wait.
     waiting: Option<(Arc<Read>, Waker)>,
 }
@@ -217,10 +224,7 @@ impl Task for ReadTask {
         if let Medium::Slow(_) = self.file.medium {
             return self.complete(self.file.read(start, (end - start) as usize));
         }
-        self.file.begin_reading(&(start..self.ahead));
-        if self.waiting.is_some() {
-            self.complete(self.file.wait_until_cached(&self.range).map(|()| Vec::new()));
-        }
+        self.complete(self.file.read_into_cache(&self.range).map(|()| Vec::new()));
     }
 
     fn expire(&self) {
@@ -393,12 +397,17 @@ mod tests {
         body.check(&["1000000 in the file"]);
         let rest =
             FileSlice { file: Arc::clone(file.file.file()), offset: 100_000, len: 1_000_000 - 100_000 };
+        let long_ago = Instant::now().checked_sub(TRUST_CACHE);
+        body.body.cached_at = long_ago;
         assert!(body.body.can_resume(&rest).expect("a file"));
         file.evict();
         file.file.forget_cached();
         if file.file.is_cached(&(500_000..500_001)) {
             return;
         }
+        body.body.cached_at = Instant::now().checked_add(TRUST_CACHE);
+        assert!(body.body.can_resume(&rest).expect("a file"));
+        body.body.cached_at = long_ago;
         assert!(!body.body.can_resume(&rest).expect("a file"));
         assert_eq!(body.wait(), Ok(()));
         assert!(body.body.can_resume(&rest).expect("a file"));
