@@ -489,9 +489,10 @@ impl Connection {
 
     /// Closes the connection after the response to the request in progress, because the server shuts down. If there is no
     /// such request, or the head of its response is already queued, waits for one more request, for
-    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. The first request on a connection with TLS keeps
-    /// its time: the client may have begun the handshake, and does not repeat the request if the connection closes. `now`
-    /// is the current time. Further calls change nothing.
+    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. So it does for a header of the PROXY protocol,
+    /// and then for a request. The first request on a connection with TLS keeps its time: the client may have begun the
+    /// handshake, and does not repeat the request if the connection closes. `now` is the current time. Further calls change
+    /// nothing.
     ///
     /// ```
     /// use http_core::{Buffers, Connection, Step};
@@ -507,7 +508,8 @@ impl Connection {
     pub fn drain(&mut self, now: Instant) {
         if self.keep_alive == KeepAlive::Enabled {
             self.keep_alive = KeepAlive::Draining;
-            if let State::Idle { since, .. } = &mut self.state
+            if let State::Idle { since, .. } | State::ProxyHeader { since, has_begun: false } =
+                &mut self.state
                 && !self.awaits_handshake
             {
                 *since = now;

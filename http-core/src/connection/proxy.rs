@@ -22,7 +22,7 @@ impl Connection {
         self.set_peer(peer_addr);
         let (State::Idle { since, .. } | State::ProxyHeader { since, .. }) = self.state else { return self };
         (self.state, self.deadline) = if self.is_proxied && self.config.proxies.proxy_protocol {
-            (State::ProxyHeader { since, has_begun: false }, self.proxy_header_deadline(since))
+            (State::ProxyHeader { since, has_begun: false }, self.proxy_header_deadline(since, false))
         } else {
             (State::Idle { since, removed: 0 }, self.idle_deadline(since))
         };
@@ -40,9 +40,11 @@ impl Connection {
         self.is_proxied = self.config.proxies.trust(peer_addr.map(|address| address.ip()));
     }
 
-    /// The end of the time for the header on a connection that was accepted at the time `since`.
-    fn proxy_header_deadline(&self, since: Instant) -> Instant {
-        deadline_after(since, self.config.timeouts.head.min(self.config.timeouts.idle))
+    /// The end of the time for the header on a connection that has waited for it since `since`. Until it has begun, the
+    /// connection is idle.
+    fn proxy_header_deadline(&self, since: Instant, has_begun: bool) -> Instant {
+        let deadline = deadline_after(since, self.config.timeouts.head.min(self.config.timeouts.idle));
+        if has_begun { deadline } else { deadline.min(self.idle_deadline(since)) }
     }
 
     /// Returns the step in [`State::ProxyHeader`]; `None` if the state has changed.
@@ -58,14 +60,14 @@ impl Connection {
                 self.transition(Event::ProxyHeaderComplete, State::Idle { since: io.now, removed: 0 });
                 Some(Step::ProxyHeader)
             }
-            Ok(None) if self.keep_alive != KeepAlive::Enabled && io.input.is_empty() => {
+            Ok(None) if self.keep_alive == KeepAlive::Disabled && io.input.is_empty() => {
                 self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false })
             }
             Ok(None) => {
                 let has_begun = !io.input.is_empty();
                 self.state = State::ProxyHeader { since, has_begun };
                 let at_eof = if has_begun { CloseReason::Truncated } else { CloseReason::ClientClosed };
-                self.receive(io, self.proxy_header_deadline(since), at_eof, proxy_header::MAX_V2)
+                self.receive(io, self.proxy_header_deadline(since, has_begun), at_eof, proxy_header::MAX_V2)
             }
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }

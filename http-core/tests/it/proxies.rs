@@ -3,7 +3,7 @@
 use crate::{
     app::AppReply,
     drive::Drive,
-    script::Act::{self, DisableKeepAlive, End, Pass, Send},
+    script::Act::{self, DisableKeepAlive, Drain, End, Pass, Send},
 };
 use http_core::{Config, ForwardedHeaders, Proxies, Rejected, Request, Response, testing::TestRequest};
 use proptest::{collection::vec, prelude::*};
@@ -75,6 +75,21 @@ fn a_header_must_arrive_as_soon_as_a_head() {
     );
     check(&[Send(CLIENT), Pass(75_000)], "receive proxied receive Idle", &[]);
     check(&[Send(""), DisableKeepAlive], "receive Done", &[]);
+}
+
+/// The proxy may have sent the header, and a request.
+#[test]
+fn a_draining_connection_waits_for_the_header() {
+    let last = "receive proxied receive request flush shutdown receive Done";
+    let served = |acts: &[Act<'_>]| check(acts, last, &["192.0.2.7:4711"]);
+    served(&[Send(""), Drain, Pass(1_999), Send(CLIENT), Pass(1_999), Send(GET), End]);
+    served(&[Drain, Pass(1_999), Send(&CLIENT[..20]), Pass(9_999), Send(&CLIENT[20..]), Send(GET), End]);
+    check(&[Pass(9_999), Drain, Pass(2_000)], "receive Idle", &[]);
+    check(
+        &[Pass(14_000), Drain, Pass(1_999), Send(CLIENT), Pass(2_000)],
+        "receive proxied receive Idle",
+        &[],
+    );
 }
 
 /// Asks, from this peer, for the client's address; `-` is a peer without an address.

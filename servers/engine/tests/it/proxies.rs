@@ -5,7 +5,7 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Proxies, Request, Response, Settings};
-use std::{os::unix::net::UnixListener, time::Duration};
+use std::{net::TcpStream, os::unix::net::UnixListener, time::Duration};
 
 /// The address of the proxy. Clients without a proxy are at 127.0.0.1.
 const PROXY: &str = "127.0.0.2:0";
@@ -116,6 +116,23 @@ http_testing::both_engines! {
         let mut kept = connect(&server, CLIENT.as_bytes(), 1000);
         connect(&server, b"", 1000).expect_eof();
         assert_eq!(kept.fetch(get("/")).text(), "192.0.2.7");
+    }
+
+    /// The header and a request may be on their way.
+    fn a_stopping_server_waits_for_the_header(engine: Engine) {
+        let long = Duration::from_secs(3600);
+        let server = start(engine, proxied(|settings| settings.protocol.timeouts.idle_grace = long));
+        let mut client = connect(&server, b"", 1000);
+        wait_for("an accepted connection", || {
+            server.running().metrics().iter().any(|worker| worker.open_connections > 0).then_some(())
+        });
+        server.running().stopper().stop(long);
+        wait_for("a refused connection", || TcpStream::connect(server.address).err());
+        client.send(CLIENT);
+        let response = client.fetch(get("/"));
+        assert_eq!((&*response.text(), response.keeps_alive), ("192.0.2.7", false));
+        client.expect_eof();
+        server.running().wait().expect("no connection is left");
     }
 
     fn a_peer_of_a_unix_socket_can_be_a_proxy(engine: Engine) {
