@@ -9,6 +9,7 @@ pub mod form;
 pub mod head;
 pub mod multipart;
 pub mod path;
+pub mod proxy_header;
 pub mod range;
 pub mod router;
 
@@ -45,5 +46,5 @@ mod tests {
         )* };
     }
 
-    replay! { chunked client conditional connection form head multipart path range router }
+    replay! { chunked client conditional connection form head multipart path proxy_header range router }
 }
