@@ -147,6 +147,12 @@ fn to_io(error: TlsError) -> io::Error {
     io::Error::other(error)
 }
 
+/// Whether the client uses `https`: with this server, or with a trusted proxy in front of it. A redirect to the proxy would
+/// come back without end.
+fn is_https(request: &Request<'_>) -> bool {
+    request.is_secure() || request.scheme() == "https"
+}
+
 /// Redirects requests without TLS to the same URL with `https` and this port, except those for [`CHALLENGES`].
 struct RedirectToHttps {
     port: u16,
@@ -154,7 +160,7 @@ struct RedirectToHttps {
 
 impl RedirectToHttps {
     fn applies_to(request: &Request<'_>) -> bool {
-        !request.is_secure() && !request.path_bytes().starts_with(CHALLENGES)
+        !is_https(request) && !request.path_bytes().starts_with(CHALLENGES)
     }
 
     /// Returns the redirect, or 400 if the request names no host, or no path.
@@ -186,7 +192,7 @@ impl Middleware for RedirectToHttps {
         }
         let reply = next.run(request);
         // RFC 6797 §7.2: not without TLS.
-        if request.is_secure() {
+        if is_https(request) {
             reply
         } else {
             reply.map(|response| response.remove_header("Strict-Transport-Security"))
@@ -197,7 +203,7 @@ impl Middleware for RedirectToHttps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::{Handler, testing::TestRequest};
+    use http_engine::{Config, Handler, Proxies, testing::TestRequest};
 
     #[test]
     fn redirects_requests_without_tls() {
@@ -219,6 +225,16 @@ mod tests {
         check(443, TestRequest::get("/").http10(), 400, None);
         assert!(!check(443, get("/.well-known/acme-challenge/x", "a.example"), 200, None));
         assert!(check(443, get("/", "a.example").over_tls(), 200, None));
+        let proxied = |unix, scheme: &str| {
+            let headers = "x-forwarded-for,x-forwarded-proto".parse().expect("headers");
+            let proxies = Proxies { unix, headers, ..Proxies::default() };
+            let config = Config { proxies, ..Config::default() };
+            get("/", "a.example").config(config).header("X-Forwarded-Proto", scheme)
+        };
+        assert!(check(443, proxied(true, "https"), 200, None));
+        check(443, proxied(true, "http"), 308, Some("https://a.example/"));
+        check(443, proxied(false, "https"), 308, Some("https://a.example/"));
+        assert!(check(443, proxied(true, "http").over_tls(), 200, None));
     }
 
     #[test]
