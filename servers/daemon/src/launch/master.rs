@@ -562,7 +562,8 @@ fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let logs = logs.paths();
     let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
     let (roots, reads) = (settings.application.roots(), settings.application.reads());
-    let removed: Vec<_> = pid_file.iter().cloned().chain(socket_files::paths(settings)).collect();
+    let removed: Vec<_> =
+        pid_file.iter().cloned().chain(socket_files::paths(&settings.options.bind)).collect();
     let removed: Vec<_> = removed.iter().map(PathBuf::as_path).collect();
     let confined = confinement::confine(&roots, &reads, &logs, &removed);
     confined.context("cannot confine the process")

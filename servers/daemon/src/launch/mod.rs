@@ -50,8 +50,8 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
     /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists, the
-    /// names of `--bind` can be resolved, and the directories of the logs and the PID file are there. `application` is what
-    /// it would serve.
+    /// names of `--bind` can be resolved, and the directories of Unix sockets, the logs and the PID file are there.
+    /// `application` is what it would serve.
     ///
     /// # Errors
     ///
@@ -62,6 +62,9 @@ impl Common {
             Identity::find(user, service.group.as_deref())?;
         }
         listeners::check(self, application.redirects())?;
+        for socket in socket_files::paths(&self.bind) {
+            check_file(&socket).context(format_args!("cannot bind unix:{}", socket.display()))?;
+        }
         for log in service.logs.paths() {
             check_file(&log).context(format_args!("cannot open {}", log.display()))?;
         }

@@ -31,7 +31,7 @@ impl SocketFiles {
         if env::var_os("LISTEN_FDS").is_some() {
             return SocketFiles::default();
         }
-        let bound = paths(settings);
+        let bound = paths(&settings.options.bind);
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
         let paths = addresses.filter_map(|address| match address {
             ListenAddr::Unix(address) => address.as_pathname().map(Path::to_owned),
@@ -78,11 +78,11 @@ impl SocketFile {
     }
 }
 
-/// The paths of the Unix sockets that `--bind` names.
-pub(super) fn paths(settings: &ServerSettings) -> Vec<PathBuf> {
+/// The paths of the Unix sockets in `bind`, the values of `--bind`.
+pub(super) fn paths(bind: &[BindAddress]) -> Vec<PathBuf> {
     let path = |address: &BindAddress| match address {
         BindAddress::Unix(name) => Some(name.address().ok()?.as_pathname()?.to_owned()),
         _ => None,
     };
-    settings.options.bind.iter().filter_map(path).collect()
+    bind.iter().filter_map(path).collect()
 }

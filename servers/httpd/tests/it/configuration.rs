@@ -204,6 +204,11 @@ fn wrong_environments_and_combinations_exit_with_2() {
         ("A", ""),
         Some("httpd: cannot open httpd.toml/log: not a directory\n"),
     );
+    check(
+        "-b unix:a/socket",
+        ("A", ""),
+        Some("httpd: cannot bind unix:a/socket: no such file or directory\n"),
+    );
     check("--pid-file a/pid", ("A", ""), Some("httpd: cannot claim the PID file a/pid: no such file"));
     check("--log-file log --error-log httpd.toml --pid-file pid", ("A", ""), None);
     check("-b a.invalid", ("A", ""), Some("httpd: cannot resolve a.invalid: "));
