@@ -1,14 +1,15 @@
 //! Sockets other than those of addresses: Unix sockets, and descriptors that the program inherits.
 
 use crate::{
-    client::{TIMEOUT, request, wait_for},
+    client::{Client, TIMEOUT, get, request, wait_for},
     handoff,
-    program::{self, HTTPD, Program, check_failure, check_served, text},
+    program::{self, HTTPD, Program, ServerKind, check_failure, check_served, text},
     site::{Directory, Site},
 };
+use http_engine::listener::{Sharing, bind_all, bind_per_worker};
 use rustix::{
     io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
-    process::{Signal, geteuid},
+    process::{Signal, geteuid, kill_process},
 };
 use std::{
     fs,
@@ -54,6 +55,16 @@ fn inheritable(descriptor: impl Into<OwnedFd>) -> OwnedFd {
     inherited
 }
 
+/// Returns the command that runs `httpd` as a server of this kind with these sockets from a service manager.
+fn activated(kind: ServerKind, sockets: &[OwnedFd]) -> Command {
+    let duplicate = |(number, socket): (usize, &OwnedFd)| format!(" {number}<&{}", socket.as_raw_fd());
+    let duplicates: String = (3..).zip(sockets).map(duplicate).collect();
+    let script = format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$@\"{duplicates}", sockets.len());
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash", HTTPD]).args(kind.arguments());
+    command
+}
+
 http_testing::both_engines! {
     /// No limit per address applies to clients without an address.
     fn serves_on_unix_sockets_beside_addresses_and_hands_them_over(kind: ServerKind) {
@@ -80,6 +91,45 @@ http_testing::both_engines! {
         let log = directory.read("log");
         assert_eq!(log.lines().filter(|line| line.starts_with("unix: - - [")).count(), 123, "{log}");
         assert_eq!(log.lines().filter(|line| line.starts_with("127.0.0.1 - - [")).count(), 2, "{log}");
+    }
+
+    /// Several sockets at one address (systemd: `ReusePort=`), another address and a Unix socket, for three workers. A
+    /// connection to a socket from which no worker accepts would get no response.
+    fn workers_serve_all_sites_on_all_sockets_of_a_service_manager(kind: ServerKind) {
+        let directory = Directory::new();
+        directory.write("example/notes.txt", "example");
+        directory.write("default/notes.txt", "notes\n");
+        directory.write("httpd.toml", "[[site]]\nhosts = 'example'\nroot = 'example'\n[[site]]\nroot = 'default'\n");
+        let path = directory.path("socket");
+        let first = bind_all(&["127.0.0.1:0".parse().expect("an address")], Sharing::PerWorker).expect("a port");
+        let mut sockets: Vec<_> = bind_per_worker(first, 2).expect("sockets").into_iter().flatten().collect();
+        sockets.push(TcpListener::bind("127.0.0.2:0").expect("a port"));
+        let mut inherited: Vec<_> = sockets.into_iter().map(inheritable).collect();
+        inherited.push(inheritable(UnixListener::bind(&path).expect("a free path")));
+        let mut command = activated(kind, &inherited);
+        command.current_dir(directory.root()).args(["--config", "httpd.toml", "-w", "3"]);
+        let program = Program::start(&mut command);
+        drop(inherited);
+        let [both, single] = program.addresses[..] else { panic!("{}", program.startup_line) };
+        let check = || {
+            // The kernel distributes the connections to the first address between its sockets.
+            for address in [both; 20].into_iter().chain([single; 3]) {
+                let mut client = Client::connect(address);
+                assert_eq!(client.fetch("GET /notes.txt HTTP/1.1\r\nHost: example\r\n\r\n").text(), "example");
+                assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n");
+            }
+            (0..3).for_each(|_| check_served_at_path(&path));
+        };
+        check();
+        // Worker processes that replace others get the sockets too.
+        let workers = || program.workers().into_iter().map(|(worker, _)| worker).collect::<Vec<_>>();
+        let before = workers();
+        before.iter().for_each(|worker| kill_process(*worker, Signal::KILL).expect("a worker"));
+        wait_for("other workers", || {
+            let now = workers();
+            (now.len() == before.len() && now.iter().all(|worker| !before.contains(worker))).then_some(())
+        });
+        check();
     }
 }
 
@@ -139,11 +189,7 @@ two_kinds! {
         let path = directory.path("socket");
         let unix = inheritable(UnixListener::bind(&path).expect("a free path"));
         let tcp = inheritable(TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let (one, other) = (unix.as_raw_fd(), tcp.as_raw_fd());
-        let script = format!("LISTEN_PID=$$ LISTEN_FDS=2 exec \"$@\" 3<&{one} 4<&{other}");
-        let mut command = Command::new("bash");
-        command.args(["-c", &script, "bash", HTTPD, "-w", "2", "-r"]).arg(site.root()).args(kind.arguments());
-        let program = Program::start(&mut command);
+        let program = Program::start(activated(kind, &[unix, tcp]).args(["-w", "2", "-r"]).arg(site.root()));
         check_served_at_path(&path);
         check_served(program.address());
         program.stop_cleanly();
