@@ -110,9 +110,11 @@ fn parse_element(element: &[u8]) -> Option<ForwardedRequest<'_>> {
 }
 
 /// Parses an address with an optional port, as in `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` and `[2001:db8::1]:80`.
-/// Returns `None` for `unknown` and names such as `_hidden` (RFC 7239 §6).
+/// Returns `None` for `unknown` and names such as `_hidden` (RFC 7239 §6). The port is 0 if there is none, or a name such as
+/// `_hidden` in its place.
 fn parse_address(text: &[u8]) -> Option<SocketAddr> {
     let text = str::from_utf8(text).ok()?;
+    let text = text.split_once(":_").map_or(text, |(address, _)| address);
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let (ip, port): (IpAddr, u16) = match (text.parse::<SocketAddr>(), bracketed) {
         (Ok(address), _) => (address.ip(), address.port()),
@@ -172,6 +174,9 @@ mod tests {
         // The nearest valid hop.
         check("192.0.2.1, unknown, 10.0.0.2", "10.0.0.2:0");
         check("192.0.2.1, _hidden", "-");
+        check("_hidden:_port", "-");
+        check("192.0.2.1:_port", "192.0.2.1:0");
+        check("[2001:db9::1]:_port", "[2001:db9::1]:0");
         check("192.0.2.1, 10.0.0.2:", "-");
         check("192.0.2.1, 10.0.0.2:65536", "-");
         check("192.0.2.1, 10.0.0", "-");
