@@ -10,10 +10,11 @@ use crate::{
 };
 use http_engine::{
     Engine,
-    listener::{self, Listener, Sharing},
+    listener::{self, ListenAddr, Listener, Sharing},
 };
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use std::{
+    collections::BTreeSet,
     env, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::RawFd,
@@ -87,8 +88,8 @@ fn bind_for_workers(
 }
 
 /// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
-/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, the
-/// addresses of a name or an inherited descriptor; and Unix sockets.
+/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, and the
+/// addresses of a name or an inherited descriptor.
 pub(super) fn differences(
     settings: &ServerSettings,
     listeners: &[Listener],
@@ -105,7 +106,9 @@ pub(super) fn differences(
         if is_different {
             different.push("port");
         }
-        if !are_bound(hosts, if is_different { 0 } else { *port }, &bound) {
+        if !are_bound(hosts, if is_different { 0 } else { *port }, &bound)
+            || !are_unix_bound(hosts, &unix_bound(listeners))
+        {
             different.push("bind");
         }
         let redirects = settings.application.redirects().filter(|_| !plain.is_empty());
@@ -123,6 +126,12 @@ pub(super) fn differences(
 /// Returns the addresses of the TCP sockets.
 fn tcp_bound(listeners: &[Listener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()?.tcp()).collect()
+}
+
+/// Returns the addresses of the Unix sockets, as text.
+fn unix_bound(listeners: &[Listener]) -> BTreeSet<String> {
+    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+    addresses.filter(|address| address.tcp().is_none()).map(|address| address.to_string()).collect()
 }
 
 /// Whether one of the `bound` addresses has the port. Port 0 means any.
@@ -158,6 +167,21 @@ fn are_bound(hosts: &[BindAddress], port: u16, bound: &[SocketAddr]) -> bool {
     let is_wanted = |bound: &SocketAddr| wanted.iter().any(|(address, _)| is(address, bound));
     wanted.iter().all(|(address, is_optional)| *is_optional || is_bound(address))
         && bound.iter().all(is_wanted)
+}
+
+/// Whether the Unix sockets among `hosts` are the `bound` ones.
+fn are_unix_bound(hosts: &[BindAddress], bound: &BTreeSet<String>) -> bool {
+    let mut wanted = BTreeSet::new();
+    for host in hosts {
+        match host {
+            BindAddress::Tcp(_) => {}
+            BindAddress::Unix(name) => {
+                wanted.extend(name.address().ok().map(|address| ListenAddr::Unix(address).to_string()));
+            }
+            BindAddress::Descriptor(_) => return true,
+        }
+    }
+    wanted == *bound
 }
 
 fn tcp_addresses(hosts: &[BindAddress]) -> impl Iterator<Item = &TcpAddress> {
@@ -352,6 +376,21 @@ mod tests {
         check(&["*"], 80, &["0.0.0.0:80"], true);
         check(&["*"], 80, &["127.0.0.1:80"], false);
         check(&["a.invalid"], 80, &["127.0.0.1:80"], true);
+    }
+
+    #[test]
+    fn finds_unix_sockets_that_are_not_bound() {
+        let check = |hosts: &[&str], bound: &[&str], expected: bool| {
+            let hosts: Vec<_> = hosts.iter().map(|host| host.parse().expect("a host")).collect();
+            let bound = bound.iter().map(|&bound| bound.to_owned()).collect();
+            assert_eq!(are_unix_bound(&hosts, &bound), expected, "{hosts:?} {bound:?}");
+        };
+        check(&["127.0.0.1", "unix:/a", "unix:@b"], &["unix:@b", "unix:/a"], true);
+        check(&["unix:/a"], &["unix:/b"], false);
+        check(&["unix:/a"], &[], false);
+        check(&["127.0.0.1"], &["unix:/a"], false);
+        check(&["fd:3"], &["unix:/a"], true);
+        check(&[], &[], true);
     }
 
     #[test]
