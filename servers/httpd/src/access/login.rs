@@ -3,11 +3,9 @@
 //! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are accepted
 //! for a minute without another look.
 
-use super::{passwords::Users, rate::RateLimit, times::Times};
+use super::{attempts::Attempts, passwords::Users, rate::RateLimit, times::Times};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http_engine::{
-    Handler, OwnedRequest, Reply, Request, Responder, Response, Status, http_core::catch_panic, path,
-};
+use http_engine::{Handler, OwnedRequest, Reply, Request, Responder, Response, Status, path};
 use http_files::{Options, PagePath, RewrittenPath};
 use std::{
     fmt,
@@ -15,11 +13,7 @@ use std::{
     io,
     path::PathBuf,
     str::FromStr,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
-    thread::{self, available_parallelism},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -31,9 +25,6 @@ const MAX_VERIFIED: usize = 4096;
 
 /// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
 pub(super) const MAX_LEN: usize = 256;
-
-/// How many verifications wait for a thread. A further request gets 503.
-const MAX_WAITING: usize = 128;
 
 /// How many passwords that were not right before a client may try: so many at once, and so many per second. A further request
 /// gets 429. Clients behind one address share this.
@@ -211,9 +202,8 @@ pub struct Login {
     key: RandomState,
     /// The moment at which `verified` begins to count.
     start: Instant,
-    /// Passes attempts to the threads. They start with the first one, because a process must have a single thread until
-    /// it has dropped its privileges, and end with the sender.
-    attempts: OnceLock<SyncSender<Attempt>>,
+    /// The threads start with the first attempt, because a process must have a single one until it has dropped its privileges.
+    attempts: OnceLock<Attempts<Attempt>>,
 }
 
 impl Login {
@@ -258,7 +248,7 @@ impl Login {
         };
         let Some(credentials) = credentials else { return Access::Denied(self.unauthorized()) };
         let now = request.received_at();
-        let until = self.verified.update(self.fingerprint(&credentials), |until| *until);
+        let until = self.verified_until(&credentials);
         if self.time(now) < until {
             return Access::Verified;
         }
@@ -280,9 +270,10 @@ impl Login {
         handler: Arc<dyn Handler>,
     ) -> Reply {
         Reply::deferred(move |responder| {
+            let client = request.as_request().client_addr().map(|address| address.ip());
             let attempt = Attempt { login: Arc::clone(&self), credentials, request, handler, responder };
-            let sent = self.attempts.get_or_init(start_threads).try_send(attempt);
-            if let Err(TrySendError::Full(attempt) | TrySendError::Disconnected(attempt)) = sent {
+            let attempts = self.attempts.get_or_init(|| Attempts::start(Attempt::run));
+            if let Some(attempt) = attempts.push(client, attempt) {
                 let response = Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
                 let response = super::complete(&self.options, &attempt.request.as_request(), response);
                 attempt.responder.respond(response);
@@ -290,8 +281,17 @@ impl Login {
         })
     }
 
-    /// Verifies credentials, and accepts them from now on if they are right. Takes long.
+    /// Returns the time until which credentials are accepted. Zero if they were not right before.
+    fn verified_until(&self, credentials: &Credentials) -> Duration {
+        self.verified.update(self.fingerprint(credentials), |until| *until)
+    }
+
+    /// Verifies credentials, and accepts them from now on if they are right. Takes long, unless another request with the
+    /// same has been verified since this one has arrived.
     fn verify(&self, credentials: &Credentials) -> bool {
+        if self.time(Instant::now()) < self.verified_until(credentials) {
+            return true;
+        }
         let is_right = self.users.verify(&credentials.name, credentials.password.as_bytes());
         if is_right {
             let until = self.time(Instant::now()) + VERIFIED_FOR;
@@ -363,32 +363,6 @@ pub fn keep_private(response: Response) -> Response {
     response.with_header("Cache-Control", private)
 }
 
-/// Starts the threads that verify: half as many as there are CPUs, so that the workers get the others.
-fn start_threads() -> SyncSender<Attempt> {
-    let (sender, receiver) = sync_channel(MAX_WAITING);
-    let receiver = Arc::new(Mutex::new(receiver));
-    let threads = available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(2));
-    for _ in 0..threads {
-        let receiver = Arc::clone(&receiver);
-        let thread = thread::Builder::new().name("verify".to_owned()).spawn(move || run_attempts(&receiver));
-        if let Err(error) = thread {
-            // If there is none at all, the receiver is dropped, and each attempt gets 503.
-            log::error!("cannot start a thread to verify passwords: {error}");
-        }
-    }
-    sender
-}
-
-/// Runs attempts until the sender is dropped.
-fn run_attempts(receiver: &Mutex<Receiver<Attempt>>) {
-    loop {
-        let attempt = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(attempt) = attempt else { break };
-        // A panic drops the responder, and the request gets 500.
-        let _ = catch_panic(|| attempt.run());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -420,6 +394,8 @@ mod tests {
             let encoded = BASE64_STANDARD.encode(format!("alice:{password}"));
             let request = TestRequest::get("/").header("Authorization", format!("Basic {encoded}"));
             assert_eq!(request.client_addr(client).run(&handler).text(), expected, "{password}");
+            // The password of this user is another one.
+            assert_eq!(login.verify(&credentials), expected == "verified", "{password}");
         };
         check("present", Duration::from_secs(1000), "verified");
         check("past", Duration::from_nanos(1), "to be verified");

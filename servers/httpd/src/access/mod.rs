@@ -5,11 +5,13 @@
 //! | `networks` | allows and denies networks |
 //! | `rate` | limits the requests of each client |
 //! | `login` | Basic authentication |
+//! | `attempts` | the passwords that wait to be verified |
 //! | `passwords` | the file of users and hashes of passwords |
 //! | `times` | a bounded table, which `rate` and `login` use |
 //!
 //! This module knows of files only which paths lead to the same one. Without an option, no request passes through it.
 
+mod attempts;
 pub mod login;
 pub mod networks;
 mod passwords;
