@@ -120,6 +120,13 @@ impl FromStr for ProtectedPath {
         if !text.starts_with('/') {
             return Err("must begin with a slash, as in /private");
         }
+        // It would protect only a file whose name has these characters, and that is hardly meant.
+        let has_escape = |digits: &[u8]| digits[0] == b'%' && digits[1..].iter().all(u8::is_ascii_hexdigit);
+        if text.contains('*') || text.as_bytes().windows(3).any(has_escape) {
+            return Err(
+                "must have neither escapes nor wildcards, as in /my files, which protects all below it too",
+            );
+        }
         Ok(ProtectedPath::new(text))
     }
 }
@@ -454,7 +461,10 @@ mod tests {
         }
         check("/", "/", true);
         check("/", "/a", true);
-        assert!("private".parse::<ProtectedPath>().is_err() && "".parse::<ProtectedPath>().is_err());
+        for text in ["", "private", "/private/*", "/my%20files"] {
+            assert!(text.parse::<ProtectedPath>().is_err(), "{text}");
+        }
+        assert!("/100%/zero".parse::<ProtectedPath>().is_ok());
     }
 
     #[test]
