@@ -133,7 +133,7 @@ pub struct SiteTable {
     hosts: Vec<HostPattern>,
 
     /// The directory to serve
-    #[arg(long, default_value = ".")]
+    #[arg(long)]
     root: PathBuf,
 
     #[command(flatten)]

@@ -45,7 +45,7 @@ fn check_file(content: &str, expected: &str) {
 fn wrong_files_are_rejected_with_line_and_column() {
     check_file("", "1:1: the file has no option\n");
     check_file("# port = 8080\n", "1:1: the file has no option\n");
-    check_file("[[site]]", "");
+    check_file("[[site]]", "1:1: the following required arguments were not provided: --root <ROOT>\n");
     check_file(
         "# nothing\n\nport = 8080\nbind = ['127.0.0.1', \"[::1]:81\"]\nprefork = true\netag = 'mtime'\n",
         "",
@@ -81,7 +81,7 @@ fn wrong_files_are_rejected_with_line_and_column() {
     // Combinations.
     check_file("rate = 1\nauth-path = '/a'", "2:13: auth-path needs --auth-file <FILE>\n");
     check_file("auth-realm = 'a'\nauth-path = '/a'", "1:14: auth-realm needs --auth-file <FILE>\n");
-    check_file("[[site]]\nrate-burst = 1", "2:14: rate-burst needs --rate <RATE>\n");
+    check_file("root = '.'\n[[site]]\nrate-burst = 1", "3:14: rate-burst needs --rate <RATE>\n");
     check_file(
         "port = 1\nlog-format = 'a'\nlog = 'off'",
         "2:14: the argument '--log-format <TEXT>' cannot be used with '--log <FORMAT>'\n",
@@ -135,6 +135,7 @@ fn prints_the_tables_and_their_empty_lists() {
         header = 'X-A: "\'
         [[site]]
         hosts = ['a']
+        root = 'a'
         deny = []
         [[site.mount]]
         path = '/m'
@@ -144,6 +145,7 @@ fn prints_the_tables_and_their_empty_lists() {
         from = '/x'
         to = '/y'
         [[site]]
+        root = 'a'
         allow = ['10.0.0.0/8']
     "#;
     let directory = with_file(content);
@@ -154,9 +156,9 @@ fn prints_the_tables_and_their_empty_lists() {
         "allow = [] # a?b.toml:1:9",
         "# deny is not set",
         "header = [\"X-A: \\\"\\\\\"] # a?b.toml:2:18",
-        "deny = [] # a?b.toml:5:16",
-        "auth-path = [] # a?b.toml:9:21",
-        "allow = [\"10.0.0.0/8\"] # a?b.toml:14:17",
+        "deny = [] # a?b.toml:6:16",
+        "auth-path = [] # a?b.toml:10:21",
+        "allow = [\"10.0.0.0/8\"] # a?b.toml:16:17",
     ] {
         assert!(printed.stdout.lines().any(|printed| printed == line), "no {line} in {}", printed.stdout);
     }
@@ -304,7 +306,7 @@ fn fetch(client: &mut Client, host: &str, target: &str) -> (u16, String) {
 #[test]
 fn wrong_tables_are_rejected_with_line_and_column() {
     let check = |content: &str, expected: &str| {
-        let exit = run(&with_sites(content), "--config httpd.toml --check", &[]);
+        let exit = run(&with_sites(content), "--config httpd.toml --check --root .", &[]);
         let expected = format!("httpd: {expected}");
         assert_eq!(exit.code, Some(2), "{content}: {exit:?}");
         assert!(exit.stderr.starts_with(&expected), "{expected}: {}", exit.stderr);
@@ -378,7 +380,8 @@ fn wrong_tables_are_rejected_with_line_and_column() {
         two_sites(&redirect("/{*rest}", "https://a/{*rest}"), &redirect("/{*rest}", "http://a:81/{*rest}")),
         two_sites(&redirect("/x", "http://c.b/y"), &redirect("/y", "http://other/x")),
     ] {
-        assert_eq!(run(&with_sites(&sound), "--config httpd.toml --check", &[]).code, Some(0), "{sound}");
+        let exit = run(&with_sites(&sound), "--config httpd.toml --check --root .", &[]);
+        assert_eq!(exit.code, Some(0), "{sound}: {exit:?}");
     }
     check("[site]\nroot = 'a'", "httpd.toml:1:1: must be tables: [[site]]\n");
     check("site = 1", "httpd.toml:1:8: must be tables: [[site]]\n");
