@@ -249,8 +249,10 @@ impl Lookup<'_> {
     fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
         let Wanted { path, options, is_hidden, .. } = self.wanted;
         let mut page = None;
+        // A page in a hidden directory is hidden too.
+        let file = if *is_hidden { Vec::new() } else { self.wanted.file() };
         let is_excluded = |page: &[u8]| options.excluded_pages.iter().any(|other| other.as_bytes() == page);
-        for candidate in options.error_pages.candidates(status, &self.wanted.file()) {
+        for candidate in options.error_pages.candidates(status, &file) {
             if is_excluded(&candidate) {
                 continue;
             }

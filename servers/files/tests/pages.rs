@@ -136,7 +136,8 @@ fn clean_urls_have_no_extension() {
 
 #[test]
 fn error_pages_have_the_status_of_the_error() {
-    let site = directory(&["404.html", "docs/404.html", "docs/a/page", ".secret", "errors/forbidden.txt"]);
+    let site =
+        directory(&["404.html", "docs/404.html", "docs/a/page", "docs/.a/404.html", "errors/forbidden.txt"]);
     std::os::unix::fs::symlink("/etc/passwd", site.path().join("out")).expect("a link");
     let by_status = vec!["4xx=/errors/forbidden.txt".parse().expect("a page")];
     let automatic = ErrorPages { by_status: Vec::new(), automatic: true };
@@ -146,7 +147,8 @@ fn error_pages_have_the_status_of_the_error() {
         &options,
         &[
             ("/nothing", "", 404, "404.html"),
-            ("/.secret", "", 404, "404.html"),
+            ("/docs/.a/404.html", "", 404, "404.html"),
+            ("/docs/.a/nothing", "", 404, "404.html"),
             ("/docs/a/nothing", "", 404, "docs/404.html"),
             ("/docs/", "", 404, "docs/404.html"),
             ("/out", "", 403, ""),
