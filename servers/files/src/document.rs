@@ -289,7 +289,7 @@ impl OpenDocument {
     #[inline]
     pub(super) fn into_body(mut self, client: Option<SocketAddr>) -> Body {
         if let Some(slot) = self.encoder.take() {
-            return Body::Stream(Box::new(GzipBody::new(self, *slot, client)));
+            return Body::Stream(Box::new(GzipBody::of_document(self, *slot, client)));
         }
         let len = self.document.len;
         match self.content {

@@ -6,7 +6,7 @@
 
 use crate::{
     compressor::GzipSlot,
-    disk::{ClientKey, Task},
+    disk::{ClientKey, Pool, Task},
     document::OpenDocument,
 };
 use flate2::{Compression, write::GzEncoder};
@@ -19,7 +19,7 @@ use std::{
     task::Waker,
 };
 
-/// The number of bytes that are read and compressed at once: a thread takes about a millisecond for them.
+/// The number of bytes of a file that are read and compressed at once: a thread takes about a millisecond for them.
 const PIECE: usize = 128 * 1024;
 
 /// How much to compress, from 1 to 9. The result is not kept, so that each client costs as much again.
@@ -30,20 +30,26 @@ pub(super) struct GzipBody(Arc<Stream>);
 
 /// What the body shares with the threads that work for it.
 struct Stream {
-    original: OpenDocument,
+    /// The threads that must read the pieces; `None` if reading does not block.
+    pool: Option<Arc<Pool>>,
     slot: GzipSlot,
     client: ClientKey,
     /// Not set before the engine has passed it on.
     waker: OnceLock<Waker>,
     /// Only threads lock it.
-    progress: Mutex<Encoded>,
+    pieces: Mutex<Pieces>,
+    /// Only threads lock it.
+    encoder: Mutex<GzEncoder<Vec<u8>>>,
     made: Mutex<Made>,
 }
 
-/// What was read and compressed.
-struct Encoded {
-    encoder: GzEncoder<Vec<u8>>,
-    /// The offset of the next piece in the file.
+/// The content, piece by piece.
+type Pieces = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
+
+/// The pieces of a file.
+struct FilePieces {
+    original: OpenDocument,
+    /// The offset of the next piece.
     offset: u64,
 }
 
@@ -62,16 +68,28 @@ enum Made {
     Failed(io::Error),
 }
 
+/// The next piece; `None` at the end.
+type NextPiece = Option<Vec<u8>>;
+
 impl GzipBody {
     /// The body with all of `original`, for a client with this address.
-    pub(super) fn new(original: OpenDocument, slot: GzipSlot, client: Option<SocketAddr>) -> GzipBody {
-        let encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
+    pub(super) fn of_document(
+        original: OpenDocument,
+        slot: GzipSlot,
+        client: Option<SocketAddr>,
+    ) -> GzipBody {
+        let pool = original.pool().cloned();
+        GzipBody::new(Box::new(FilePieces { original, offset: 0 }), pool, slot, client)
+    }
+
+    fn new(pieces: Pieces, pool: Option<Arc<Pool>>, slot: GzipSlot, client: Option<SocketAddr>) -> GzipBody {
         GzipBody(Arc::new(Stream {
-            original,
+            pool,
             slot,
             client: client.into(),
             waker: OnceLock::new(),
-            progress: Mutex::new(Encoded { encoder, offset: 0 }),
+            pieces: Mutex::new(pieces),
+            encoder: Mutex::new(GzEncoder::new(Vec::new(), Compression::new(LEVEL))),
             made: Mutex::new(Made::Nothing),
         }))
     }
@@ -108,19 +126,19 @@ impl ChunkSource for GzipBody {
 impl Stream {
     /// Makes threads read and compress the next piece.
     fn begin(self: &Arc<Stream>) -> io::Result<()> {
-        match self.original.pool() {
+        match &self.pool {
             Some(pool) => Ok(pool.submit(self.client, Arc::new(PieceTask(Arc::downgrade(self))))?),
             None => self.compress_later(None),
         }
     }
 
-    /// Makes a thread compress the next piece: `content`, if it was read already.
-    fn compress_later(self: &Arc<Stream>, content: Option<Vec<u8>>) -> io::Result<()> {
+    /// Makes a thread compress the next piece: `read`, if it was read already.
+    fn compress_later(self: &Arc<Stream>, read: Option<NextPiece>) -> io::Result<()> {
         let stream = Arc::downgrade(self);
         self.slot.compressor.submit(move || {
             // If the body is dropped, the client has left.
             if let Some(stream) = stream.upgrade() {
-                let made = catch_panic(|| stream.compress(content));
+                let made = catch_panic(|| stream.compress(read));
                 stream.continue_with(made.unwrap_or_else(|panicked| Err(io::Error::other(panicked))));
             }
         })
@@ -140,28 +158,24 @@ impl Stream {
     }
 
     /// Compresses the next piece. Returns [`Made::Pending`] if the encoder needs more to make a byte.
-    fn compress(&self, content: Option<Vec<u8>>) -> io::Result<Made> {
-        let content = content.map_or_else(|| self.read(), Ok)?;
-        let mut progress = self.progress();
-        let Encoded { encoder, offset } = &mut *progress;
-        encoder.write_all(&content)?;
-        *offset += content.len() as u64;
-        if *offset == self.original.len {
-            encoder.try_finish()?;
-            return Ok(Made::Last(mem::take(encoder.get_mut())));
+    fn compress(&self, read: Option<NextPiece>) -> io::Result<Made> {
+        let piece = read.map_or_else(|| self.read(), Ok)?;
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        match &piece {
+            Some(piece) => encoder.write_all(piece)?,
+            None => encoder.try_finish()?,
         }
         let bytes = mem::take(encoder.get_mut());
-        Ok(if bytes.is_empty() { Made::Pending } else { Made::Bytes(bytes) })
+        Ok(match piece {
+            None => Made::Last(bytes),
+            Some(_) if bytes.is_empty() => Made::Pending,
+            Some(_) => Made::Bytes(bytes),
+        })
     }
 
     /// Reads the next piece. May block.
-    fn read(&self) -> io::Result<Vec<u8>> {
-        let offset = self.progress().offset;
-        let content = self.original.read_part(offset, PIECE)?;
-        if content.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
-        }
-        Ok(content)
+    fn read(&self) -> io::Result<NextPiece> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).next().transpose()
     }
 
     /// Passes on the first result: what the threads have made, or an error because that took too long.
@@ -174,12 +188,26 @@ impl Stream {
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Encoded> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn made(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Iterator for FilePieces {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        if self.offset == self.original.len {
+            return None;
+        }
+        let piece = self.original.read_part(self.offset, PIECE);
+        Some(piece.and_then(|piece| match piece.len() {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter")),
+            len => {
+                self.offset += len as u64;
+                Ok(piece)
+            }
+        }))
     }
 }
 
@@ -189,7 +217,7 @@ struct PieceTask(Weak<Stream>);
 impl Task for PieceTask {
     fn run(&self) {
         if let Some(stream) = self.0.upgrade()
-            && let Err(error) = stream.read().and_then(|content| stream.compress_later(Some(content)))
+            && let Err(error) = stream.read().and_then(|read| stream.compress_later(Some(read)))
         {
             stream.complete(Made::Failed(error));
         }
@@ -268,8 +296,11 @@ mod tests {
 
         fn body(&self) -> RunningBody {
             let (sender, woken) = mpsc::channel();
-            let mut body =
-                GzipBody::new(self.document.clone(), Compressor::default().slot().expect("a slot"), None);
+            let mut body = GzipBody::of_document(
+                self.document.clone(),
+                Compressor::default().slot().expect("a slot"),
+                None,
+            );
             body.start(Arc::new(WakeSender(sender)).into());
             RunningBody { body, woken }
         }
