@@ -7,7 +7,7 @@
 use crate::{
     disk::{ClientKey, Task},
     document::{Document, OpenDocument},
-    files::{Outcome, respond},
+    files::{Outcome, Role, respond},
     options::Options,
     variants::{Compressed, permits_stream},
     version::FileVersion,
@@ -93,8 +93,7 @@ enum Progress {
 /// A request that waits for the compressed form of a document.
 pub(super) struct Waiter {
     pub(super) original: OpenDocument,
-    /// Makes what the request leads to of the form that is sent.
-    pub(super) outcome: fn(OpenDocument) -> Outcome,
+    pub(super) role: Role,
     pub(super) request: OwnedRequest,
     pub(super) options: Arc<Options>,
     pub(super) responder: Responder,
@@ -323,7 +322,7 @@ impl Waiter {
     }
 
     fn respond_with(self, form: OpenDocument) {
-        let response = respond(&self.request.as_request(), (self.outcome)(form), &self.options);
+        let response = respond(&self.request.as_request(), Outcome::Document(form, self.role), &self.options);
         self.responder.respond(response);
     }
 }
@@ -424,8 +423,8 @@ mod tests {
         let (sender, response) = mpsc::channel();
         let responder = Responder::new(CancellationToken::default(), move |result| drop(sender.send(result)));
         let (original, request) = (document.clone(), received.as_request().to_owned());
-        let (outcome, options) = (Outcome::Document, Arc::default());
-        compressor.begin(Waiter { original, outcome, request, options, responder });
+        let (role, options) = (Role::Requested, Arc::default());
+        compressor.begin(Waiter { original, role, request, options, responder });
         response
     }
 

@@ -96,9 +96,7 @@ pub struct Denied(pub Status);
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A document to send.
-    Document(OpenDocument),
-    /// The page of a single-page application, in place of a file that does not exist.
-    Fallback(OpenDocument),
+    Document(OpenDocument, Role),
     /// A directory to list.
     Listing(Arc<Listing>),
     /// A redirect to the URL of the file that the path names.
@@ -109,24 +107,21 @@ pub(super) enum Outcome {
     ErrorDocument(Arc<ErrorDocument>),
 }
 
-impl Outcome {
-    /// Replaces an error by the page of a single-page application, if this request wants that.
-    #[inline]
-    fn for_request(self, request: &Request<'_>) -> Outcome {
-        match self {
-            Outcome::ErrorDocument(page) => match page.fallback_for(request) {
-                Some(document) => Outcome::Fallback(document),
-                None => Outcome::ErrorDocument(page),
-            },
-            outcome => outcome,
-        }
-    }
+/// Why a document is the response.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// The request names it.
+    Requested,
+    /// It is the page of a single-page application, in place of a file that does not exist.
+    Fallback,
+    /// It is the page of an error with this status. `has_fallback` if other requests get the page of the application.
+    ErrorPage { status: Status, has_fallback: bool },
 }
 
 impl From<Found> for Outcome {
     fn from(found: Found) -> Outcome {
         match found {
-            Found::Document(document) => Outcome::Document(document),
+            Found::Document(document) => Outcome::Document(document, Role::Requested),
             Found::Listing(listing) => Outcome::Listing(listing),
             Found::Redirect(redirect) => Outcome::Redirect(redirect),
             Found::Error(status) => Outcome::Error(status),
@@ -238,7 +233,7 @@ impl Handler for Files {
             return self.options.complete(Some(request), response).into();
         }
         let outcome = match self.lookups.cached(RewrittenPath::key(request), request.received_at()) {
-            Cached::Fresh(document) => Outcome::Document(document),
+            Cached::Fresh(document) => Outcome::Document(document, Role::Requested),
             Cached::NotFound(None) => Outcome::Error(Status::NOT_FOUND),
             Cached::NotFound(Some(page)) => Outcome::ErrorDocument(page),
             Cached::Stale(document) => return self.look_up(request, Some(document)),
@@ -256,9 +251,12 @@ impl Handler for Files {
 /// first, a thread does it and responds.
 #[inline]
 pub(super) fn reply(root: &Root, request: &Request<'_>, outcome: Outcome, options: &Arc<Options>) -> Reply {
-    let (document, outcome): (_, fn(OpenDocument) -> Outcome) = match outcome.for_request(request) {
-        Outcome::Document(document) => (document, Outcome::Document),
-        Outcome::Fallback(document) => (document, Outcome::Fallback),
+    let (document, role) = match outcome {
+        Outcome::Document(document, role) => (document, role),
+        Outcome::ErrorDocument(page) => match page.document_for(request) {
+            Some(found) => found,
+            None => return respond(request, Outcome::ErrorDocument(page), options).into(),
+        },
         outcome => return respond(request, outcome, options).into(),
     };
     let document = match select(document, request) {
@@ -270,20 +268,25 @@ pub(super) fn reply(root: &Root, request: &Request<'_>, outcome: Outcome, option
                 let (compressor, options) = (root.compressor.clone(), Arc::clone(options));
                 let request = request.to_owned();
                 return Reply::deferred(move |responder| {
-                    compressor.begin(Waiter { original, outcome, request, options, responder });
+                    compressor.begin(Waiter { original, role, request, options, responder });
                 });
             }
         },
     };
-    respond(request, outcome(document), options).into()
+    respond(request, Outcome::Document(document, role), options).into()
 }
 
 /// Returns the response to a request with this outcome.
 #[inline]
 pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options) -> Response {
     let response = match outcome {
-        Outcome::Document(document) => document_response(request, document),
-        Outcome::Fallback(document) => document_response(request, document).append_header("Vary", "Accept"),
+        Outcome::Document(document, Role::Requested) => document_response(request, document),
+        Outcome::Document(document, Role::Fallback) => {
+            document_response(request, document).append_header("Vary", "Accept")
+        }
+        Outcome::Document(document, Role::ErrorPage { status, has_fallback }) => {
+            with_retry_after(error_response(request, document, status, has_fallback))
+        }
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
         Outcome::Listing(listing) => return options.complete_listing(request, listing.respond(request)),
@@ -292,7 +295,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
             Response::error(Status::NOT_FOUND)
         }
         Outcome::Redirect(redirect) => redirect_response(request, redirect),
-        Outcome::ErrorDocument(page) => with_retry_after(page.respond(request)),
+        Outcome::ErrorDocument(page) => with_retry_after(page.library_page()),
         Outcome::Error(status) => with_retry_after(Response::error(status)),
     };
     options.complete(Some(request), response)
@@ -315,6 +318,23 @@ fn document_response(request: &Request<'_>, document: OpenDocument) -> Response 
     } else {
         full_response(request, document)
     }
+}
+
+/// Returns the response with the page of an error.
+fn error_response(request: &Request<'_>, page: OpenDocument, status: Status, has_fallback: bool) -> Response {
+    let mut response = Response::new(status);
+    for name in ["Content-Type", "Content-Encoding"] {
+        if let Some(value) = page.headers.get(name) {
+            response = response.with_header(name, value);
+        }
+    }
+    if page.compression.is_on() {
+        response = response.append_header("Vary", "Accept-Encoding");
+    }
+    if has_fallback {
+        response = response.append_header("Vary", "Accept");
+    }
+    response.with_body(page.into_body(request.client_addr()))
 }
 
 impl fmt::Debug for Files {

@@ -1,6 +1,9 @@
 //! What is served for a path that names no plain file: clean URLs, the page of a single-page application, error pages.
 
-use crate::document::{Document, OpenDocument};
+use crate::{
+    document::{Document, OpenDocument},
+    files::Role,
+};
 use http_core::{Method, Request, Response, Status, negotiate, path};
 use std::{
     collections::VecDeque,
@@ -179,9 +182,16 @@ pub(super) struct ErrorDocument {
 }
 
 impl ErrorDocument {
-    /// Returns the page of the single-page application if the request navigates to it.
-    pub(super) fn fallback_for(&self, request: &Request<'_>) -> Option<OpenDocument> {
-        self.fallback.as_ref().filter(|_| is_navigation(request))?.open()
+    /// Returns what the request gets: the page of the single-page application if it navigates to it, or else the site's
+    /// page for the error. `None` for the library's.
+    pub(super) fn document_for(&self, request: &Request<'_>) -> Option<(OpenDocument, Role)> {
+        if let Some(fallback) =
+            self.fallback.as_ref().filter(|_| is_navigation(request)).and_then(Document::open)
+        {
+            return Some((fallback, Role::Fallback));
+        }
+        let role = Role::ErrorPage { status: self.status, has_fallback: self.fallback.is_some() };
+        Some((self.page.as_ref()?.open()?, role))
     }
 
     /// Returns whether the page of the application is for one response only ([`Document::is_dated`]).
@@ -189,21 +199,9 @@ impl ErrorDocument {
         self.fallback.as_ref().is_some_and(|fallback| fallback.is_dated)
     }
 
-    /// Returns the response, with the site's page if there is one.
-    pub(super) fn respond(&self, request: &Request<'_>) -> Response {
-        let page = self.page.as_ref().and_then(Document::open);
-        let response = match page {
-            Some(page) => {
-                let headers = ["Content-Type", "Content-Encoding"].iter();
-                let headers = headers.filter_map(|name| Some((name, page.headers.get(name)?)));
-                headers
-                    .fold(Response::new(self.status), |response, (name, value)| {
-                        response.with_header(name, value)
-                    })
-                    .with_body(page.clone().into_body(request.client_addr()))
-            }
-            None => Response::error(self.status),
-        };
+    /// Returns the response with the library's page.
+    pub(super) fn library_page(&self) -> Response {
+        let response = Response::error(self.status);
         if self.fallback.is_some() { response.append_header("Vary", "Accept") } else { response }
     }
 }

@@ -365,7 +365,7 @@ fn the_operator_forbids_to_transform_a_file() {
 }
 
 #[test]
-fn the_page_of_an_application_is_compressed_and_an_error_page_is_not() {
+fn error_pages_and_the_page_of_an_application_are_compressed() {
     let site = Site::new();
     site.write("404.html", &text(2_000));
     for kind in KINDS {
@@ -374,15 +374,24 @@ fn the_page_of_an_application_is_compressed_and_an_error_page_is_not() {
             options.error_pages.automatic = true;
         });
         let accept = ("Accept-Encoding", "gzip");
-        for _ in 0..2 {
-            let page = server.fetch("GET", "/app", &[accept, ("Accept", "text/html")]);
-            assert_eq!(page.header("Content-Encoding"), Some(&b"gzip"[..]), "{kind:?}");
-            assert_eq!((page.status().code(), unzip(page.body())), (200, text(200_000)), "{kind:?}");
-            let vary = page.headers().iter().filter(|(name, _)| *name == "Vary").map(|(_, value)| value);
+        let check = |headers: &[_], expected: (u16, Option<&str>, usize)| {
+            let get = server.fetch("GET", "/app", headers);
+            let coding = get.header("Content-Encoding").map(|coding| str::from_utf8(coding).expect("text"));
+            let body = if coding.is_some() { unzip(get.body()) } else { get.body().to_vec() };
+            assert_eq!((get.status().code(), coding, body.len()), expected, "{kind:?} {headers:?}");
+            let vary = get.headers().iter().filter(|(name, _)| *name == "Vary").map(|(_, value)| value);
             assert_eq!(vary.collect::<Vec<_>>(), [&b"Accept-Encoding"[..], b"Accept"], "{kind:?}");
-            let error = server.fetch("GET", "/app", &[accept]);
-            assert_eq!((error.status().code(), error.body()), (404, &*text(2_000)), "{kind:?}");
-            assert_eq!(error.header("Content-Encoding"), None, "{kind:?}");
+            let head = server.fetch("HEAD", "/app", headers);
+            assert_eq!(head.header("Content-Encoding"), get.header("Content-Encoding"), "{kind:?}");
+            assert_eq!(head.header("Content-Length"), get.header("Content-Length"), "{kind:?}");
+            assert_eq!(get.header("ETag").is_some(), expected.0 == 200, "{kind:?}");
+        };
+        // The first request makes the form, and the second finds it.
+        for _ in 0..2 {
+            check(&[accept, ("Accept", "text/html")], (200, Some("gzip"), 200_000));
+            check(&[accept], (404, Some("gzip"), 2_000));
+            check(&[], (404, None, 2_000));
+            check(&[accept, ("If-None-Match", "*"), ("Range", "bytes=0-1")], (404, Some("gzip"), 2_000));
         }
     }
 }
