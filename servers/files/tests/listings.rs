@@ -269,5 +269,16 @@ fn large_directories_are_listed() {
         let response = get(&files, "/", "text/plain");
         assert_eq!(response.text().lines().count(), 3000);
         assert!(response.text().ends_with("file-02998\nfile-02999\n"));
+        let page = get(&files, "/", "text/html");
+        assert_eq!(
+            page.text().lines().filter(|line| line.starts_with("<tr><td><a href=\"./file-")).count(),
+            3000
+        );
+        assert_eq!(["<!doctype", "</script>\n"].map(|text| page.text().matches(text).count()), [1, 1]);
+        let objects = get(&files, "/?order=desc", "application/json");
+        assert_eq!(objects.text().matches("},\n{\"name\":").count(), 2999);
+        assert!(
+            objects.text().starts_with("[\n{\"name\":\"file-02999\"") && objects.text().ends_with("}\n]\n")
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Directory listings: a directory is read by a lookup, and formatted as HTML, JSON or text for the request.
 //!
-//! Both happen on a thread of the file system's pool, never on a thread that serves connections. All listings of a
-//! document root share a limit of memory.
+//! It is read and sorted on a thread of the file system's pool, never on a thread that serves connections, and formatted
+//! piece by piece while it is sent. All listings of a document root share a limit of memory.
 
 mod format;
 
@@ -9,35 +9,42 @@ use crate::{
     disk::Pool,
     root::{Entry, EntryError, Root},
 };
-use http_core::{Body, Chunk, ChunkSource, Request, Response, Status, negotiate, path::RelativePath};
+use format::Formatter;
+use http_core::{Body, Chunk, ChunkSource, Request, Response, negotiate, path::RelativePath};
 use rustix::{
     fs::{AtFlags, Dir, FileType, StatxFlags, statx},
     io::Errno,
 };
 use std::{
+    cmp::Ordering,
     ffi::OsStr,
     io,
+    ops::Range,
     os::{fd::BorrowedFd, unix::ffi::OsStrExt},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
 
-/// The maximum of memory for the listings of a document root that are being made or sent, in bytes. A directory of
-/// 100,000 files takes about 25 MB.
+/// The maximum of memory for the listings of a document root that are being made or sent, in bytes.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// Small listings take at most so many bytes, and one half of [`MAX_BYTES`] is for them alone: large directories cannot
 /// keep a client from listing small ones.
 const SMALL: usize = 64 * 1024;
 
-/// About how many bytes an entry takes besides its name.
-const ENTRY_BYTES: usize = 80;
+/// How many bytes a large listing reserves at once while its directory is read: enough for 100,000 entries with
+/// names of 60 bytes. So a client gets 503 after the first few hundred entries, not after most of them. What is left over
+/// is released at the end.
+const STEP: usize = 12 * 1024 * 1024;
 
-/// The number of bytes that a body copies at once.
-const CHUNK: usize = 32 * 1024;
+/// How many bytes an entry takes besides its name: in the list, and in its orders.
+const ENTRY_BYTES: usize = size_of::<ListEntry>() + View::ORDERS * size_of::<u32>();
+
+/// The maximum number of entries of a listing that is formatted at once, so that its length is known.
+const MAX_WHOLE: usize = 64;
 
 /// The media types of [`Format`], the first for clients that have no preference.
 const MEDIA_TYPES: [&str; 3] = ["text/html; charset=utf-8", "application/json", "text/plain; charset=utf-8"];
@@ -48,15 +55,18 @@ pub(crate) struct Listing {
     /// The path of the directory, relative to the root.
     path: Box<[u8]>,
     entries: Vec<ListEntry>,
-    /// What was made for requests that share the lookup. `None` if the memory for it is lacking.
-    texts: [OnceLock<Option<Arc<Text>>>; View::COUNT],
-    permit: Permit,
+    /// The names of the entries, one after the other.
+    names: Vec<u8>,
+    /// The indices of the entries, in the orders that were requested.
+    orders: [OnceLock<Box<[u32]>>; View::ORDERS],
+    _permit: Permit,
 }
 
 /// An entry of a directory.
 #[derive(Debug)]
 struct ListEntry {
-    name: Box<[u8]>,
+    /// Where its name is in [`Listing::names`].
+    name: Range<u32>,
     /// The length in bytes; `None` for a directory.
     len: Option<u64>,
     /// The modification time in seconds since 1970; `None` if it is not known without waiting for another file system.
@@ -86,7 +96,7 @@ impl Listing {
         pool: &Arc<Pool>,
     ) -> Result<Listing, ListError> {
         let mut permit = Permit::new(&root.listing_bytes);
-        let mut entries = Vec::new();
+        let (mut entries, mut names) = (Vec::new(), Vec::new());
         let mut stream = Dir::read_from(directory).map_err(ListError::Failed)?;
         while let Some(found) = stream.read() {
             let found = found.map_err(ListError::Failed)?;
@@ -114,18 +124,28 @@ impl Listing {
                 }
                 _ => None,
             };
-            entries.extend(details.map(|(len, modified)| ListEntry { name: name.into(), len, modified }));
+            if let Some((len, modified)) = details {
+                let start = names.len() as u32;
+                names.extend_from_slice(name);
+                entries.push(ListEntry { name: start..names.len() as u32, len, modified });
+            }
         }
-        Ok(Listing { path: path.into(), entries, texts: [const { OnceLock::new() }; View::COUNT], permit })
+        entries.shrink_to_fit();
+        names.shrink_to_fit();
+        permit.end();
+        Ok(Listing {
+            path: path.into(),
+            entries,
+            names,
+            orders: [const { OnceLock::new() }; View::ORDERS],
+            _permit: permit,
+        })
     }
 
     /// Returns the response to a request for the directory.
-    pub(crate) fn respond(&self, request: &Request<'_>) -> Response {
+    pub(crate) fn respond(self: &Arc<Listing>, request: &Request<'_>) -> Response {
         let view = View::of(request);
-        let Some(text) = self.texts[view.index()].get_or_init(|| self.format(view)) else {
-            return Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1");
-        };
-        let body = ListingBody { text: Arc::clone(text), sent: 0 };
+        let body = ListingBody::new(Formatter::new(Arc::clone(self), view));
         let response = Response::of_type(MEDIA_TYPES[view.format as usize], Body::Stream(Box::new(body)))
             .with_header("Cache-Control", "no-cache")
             .append_header("Vary", "Accept");
@@ -135,16 +155,29 @@ impl Listing {
         }
     }
 
-    /// Formats the entries. Returns `None` if there is no memory for it.
-    fn format(&self, view: View) -> Option<Arc<Text>> {
-        let mut permit = Permit::new(&self.permit.used);
-        let names: usize = self.entries.iter().map(|entry| entry.name.len()).sum();
-        // Each byte of a name may become several bytes, but there are few such names.
-        let estimate = names * 2 + self.entries.len() * format::ENTRY_LEN + format::PAGE_LEN;
-        permit.add(estimate).then_some(())?;
-        let bytes = format::format(&self.path, &view.sorted(&self.entries), view);
-        (bytes.len() <= estimate || permit.add(bytes.len() - estimate))
-            .then(|| Arc::new(Text { bytes, _permit: permit }))
+    fn name(&self, entry: &ListEntry) -> &[u8] {
+        &self.names[entry.name.start as usize..entry.name.end as usize]
+    }
+
+    /// Returns the indices of the entries in the order of a view: the directories first, and entries that are equal
+    /// otherwise by their names.
+    fn order(&self, view: View) -> &[u32] {
+        self.orders[view.order()].get_or_init(|| {
+            let mut order: Box<[u32]> = (0..self.entries.len() as u32).collect();
+            order.sort_by(|a, b| {
+                let [a, b] = [a, b].map(|index| &self.entries[*index as usize]);
+                let ordering = match view.sort {
+                    Sort::Name => Ordering::Equal,
+                    Sort::Size => a.len.cmp(&b.len),
+                    Sort::Time => a.modified.cmp(&b.modified),
+                };
+                let lower = |entry| self.name(entry).iter().map(u8::to_ascii_lowercase);
+                let ordering = ordering.then_with(|| lower(a).cmp(lower(b)));
+                let ordering = if view.is_descending { ordering.reverse() } else { ordering };
+                a.len.is_some().cmp(&b.len.is_some()).then(ordering)
+            });
+            order
+        })
     }
 }
 
@@ -186,8 +219,8 @@ enum Sort {
 }
 
 impl View {
-    /// The number of views.
-    const COUNT: usize = 18;
+    /// The number of orders.
+    const ORDERS: usize = 6;
 
     /// Returns what the request asks for: the format with its Accept header, the order with the query
     /// `sort=name|size|time` and `order=asc|desc`.
@@ -205,55 +238,38 @@ impl View {
         View { format, sort, is_descending: request.query_value("order").as_deref() == Some("desc") }
     }
 
-    fn index(self) -> usize {
-        (self.format as usize * 3 + self.sort as usize) * 2 + usize::from(self.is_descending)
+    /// Returns the index of the order in [`Listing::orders`].
+    fn order(self) -> usize {
+        self.sort as usize * 2 + usize::from(self.is_descending)
     }
-
-    /// Sorts the entries: the directories first, and entries that are equal otherwise by their names.
-    fn sorted(self, entries: &[ListEntry]) -> Vec<&ListEntry> {
-        let lower = |entry: &ListEntry| entry.name.to_ascii_lowercase();
-        let mut sorted: Vec<_> = entries.iter().collect();
-        sorted.sort_by_cached_key(|entry| lower(entry));
-        match self.sort {
-            Sort::Name => {}
-            Sort::Size => sorted.sort_by_key(|entry| entry.len),
-            Sort::Time => sorted.sort_by_key(|entry| entry.modified),
-        }
-        if self.is_descending {
-            sorted.reverse();
-        }
-        sorted.sort_by_key(|entry| entry.len.is_some());
-        sorted
-    }
-}
-
-/// A formatted listing.
-#[derive(Debug)]
-struct Text {
-    bytes: Vec<u8>,
-    _permit: Permit,
 }
 
 /// A body that sends a listing. It keeps the memory for it counted.
 struct ListingBody {
-    text: Arc<Text>,
-    /// How many bytes were handed out.
-    sent: usize,
+    pieces: Box<dyn Iterator<Item = Vec<u8>> + Send>,
+    /// The length in bytes, if all is one piece.
+    len: Option<u64>,
+}
+
+impl ListingBody {
+    fn new(formatter: Formatter) -> ListingBody {
+        if formatter.len() > MAX_WHOLE {
+            return ListingBody { pieces: Box::new(formatter), len: None };
+        }
+        let whole = formatter.collect::<Vec<_>>().concat();
+        let len = Some(whole.len() as u64);
+        ListingBody { pieces: Box::new(Some(whole).filter(|whole| !whole.is_empty()).into_iter()), len }
+    }
 }
 
 impl ChunkSource for ListingBody {
     fn length(&self) -> Option<u64> {
-        Some((self.text.bytes.len() - self.sent) as u64)
+        self.len
     }
 
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        let rest = &self.text.bytes[self.sent..];
-        if rest.is_empty() {
-            return Ok(Chunk::End);
-        }
-        let len = rest.len().min(CHUNK);
-        chunk.extend_from_slice(&rest[..len]);
-        self.sent += len;
+        let Some(piece) = self.pieces.next() else { return Ok(Chunk::End) };
+        *chunk = piece;
         Ok(Chunk::Data)
     }
 }
@@ -261,44 +277,84 @@ impl ChunkSource for ListingBody {
 /// Memory for a listing, which counts until this is dropped.
 #[derive(Debug)]
 struct Permit {
-    /// The bytes that all listings of the root take.
-    used: Arc<AtomicUsize>,
-    bytes: usize,
+    /// The bytes that all listings of the root have reserved.
+    total: Arc<AtomicUsize>,
+    reserved: usize,
+    used: usize,
 }
 
 impl Permit {
-    fn new(used: &Arc<AtomicUsize>) -> Permit {
-        Permit { used: Arc::clone(used), bytes: 0 }
+    fn new(total: &Arc<AtomicUsize>) -> Permit {
+        Permit { total: Arc::clone(total), reserved: 0, used: 0 }
     }
 
-    /// Counts so many bytes more. Returns false if the limit is reached.
+    /// Uses so many bytes more. Returns false if the limit is reached.
     fn add(&mut self, bytes: usize) -> bool {
-        let limit = if self.bytes + bytes > SMALL { MAX_BYTES / 2 } else { MAX_BYTES };
-        let has_room = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= limit;
-        self.bytes += bytes;
-        has_room
+        self.used += bytes;
+        while self.used > self.reserved {
+            let (step, limit) = if self.reserved == 0 { (SMALL, MAX_BYTES) } else { (STEP, MAX_BYTES / 2) };
+            let reserve = |total| Some(total + step).filter(|total| *total <= limit);
+            if self.total.fetch_update(Relaxed, Relaxed, reserve).is_err() {
+                return false;
+            }
+            self.reserved += step;
+        }
+        true
+    }
+
+    /// Releases what is reserved, but not used.
+    fn end(&mut self) {
+        self.total.fetch_sub(self.reserved - self.used, Relaxed);
+        self.reserved = self.used;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.total.fetch_sub(self.reserved, Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs::File, os::fd::AsFd};
 
     #[test]
     fn large_listings_leave_memory_to_small_ones() {
-        let used = Arc::default();
-        let [mut large, mut other, mut small] = [(); 3].map(|()| Permit::new(&used));
-        assert!(large.add(MAX_BYTES / 2));
-        assert!(!other.add(SMALL + 1));
-        drop(other);
-        assert!(small.add(SMALL));
-        drop((large, small));
-        assert_eq!(used.load(Ordering::Relaxed), 0);
+        let total = Arc::default();
+        let permit = || Permit::new(&total);
+        let mut large: Vec<_> = (0..MAX_BYTES / 2 / (SMALL + STEP)).map(|_| permit()).collect();
+        assert!(large.iter_mut().all(|permit| permit.add(SMALL + 1)));
+        assert!(!permit().add(SMALL + 1));
+        assert!(permit().add(SMALL));
+        large.iter_mut().for_each(Permit::end);
+        assert!(permit().add(SMALL + 1));
+        drop(large);
+        assert_eq!(total.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_large_directory_is_not_read_without_memory_for_all_of_it() {
+        let site = tempfile::tempdir().expect("a directory");
+        let root = Root::open(site.path()).expect("a root");
+        let check = |files: usize, used: usize, expected: bool| {
+            for number in 0..files {
+                File::create(site.path().join(number.to_string())).expect("a file");
+            }
+            let directory = File::open(site.path()).expect("a directory");
+            root.listing_bytes.store(used, Relaxed);
+            let now = Instant::now();
+            let read = Listing::read(&root, (b"", directory.as_fd()), false, now, &root.mounts.root);
+            assert_eq!(read.as_ref().map(|listing| listing.entries.len()).ok(), expected.then_some(files));
+            assert!(expected || matches!(read, Err(ListError::TooLarge)), "{read:?}");
+            drop(read);
+            assert_eq!(root.listing_bytes.load(Relaxed), used);
+        };
+        let small = SMALL / (ENTRY_BYTES + 4);
+        check(small, MAX_BYTES / 2, true);
+        check(small, MAX_BYTES, false);
+        check(2 * small, MAX_BYTES / 2 - SMALL - STEP, true);
+        check(2 * small, MAX_BYTES / 2 - STEP, false);
     }
 }
