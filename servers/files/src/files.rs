@@ -289,7 +289,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         }
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
-        Outcome::Listing(listing) => return options.complete_listing(request, listing.respond(request)),
+        Outcome::Listing(listing) => return listing.respond(request, options),
         // A rewritten path: the redirect would lead to the request's own.
         Outcome::Redirect(Redirect::Directory) if request.path_bytes().ends_with(b"/") => {
             Response::error(Status::NOT_FOUND)

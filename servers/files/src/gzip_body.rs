@@ -1,5 +1,5 @@
-//! A body that is compressed with gzip while it is sent: of a file that is too long to keep its compressed form, or that
-//! changes too often.
+//! A body that is compressed with gzip while it is sent: of a listing, or of a file that is too long to keep its compressed
+//! form or that changes too often.
 //!
 //! It never makes a call that may block. Threads read and compress a piece at a time, and not more than one piece ahead of
 //! what the client takes.
@@ -80,6 +80,14 @@ impl GzipBody {
     ) -> GzipBody {
         let pool = original.pool().cloned();
         GzipBody::new(Box::new(FilePieces { original, offset: 0 }), pool, slot, client)
+    }
+
+    /// The body with `pieces` that are made without a call that may block.
+    pub(super) fn of_pieces(
+        pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+        slot: GzipSlot,
+    ) -> GzipBody {
+        GzipBody::new(Box::new(pieces.map(Ok)), None, slot, None)
     }
 
     fn new(pieces: Pieces, pool: Option<Arc<Pool>>, slot: GzipSlot, client: Option<SocketAddr>) -> GzipBody {

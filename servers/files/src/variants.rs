@@ -51,7 +51,7 @@ impl Compression {
 }
 
 /// The length in bytes of the shortest file that is compressed on the fly. A shorter one fits into one packet anyway.
-const MIN_COMPRESSED: u64 = 1024;
+pub(super) const MIN_COMPRESSED: u64 = 1024;
 
 /// The length in bytes of the longest file whose compressed form is kept. A longer one would occupy a thread for over 100 ms.
 const MAX_KEPT: u64 = 4 * 1024 * 1024;
@@ -245,9 +245,17 @@ pub(super) fn permits_stream(request: &Request<'_>) -> bool {
     request.version() == Version::Http11 && request.header("Range").is_none()
 }
 
+/// Returns whether the client prefers gzip that is made while it is sent to the content as it is.
+pub(super) fn prefers_gzip_stream(request: &Request<'_>) -> bool {
+    let [gzip, identity] = coding_weights(request.header_values("Accept-Encoding"), ["gzip", "identity"]);
+    gzip >= identity.max(1)
+        && permits_stream(request)
+        && !forbids_transformation(request.header_values("Cache-Control"))
+}
+
 /// Returns whether the client (RFC 9111 §5.2.1.6) or the operator (§5.2.2.6) wants the file as it is, by these values of
 /// Cache-Control. A sidecar is not a transformation.
-fn forbids_transformation<'a>(cache_control: impl Iterator<Item = &'a [u8]>) -> bool {
+pub(super) fn forbids_transformation<'a>(cache_control: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut directives = cache_control.flat_map(|value| value.split(|&byte| byte == b','));
     directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
 }

@@ -395,3 +395,54 @@ fn error_pages_and_the_page_of_an_application_are_compressed() {
         }
     }
 }
+
+#[test]
+fn listings_are_compressed() {
+    let site = tempfile::tempdir().expect("a directory");
+    fs::create_dir(site.path().join("many")).expect("a directory");
+    for number in 0..3_000 {
+        File::create(site.path().join(format!("many/file-{number:05}"))).expect("a file");
+    }
+    for (kind, rule) in KINDS
+        .map(|kind| (kind, "X-Test: 1"))
+        .into_iter()
+        .chain([(FileSystem::Memory, "Cache-Control: no-transform")])
+    {
+        let root = Arc::new(Root::open(site.path()).expect("a document root").with_file_system(kind));
+        let mut options = Options { listing: true, compression: ALL, ..Options::default() };
+        options.headers.push(rule.parse().expect("a rule"));
+        let forbidden = rule.contains("no-transform");
+        let server = Server {
+            files: Files::from_root(Arc::clone(&root)).with_options(options.clone()),
+            root,
+            options: Arc::new(options),
+            kind,
+        };
+        for (target, accept, is_compressible) in [
+            ("/", "text/html", true),
+            ("/", "text/plain", false),
+            ("/many/", "text/html", true),
+            ("/many/", "application/json", true),
+            ("/many/?sort=size", "text/plain", true),
+        ] {
+            let plain = server.fetch("GET", target, &[("Accept", accept)]);
+            for (coding, is_accepted) in
+                [("gzip", true), ("*", true), ("br, identity;q=0.5", false), ("gzip;q=0.5, identity", false)]
+            {
+                let headers = [("Accept", accept), ("Accept-Encoding", coding)];
+                let response = server.fetch("GET", target, &headers);
+                let case = format!("{kind:?} {rule} {target} {accept} {coding}");
+                let expected = is_compressible && is_accepted && !forbidden;
+                assert_eq!(response.header("Content-Encoding").is_some(), expected, "{case}");
+                let body = if expected { unzip(response.body()) } else { response.body().to_vec() };
+                assert!(body == plain.body(), "{case}");
+                let vary = response.headers().iter().filter(|(name, _)| *name == "Vary").count();
+                assert_eq!(vary, if forbidden { 1 } else { 2 }, "{case}");
+                let head = server.fetch("HEAD", target, &headers);
+                for name in ["Content-Encoding", "Content-Length", "Content-Type", "ETag"] {
+                    assert_eq!(head.header(name), response.header(name), "{case} {name}");
+                }
+            }
+        }
+    }
+}

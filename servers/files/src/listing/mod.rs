@@ -6,8 +6,12 @@
 mod format;
 
 use crate::{
+    compressor::Compressor,
     disk::Pool,
+    gzip_body::GzipBody,
+    options::Options,
     root::{Entry, EntryError, Root},
+    variants::{MIN_COMPRESSED, forbids_transformation, prefers_gzip_stream},
 };
 use format::Formatter;
 use http_core::{Body, Chunk, ChunkSource, Request, Response, negotiate, path::RelativePath};
@@ -59,6 +63,7 @@ pub(crate) struct Listing {
     names: Vec<u8>,
     /// The indices of the entries, in the orders that were requested.
     orders: [OnceLock<Box<[u32]>>; View::ORDERS],
+    compressor: Compressor,
     _permit: Permit,
 }
 
@@ -138,20 +143,35 @@ impl Listing {
             entries,
             names,
             orders: [const { OnceLock::new() }; View::ORDERS],
+            compressor: root.compressor.clone(),
             _permit: permit,
         })
     }
 
     /// Returns the response to a request for the directory.
-    pub(crate) fn respond(self: &Arc<Listing>, request: &Request<'_>) -> Response {
+    pub(crate) fn respond(self: &Arc<Listing>, request: &Request<'_>, options: &Options) -> Response {
         let view = View::of(request);
-        let body = ListingBody::new(Formatter::new(Arc::clone(self), view));
-        let response = Response::of_type(MEDIA_TYPES[view.format as usize], Body::Stream(Box::new(body)))
+        let mut response = Response::of_type(MEDIA_TYPES[view.format as usize], Body::Empty)
             .with_header("Cache-Control", "no-cache")
             .append_header("Vary", "Accept");
-        match view.format {
-            Format::Html => response.with_header("Content-Security-Policy", format::CONTENT_SECURITY_POLICY),
-            _ => response,
+        if view.format == Format::Html {
+            response = response.with_header("Content-Security-Policy", format::CONTENT_SECURITY_POLICY);
+        }
+        response = options.complete_listing(request, response);
+        let may_be_compressed = options.compression.on_the_fly
+            && !forbids_transformation(response.header("Cache-Control").into_iter());
+        if may_be_compressed {
+            response = response.append_header("Vary", "Accept-Encoding");
+        }
+        let body = ListingBody::new(Formatter::new(Arc::clone(self), view));
+        let is_compressed = may_be_compressed
+            && body.len.is_none_or(|len| len >= MIN_COMPRESSED)
+            && prefers_gzip_stream(request);
+        match is_compressed.then(|| self.compressor.slot()).flatten() {
+            Some(slot) => response
+                .with_header("Content-Encoding", "gzip")
+                .with_body(Body::Stream(Box::new(GzipBody::of_pieces(body.pieces, slot)))),
+            None => response.with_body(Body::Stream(Box::new(body))),
         }
     }
 
