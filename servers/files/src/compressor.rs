@@ -2,7 +2,7 @@
 //!
 //! Threads compress, at most one for each CPU, and never one that serves connections. Requests for one document share its
 //! compression. If the threads have too much to do, clients get the document as it is. The threads also compress documents
-//! that are not kept, while they are sent (`gzip_body`).
+//! that are not kept, while they are sent (`threaded_body`).
 
 use crate::{
     disk::{ClientKey, Task},

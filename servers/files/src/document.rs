@@ -7,7 +7,7 @@ use crate::{
     compressor::GzipSlot,
     disk::{DiskFile, Medium, Pool},
     file_body::{FileBody, Piece},
-    gzip_body::GzipBody,
+    threaded_body::ThreadedBody,
     mime,
     options::Options,
     rules::remove_content_headers,
@@ -289,7 +289,7 @@ impl OpenDocument {
     #[inline]
     pub(super) fn into_body(mut self, client: Option<SocketAddr>) -> Body {
         if let Some(slot) = self.encoder.take() {
-            return Body::Stream(Box::new(GzipBody::of_document(self, *slot, client)));
+            return Body::Stream(Box::new(ThreadedBody::of_document(self, *slot, client)));
         }
         let len = self.document.len;
         match self.content {

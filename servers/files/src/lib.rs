@@ -18,7 +18,7 @@
 //! | `pages` | what is served for paths that name no file: clean URLs, single-page applications, error pages |
 //! | `listing` | directory listings |
 //! | `variants`, `compressor` | compressed forms of files: which one a client gets; threads that make them |
-//! | `gzip_body` | a body that is compressed while it is sent |
+//! | `threaded_body` | a body that threads make while it is sent |
 //! | `byteranges` | responses to Range requests |
 //! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
 //! | `rules`, `glob` | the headers that an operator adds, by path |
@@ -44,7 +44,6 @@ mod entity_tag;
 mod file_body;
 mod files;
 mod glob;
-mod gzip_body;
 mod listing;
 mod lookup;
 mod lookups;
@@ -55,6 +54,7 @@ mod options;
 mod pages;
 mod root;
 mod rules;
+mod threaded_body;
 mod types;
 mod variants;
 mod version;

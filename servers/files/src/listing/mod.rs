@@ -8,7 +8,7 @@ mod format;
 use crate::{
     compressor::Compressor,
     disk::Pool,
-    gzip_body::GzipBody,
+    threaded_body::ThreadedBody,
     options::Options,
     root::{Entry, EntryError, Root},
     variants::{MIN_COMPRESSED, forbids_transformation, prefers_gzip_stream},
@@ -170,7 +170,7 @@ impl Listing {
         match is_compressed.then(|| self.compressor.slot()).flatten() {
             Some(slot) => response
                 .with_header("Content-Encoding", "gzip")
-                .with_body(Body::Stream(Box::new(GzipBody::of_pieces(body.pieces, slot)))),
+                .with_body(Body::Stream(Box::new(ThreadedBody::of_pieces(body.pieces, slot)))),
             None => response.with_body(Body::Stream(Box::new(body))),
         }
     }

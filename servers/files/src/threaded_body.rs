@@ -26,7 +26,7 @@ const PIECE: usize = 128 * 1024;
 const LEVEL: u32 = 2;
 
 /// The body. Dropping it ends the work.
-pub(super) struct GzipBody(Arc<Stream>);
+pub(super) struct ThreadedBody(Arc<Stream>);
 
 /// What the body shares with the threads that work for it.
 struct Stream {
@@ -71,27 +71,27 @@ enum Made {
 /// The next piece; `None` at the end.
 type NextPiece = Option<Vec<u8>>;
 
-impl GzipBody {
+impl ThreadedBody {
     /// The body with all of `original`, for a client with this address.
     pub(super) fn of_document(
         original: OpenDocument,
         slot: GzipSlot,
         client: Option<SocketAddr>,
-    ) -> GzipBody {
+    ) -> ThreadedBody {
         let pool = original.pool().cloned();
-        GzipBody::new(Box::new(FilePieces { original, offset: 0 }), pool, slot, client)
+        ThreadedBody::new(Box::new(FilePieces { original, offset: 0 }), pool, slot, client)
     }
 
     /// The body with `pieces` that are made without a call that may block.
     pub(super) fn of_pieces(
         pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
         slot: GzipSlot,
-    ) -> GzipBody {
-        GzipBody::new(Box::new(pieces.map(Ok)), None, slot, None)
+    ) -> ThreadedBody {
+        ThreadedBody::new(Box::new(pieces.map(Ok)), None, slot, None)
     }
 
-    fn new(pieces: Pieces, pool: Option<Arc<Pool>>, slot: GzipSlot, client: Option<SocketAddr>) -> GzipBody {
-        GzipBody(Arc::new(Stream {
+    fn new(pieces: Pieces, pool: Option<Arc<Pool>>, slot: GzipSlot, client: Option<SocketAddr>) -> ThreadedBody {
+        ThreadedBody(Arc::new(Stream {
             pool,
             slot,
             client: client.into(),
@@ -103,7 +103,7 @@ impl GzipBody {
     }
 }
 
-impl ChunkSource for GzipBody {
+impl ChunkSource for ThreadedBody {
     fn start(&mut self, waker: Waker) {
         let _ = self.0.waker.set(waker);
     }
@@ -273,7 +273,7 @@ mod tests {
 
     /// A body, and the calls of its waker.
     struct RunningBody {
-        body: GzipBody,
+        body: ThreadedBody,
         woken: Receiver<()>,
     }
 
@@ -304,7 +304,7 @@ mod tests {
 
         fn body(&self) -> RunningBody {
             let (sender, woken) = mpsc::channel();
-            let mut body = GzipBody::of_document(
+            let mut body = ThreadedBody::of_document(
                 self.document.clone(),
                 Compressor::default().slot().expect("a slot"),
                 None,
