@@ -7,10 +7,10 @@ use crate::{
     compressor::GzipSlot,
     disk::{DiskFile, Medium, Pool},
     file_body::{FileBody, Piece},
-    threaded_body::ThreadedBody,
     mime,
     options::Options,
     rules::remove_content_headers,
+    threaded_body::ThreadedBody,
     variants::{Coding, Compression, Variants},
     version::FileVersion,
 };

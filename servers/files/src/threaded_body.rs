@@ -1,11 +1,11 @@
-//! A body that is compressed with gzip while it is sent: of a listing, or of a file that is too long to keep its compressed
-//! form or that changes too often.
+//! A body that threads make while it is sent: a listing, compressed or not, or the compressed form of a file that is too
+//! long to keep that form or that changes too often.
 //!
-//! It never makes a call that may block. Threads read and compress a piece at a time, and not more than one piece ahead of
-//! what the client takes.
+//! It never makes a call that may block. Threads read or format, and compress, a piece at a time, and not more than one
+//! piece ahead of what the client takes.
 
 use crate::{
-    compressor::GzipSlot,
+    compressor::{Compressor, GzipSlot},
     disk::{ClientKey, Pool, Task},
     document::OpenDocument,
 };
@@ -32,18 +32,21 @@ pub(super) struct ThreadedBody(Arc<Stream>);
 struct Stream {
     /// The threads that must read the pieces; `None` if reading does not block.
     pool: Option<Arc<Pool>>,
-    slot: GzipSlot,
+    compressor: Compressor,
     client: ClientKey,
     /// Not set before the engine has passed it on.
     waker: OnceLock<Waker>,
     /// Only threads lock it.
     pieces: Mutex<Pieces>,
     /// Only threads lock it.
-    encoder: Mutex<GzEncoder<Vec<u8>>>,
+    encoder: Mutex<Encoder>,
     made: Mutex<Made>,
 }
 
-/// The content, piece by piece.
+/// What compresses the pieces; `None` if they are sent as they are.
+type Encoder = Option<(GzEncoder<Vec<u8>>, GzipSlot)>;
+
+/// The content, piece by piece. No piece is empty.
 type Pieces = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
 
 /// The pieces of a file.
@@ -72,32 +75,41 @@ enum Made {
 type NextPiece = Option<Vec<u8>>;
 
 impl ThreadedBody {
-    /// The body with all of `original`, for a client with this address.
+    /// The gzip form of `original`, for a client with this address.
     pub(super) fn of_document(
         original: OpenDocument,
         slot: GzipSlot,
         client: Option<SocketAddr>,
     ) -> ThreadedBody {
-        let pool = original.pool().cloned();
-        ThreadedBody::new(Box::new(FilePieces { original, offset: 0 }), pool, slot, client)
+        let (pool, compressor) = (original.pool().cloned(), slot.compressor.clone());
+        let pieces = Box::new(FilePieces { original, offset: 0 });
+        ThreadedBody::new(pieces, pool, compressor, Some(slot), client.into())
     }
 
-    /// The body with `pieces` that are made without a call that may block.
+    /// The body with `pieces`, which are made without a call that may block. It is compressed if there is a `slot`.
     pub(super) fn of_pieces(
         pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
-        slot: GzipSlot,
+        compressor: Compressor,
+        slot: Option<GzipSlot>,
     ) -> ThreadedBody {
-        ThreadedBody::new(Box::new(pieces.map(Ok)), None, slot, None)
+        ThreadedBody::new(Box::new(pieces.map(Ok)), None, compressor, slot, None.into())
     }
 
-    fn new(pieces: Pieces, pool: Option<Arc<Pool>>, slot: GzipSlot, client: Option<SocketAddr>) -> ThreadedBody {
+    fn new(
+        pieces: Pieces,
+        pool: Option<Arc<Pool>>,
+        compressor: Compressor,
+        slot: Option<GzipSlot>,
+        client: ClientKey,
+    ) -> ThreadedBody {
+        let encoder = slot.map(|slot| (GzEncoder::new(Vec::new(), Compression::new(LEVEL)), slot));
         ThreadedBody(Arc::new(Stream {
             pool,
-            slot,
-            client: client.into(),
+            compressor,
+            client,
             waker: OnceLock::new(),
             pieces: Mutex::new(pieces),
-            encoder: Mutex::new(GzEncoder::new(Vec::new(), Compression::new(LEVEL))),
+            encoder: Mutex::new(encoder),
             made: Mutex::new(Made::Nothing),
         }))
     }
@@ -143,7 +155,7 @@ impl Stream {
     /// Makes a thread compress the next piece: `read`, if it was read already.
     fn compress_later(self: &Arc<Stream>, read: Option<NextPiece>) -> io::Result<()> {
         let stream = Arc::downgrade(self);
-        self.slot.compressor.submit(move || {
+        self.compressor.submit(move || {
             // If the body is dropped, the client has left.
             if let Some(stream) = stream.upgrade() {
                 let made = catch_panic(|| stream.compress(read));
@@ -169,6 +181,7 @@ impl Stream {
     fn compress(&self, read: Option<NextPiece>) -> io::Result<Made> {
         let piece = read.map_or_else(|| self.read(), Ok)?;
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((encoder, _)) = &mut *encoder else { return Ok(piece.map_or(Made::End, Made::Bytes)) };
         match &piece {
             Some(piece) => encoder.write_all(piece)?,
             None => encoder.try_finish()?,

@@ -1,20 +1,20 @@
 //! Directory listings: a directory is read by a lookup, and formatted as HTML, JSON or text for the request.
 //!
-//! It is read and sorted on a thread of the file system's pool, never on a thread that serves connections, and formatted
-//! piece by piece while it is sent. All listings of a document root share a limit of memory.
+//! It is read and sorted on a thread of the file system's pool, and formatted piece by piece while it is sent, never on a
+//! thread that serves connections. All listings of a document root share a limit of memory.
 
 mod format;
 
 use crate::{
     compressor::Compressor,
     disk::Pool,
-    threaded_body::ThreadedBody,
     options::Options,
     root::{Entry, EntryError, Root},
+    threaded_body::ThreadedBody,
     variants::{MIN_COMPRESSED, forbids_transformation, prefers_gzip_stream},
 };
 use format::Formatter;
-use http_core::{Body, Chunk, ChunkSource, Request, Response, negotiate, path::RelativePath};
+use http_core::{Body, Request, Response, negotiate, path::RelativePath};
 use rustix::{
     fs::{AtFlags, Dir, FileType, StatxFlags, statx},
     io::Errno,
@@ -22,7 +22,6 @@ use rustix::{
 use std::{
     cmp::Ordering,
     ffi::OsStr,
-    io,
     ops::Range,
     os::{fd::BorrowedFd, unix::ffi::OsStrExt},
     sync::{
@@ -163,16 +162,22 @@ impl Listing {
         if may_be_compressed {
             response = response.append_header("Vary", "Accept-Encoding");
         }
-        let body = ListingBody::new(Formatter::new(Arc::clone(self), view));
+        let mut pieces = Formatter::new(Arc::clone(self), view);
+        let whole = (self.entries.len() <= MAX_WHOLE).then(|| pieces.by_ref().flatten().collect::<Vec<_>>());
         let is_compressed = may_be_compressed
-            && body.len.is_none_or(|len| len >= MIN_COMPRESSED)
+            && whole.as_ref().is_none_or(|whole| whole.len() as u64 >= MIN_COMPRESSED)
             && prefers_gzip_stream(request);
-        match is_compressed.then(|| self.compressor.slot()).flatten() {
-            Some(slot) => response
-                .with_header("Content-Encoding", "gzip")
-                .with_body(Body::Stream(Box::new(ThreadedBody::of_pieces(body.pieces, slot)))),
-            None => response.with_body(Body::Stream(Box::new(body))),
+        let slot = is_compressed.then(|| self.compressor.slot()).flatten();
+        if slot.is_some() {
+            response = response.with_header("Content-Encoding", "gzip");
         }
+        response.with_body(match (whole, slot) {
+            (Some(whole), None) => Body::from(whole),
+            (whole, slot) => {
+                let pieces = whole.into_iter().chain(pieces);
+                Body::Stream(Box::new(ThreadedBody::of_pieces(pieces, self.compressor.clone(), slot)))
+            }
+        })
     }
 
     fn name(&self, entry: &ListEntry) -> &[u8] {
@@ -261,36 +266,6 @@ impl View {
     /// Returns the index of the order in [`Listing::orders`].
     fn order(self) -> usize {
         self.sort as usize * 2 + usize::from(self.is_descending)
-    }
-}
-
-/// A body that sends a listing. It keeps the memory for it counted.
-struct ListingBody {
-    pieces: Box<dyn Iterator<Item = Vec<u8>> + Send>,
-    /// The length in bytes, if all is one piece.
-    len: Option<u64>,
-}
-
-impl ListingBody {
-    fn new(formatter: Formatter) -> ListingBody {
-        if formatter.len() > MAX_WHOLE {
-            return ListingBody { pieces: Box::new(formatter), len: None };
-        }
-        let whole = formatter.collect::<Vec<_>>().concat();
-        let len = Some(whole.len() as u64);
-        ListingBody { pieces: Box::new(Some(whole).filter(|whole| !whole.is_empty()).into_iter()), len }
-    }
-}
-
-impl ChunkSource for ListingBody {
-    fn length(&self) -> Option<u64> {
-        self.len
-    }
-
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        let Some(piece) = self.pieces.next() else { return Ok(Chunk::End) };
-        *chunk = piece;
-        Ok(Chunk::Data)
     }
 }
 
