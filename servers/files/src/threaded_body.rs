@@ -22,7 +22,15 @@ use std::{
 /// The number of bytes of a file that are read and compressed at once: a thread takes about a millisecond for them.
 const PIECE: usize = 128 * 1024;
 
-/// How much to compress, from 1 to 9. The result is not kept, so that each client costs as much again.
+/// How much to compress, from 1 to 9. The result is not kept, so that each client costs as much again. 100 MB of JSON (median
+/// of three interleaved rounds with either level, two shared cores, release build without LTO):
+///
+/// | level | 1 | 2 | 3 | 4 | 6 | nginx 1 | nginx 6 |
+/// |---|---|---|---|---|---|---|---|
+/// | CPU time in s | 0.89 | 1.14 | 1.28 | 1.55 | 2.19 | 1.24 | 3.02 |
+/// | result in MB | 43.7 | 34.2 | 32.5 | 31.8 | 31.2 | 36.3 | 31.2 |
+///
+/// Level 2 saves 38 MB for each second more than level 1, but level 3 only 12 MB for each second more than level 2.
 const LEVEL: u32 = 2;
 
 /// The body. Dropping it ends the work.
