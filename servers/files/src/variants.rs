@@ -30,7 +30,7 @@ pub struct Compression {
     /// the client prefers. Up to 4 MiB, the result is kept in memory, at most 64 MiB for each [`Root`](crate::Root). A
     /// longer file, or one that has just changed, is compressed while it is sent, for at most 64 clients of a `Root` at
     /// once: without Content-Length, with a weak entity tag, and not for HTTP/1.0. A Range header then applies to the file
-    /// as it is.
+    /// as it is. A listing of at least 1 KiB is always compressed while it is sent.
     pub on_the_fly: bool,
 }
 
