@@ -8,6 +8,7 @@
 //! | `config` | the options from the command line, the environment and a file |
 //! | `server` | the application: chooses the site and the directory of a request |
 //! | `hosts` | which site serves a host |
+//! | `metrics` | the metrics of the file caches |
 //! | `rules` | redirects and rewrites |
 //! | `precompress` | `httpd precompress`: writes compressed forms of files |
 //! | `site` | a directory, and how its files are served |
@@ -18,6 +19,7 @@ mod access;
 mod bandwidth;
 mod config;
 mod hosts;
+mod metrics;
 mod options;
 mod precompress;
 mod rules;

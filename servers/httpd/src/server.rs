@@ -5,8 +5,9 @@
 use crate::{
     config::Reloader,
     hosts::{HostPattern, HostTable},
+    metrics::{CacheCounters, METRICS},
     rules::{Ruled, Rules},
-    site::{CacheCounters, Site},
+    site::Site,
     tls::{SiteCertificate, Tls},
 };
 use http_daemon::{Application, MakeHandler, Metric, Redirects};
@@ -14,7 +15,7 @@ use http_engine::{
     Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath,
     tls::TlsSettings,
 };
-use http_files::{CacheCounts, Options, RewrittenPath, Root};
+use http_files::{Options, RewrittenPath, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -252,23 +253,11 @@ impl Application for Server {
     }
 
     fn metrics(&self) -> &'static [Metric] {
-        &[
-            Metric {
-                name: "file_cache_hits_total",
-                is_counter: true,
-                help: "Requests for files that the cache has answered.",
-            },
-            Metric {
-                name: "file_cache_misses_total",
-                is_counter: true,
-                help: "Requests for files that needed a look at the file system.",
-            },
-        ]
+        METRICS
     }
 
     fn measure(&self, worker: usize) -> Vec<u64> {
-        let CacheCounts { hits, misses } = self.caches.sum(worker);
-        vec![hits, misses]
+        self.caches.measure(worker)
     }
 
     /// Names the configuration file if it is served, a host that a certificate is not for, and the first site without a start

@@ -3,17 +3,18 @@
 use crate::{
     access::{AccessOptions, Guarded},
     bandwidth::{BandwidthOptions, LimitedHandler, Limits},
+    metrics::CacheCounters,
     rules::Redirecting,
 };
 use http_daemon::MakeHandler;
 use http_engine::{Handler, io_cause};
-use http_files::{CacheCounter, CacheCounts, FileSystem, Files, Options, Root};
+use http_files::{FileSystem, Files, Options, Root};
 use std::{
     ffi::OsStr,
     io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -120,33 +121,5 @@ impl Site {
     pub fn lacks_index(&self) -> bool {
         let has_other = self.options.listing || self.options.fallback.is_some();
         !has_other && matches!(self.root.join("index.html").try_exists(), Ok(false))
-    }
-}
-
-/// The caches of all handlers of a process, with the numbers of their workers.
-#[derive(Clone, Debug, Default)]
-pub struct CacheCounters(Arc<Mutex<Vec<(usize, CacheCounter)>>>);
-
-impl CacheCounters {
-    /// Adds a cache, and forgets those of the handlers that were replaced.
-    fn add(&self, worker: usize, cache: CacheCounter) {
-        let mut caches = self.lock();
-        caches.retain(|(_, cache)| cache.read().is_some());
-        caches.push((worker, cache));
-    }
-
-    /// Returns the sums over the present caches of a worker.
-    pub fn sum(&self, worker: usize) -> CacheCounts {
-        let caches = self.lock();
-        let of_worker = caches.iter().filter(|(number, _)| *number == worker);
-        let counts = of_worker.filter_map(|(_, cache)| cache.read());
-        counts.fold(CacheCounts::default(), |sum, counts| CacheCounts {
-            hits: sum.hits + counts.hits,
-            misses: sum.misses + counts.misses,
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(usize, CacheCounter)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
