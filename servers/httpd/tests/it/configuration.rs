@@ -295,12 +295,37 @@ fn serve(kind: http_testing::ServerKind, directory: &Directory, arguments: &[&st
     Program::start(command.args(arguments))
 }
 
-/// Returns the status, the beginning of the entity tag, and the text of the response to a request with this host.
+/// Returns the status of the response to a request with this host, and its text, with the beginning of the entity tag; of a
+/// response that is not 200, its Location.
 fn fetch(client: &mut Client, host: &str, target: &str) -> (u16, String) {
     let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    if response.status != 200 {
+        return (response.status, response.header("Location").unwrap_or_default().to_owned());
+    }
     let is_weak = response.header("ETag").is_some_and(|tag| tag.starts_with("W/"));
-    let text = if response.status == 200 { response.text() } else { String::new() };
-    (response.status, format!("{}{text}", if is_weak { "weak " } else { "" }))
+    (200, format!("{}{}", if is_weak { "weak " } else { "" }, response.text()))
+}
+
+/// A request by its host and target, and what [`fetch`] returns of the response.
+type Exchange<'a> = (&'a str, &'a str, u16, &'a str);
+
+/// The arguments of a server with two workers on a free port of one address.
+const LOCAL: [&str; 6] = ["-p", "0", "-b", "127.0.0.1", "-w", "2"];
+
+/// Starts an `httpd` of this kind with the file `httpd.toml` in `directory`, checks its responses, and stops it.
+fn check_responses(kind: http_testing::ServerKind, directory: &Directory, exchanges: &[Exchange<'_>]) {
+    let program = serve(kind, directory, &LOCAL);
+    check_exchanges(Client::connect(program.address()), exchanges);
+    program.stop_cleanly();
+}
+
+/// Checks the responses on one connection.
+fn check_exchanges(mut client: Client, exchanges: &[Exchange<'_>]) {
+    for (host, target, status, result) in exchanges {
+        let expected = (*status, (*result).to_owned());
+        assert_eq!(fetch(&mut client, host, target), expected, "{host} {target}");
+    }
+    client.finish();
 }
 
 #[test]
@@ -420,35 +445,29 @@ fn wrong_tables_are_rejected_with_line_and_column() {
 two_kinds! {
     fn serves_sites_by_their_hosts_and_mounts_by_their_paths(kind: ServerKind) {
         let directory = with_sites(SITES);
-        let program = serve(kind, &directory, &[]);
-        assert!(program.startup_line.starts_with("httpd serves 2 sites at "), "{}", program.startup_line);
-        let mut client = Client::connect(program.address());
-        for (host, target, status, expected) in [
+        check_responses(kind, &directory, &[
             ("a.example", "/", 200, "a"),
             ("A.Example:80", "/", 200, "a"),
             ("x.y.b.example.", "/", 200, "a"),
             ("c.example", "/", 200, "weak c"),
             ("c.example", "/docs/", 200, "docs"),
-            ("c.example", "/docs", 301, ""),
+            ("c.example", "/docs", 301, "docs/"),
             ("c.example", "/docs/index.html", 200, "docs"),
             ("c.example", "/%64ocs/deep/", 200, "weak a"),
             ("c.example", "/docsx", 404, ""),
             ("a.example", "/docs/", 404, ""),
             ("b.example", "/", 421, ""),
             ("127.0.0.1", "/", 421, ""),
-        ] {
-            assert_eq!(fetch(&mut client, host, target), (status, expected.to_owned()), "{host} {target}");
-        }
-        client.finish();
-        program.stop_cleanly();
+        ]);
         // A site without hosts serves the others.
         directory.write("httpd.toml", format!("{SITES}[[site]]\n"));
         let program = serve(kind, &directory, &["--confine"]);
-        let mut client = Client::connect(program.address());
-        for (host, expected) in [("a.example", "a"), ("c.example", "weak c"), ("other", "weak default")] {
-            assert_eq!(fetch(&mut client, host, "/"), (200, expected.to_owned()), "{host}");
-        }
-        client.finish();
+        assert!(program.startup_line.starts_with("httpd serves 3 sites at "), "{}", program.startup_line);
+        check_exchanges(Client::connect(program.address()), &[
+            ("a.example", "/", 200, "a"),
+            ("c.example", "/", 200, "weak c"),
+            ("other", "/", 200, "weak default"),
+        ]);
         program.stop_cleanly();
     }
 
@@ -456,16 +475,10 @@ two_kinds! {
         let mount = "mount]]\npath = '/docs'\nroot = 'docs'\n";
         for tables in [format!("[[{mount}"), format!("[[site]]\n[[site.{mount}")] {
             let directory = with_sites(&tables);
-            let arguments = ["-p", "0", "-b", "127.0.0.1", "-w", "2", "--deny", "127.0.0.2", "--etag", "mtime", "a"];
-            let program = serve(kind, &directory, &arguments);
-            for (from, status) in [("127.0.0.1:0", 200), ("127.0.0.2:0", 403)] {
-                let mut client = Client::connect_from(from, program.address());
-                for (target, expected) in [("/", "weak a"), ("/docs/", "weak docs")] {
-                    let expected = if status == 200 { expected } else { "" };
-                    assert_eq!(fetch(&mut client, "x", target), (status, expected.to_owned()), "{tables} {from} {target}");
-                }
-                client.finish();
-            }
+            let program = serve(kind, &directory, &[&LOCAL[..], &["--deny", "127.0.0.2", "--etag", "mtime", "a"]].concat());
+            let from = |address| Client::connect_from(address, program.address());
+            check_exchanges(from("127.0.0.1:0"), &[("x", "/", 200, "weak a"), ("x", "/docs/", 200, "weak docs")]);
+            check_exchanges(from("127.0.0.2:0"), &[("x", "/", 403, ""), ("x", "/docs/", 403, "")]);
             program.stop_cleanly();
         }
     }
@@ -490,18 +503,12 @@ two_kinds! {
             auth-path = []
         ");
         directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
-        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
-        let mut client = Client::connect(program.address());
-        for (host, target, status) in [
-            ("a.example", "/", 401),
-            ("c.example", "/", 200),
-            ("c.example", "/private", 401),
-            ("c.example", "/docs/", 401),
-        ] {
-            assert_eq!(fetch(&mut client, host, target).0, status, "{host} {target}");
-        }
-        client.finish();
-        program.stop_cleanly();
+        check_responses(kind, &directory, &[
+            ("a.example", "/", 401, ""),
+            ("c.example", "/", 200, "c"),
+            ("c.example", "/private", 401, ""),
+            ("c.example", "/docs/", 401, ""),
+        ]);
     }
 
     /// The hosts that are redirected are not those of the sites.
@@ -516,25 +523,16 @@ two_kinds! {
             root = 'c'
             redirect-host = ['www.c.example=c.b.example', '*.old.example=a.example', 'x.b.example=c.b.example']
         ");
-        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
-        let mut client = Client::connect(program.address());
-        for (host, status, expected) in [
-            ("a.example", 200, ""),
-            ("top.example", 308, "//a.example/x?q"),
-            ("C.example.:80", 308, "//a.example/x?q"),
-            ("www.c.example", 308, "//c.b.example/x?q"),
-            ("a.old.example", 308, "//a.example/x?q"),
-            ("x.b.example", 308, "//c.b.example/x?q"),
-            ("c.b.example", 200, ""),
-            ("old.example", 421, ""),
-        ] {
-            let target = if status == 200 { "/" } else { "/x?q" };
-            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-            let location = response.header("Location").unwrap_or_default();
-            assert_eq!((response.status, location), (status, expected), "{host}");
-        }
-        client.finish();
-        program.stop_cleanly();
+        check_responses(kind, &directory, &[
+            ("a.example", "/", 200, "a"),
+            ("top.example", "/x?q", 308, "//a.example/x?q"),
+            ("C.example.:80", "/x?q", 308, "//a.example/x?q"),
+            ("www.c.example", "/x?q", 308, "//c.b.example/x?q"),
+            ("a.old.example", "/x?q", 308, "//a.example/x?q"),
+            ("x.b.example", "/x?q", 308, "//c.b.example/x?q"),
+            ("c.b.example", "/", 200, "c"),
+            ("old.example", "/x?q", 421, ""),
+        ]);
     }
 
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
@@ -565,28 +563,19 @@ two_kinds! {
         ";
         let directory = with_sites(rules);
         directory.write("a/.hidden", "secret");
-        let arguments = ["-p", "0", "-b", "127.0.0.1", "-w", "2"];
-        let program = serve(kind, &directory, &arguments);
-        let mut client = Client::connect(program.address());
-        let mut check = |host: &str, target: &str, status: u16, expected: &str| {
-            let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-            let location = response.header("Location").unwrap_or_default().to_owned();
-            let result = if response.status == 200 { response.text() } else { location };
-            assert_eq!((response.status, &*result), (status, expected), "{host} {target}");
-        };
-        check("a.example", "/", 200, "a");
-        check("www.a.example:80", "/x%20y?q=1", 308, "//a.example/x%20y?q=1");
-        check("www.a.example", "//evil.example/", 308, "//a.example/evil.example/");
-        check("a.example", "/old/x%20y?q=1", 308, "../new/x%20y?q=1");
-        check("a.example", "/%6fld/%3Cb%3E", 308, "../new/%3Cb%3E");
-        check("a.example", "/old/x/y", 404, "");
-        check("a.example", "/gone/x/%3F/?q", 302, "https://other.example/a/x/%3F/?q");
-        check("a.example", "/app/x/y", 200, "a");
-        check("a.example", "/app/", 200, "a");
-        check("a.example", "/documents/", 200, "docs");
-        check("a.example", "/hidden", 404, "");
-        client.finish();
-        program.stop_cleanly();
+        check_responses(kind, &directory, &[
+            ("a.example", "/", 200, "a"),
+            ("www.a.example:80", "/x%20y?q=1", 308, "//a.example/x%20y?q=1"),
+            ("www.a.example", "//evil.example/", 308, "//a.example/evil.example/"),
+            ("a.example", "/old/x%20y?q=1", 308, "../new/x%20y?q=1"),
+            ("a.example", "/%6fld/%3Cb%3E", 308, "../new/%3Cb%3E"),
+            ("a.example", "/old/x/y", 404, ""),
+            ("a.example", "/gone/x/%3F/?q", 302, "https://other.example/a/x/%3F/?q"),
+            ("a.example", "/app/x/y", 200, "a"),
+            ("a.example", "/app/", 200, "a"),
+            ("a.example", "/documents/", 200, "docs"),
+            ("a.example", "/hidden", 404, ""),
+        ]);
     }
 
     /// A redirect would lead to the same rule.
@@ -599,29 +588,20 @@ two_kinds! {
             + &rewrite("/name/{*rest}", "/app/index")
             + &rewrite("/directory/{*rest}", "/app");
         directory.write("httpd.toml", format!("root = 'www'\nclean-urls = true\n{rules}"));
-        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
-        let mut client = Client::connect(program.address());
         // Twice: before and after the file is in the cache.
-        for (target, status, expected) in [
-            ("/page/x", 200, "www/app/index.html"),
-            ("/page/x/", 200, "www/app/index.html"),
-            ("/page/x", 200, "www/app/index.html"),
-            ("/app/index.html", 301, "./"),
-            ("/slash/x", 200, "www/about.html"),
-            ("/about/", 301, "../about"),
-            ("/name/x", 200, "www/app/index.html"),
-            ("/app/index", 301, "./"),
-            ("/app/", 200, "www/app/index.html"),
-            ("/directory/x", 301, "x/"),
-            ("/directory/x/", 404, ""),
-        ] {
-            let response = client.fetch(get(target));
-            let location = response.header("Location").unwrap_or_default().to_owned();
-            let result = if response.status == 200 { response.text() } else { location };
-            assert_eq!((response.status, &*result), (status, expected), "{target}");
-        }
-        client.finish();
-        program.stop_cleanly();
+        check_responses(kind, &directory, &[
+            ("a.example", "/page/x", 200, "www/app/index.html"),
+            ("a.example", "/page/x/", 200, "www/app/index.html"),
+            ("a.example", "/page/x", 200, "www/app/index.html"),
+            ("a.example", "/app/index.html", 301, "./"),
+            ("a.example", "/slash/x", 200, "www/about.html"),
+            ("a.example", "/about/", 301, "../about"),
+            ("a.example", "/name/x", 200, "www/app/index.html"),
+            ("a.example", "/app/index", 301, "./"),
+            ("a.example", "/app/", 200, "www/app/index.html"),
+            ("a.example", "/directory/x", 301, "x/"),
+            ("a.example", "/directory/x/", 404, ""),
+        ]);
     }
 
     fn redirects_and_requests_for_other_hosts_get_the_headers_of_all_responses(kind: ServerKind) {
@@ -643,7 +623,7 @@ two_kinds! {
             root = 'docs'
             header = 'X-Test: mount'
         ");
-        let program = serve(kind, &directory, &["-p", "0", "-b", "127.0.0.1", "-w", "2"]);
+        let program = serve(kind, &directory, &LOCAL);
         for (host, target, status, expected) in [
             ("a.example", "/old", 308, "top"),
             ("a.example", "/docs/old", 308, "mount"),
