@@ -1,13 +1,15 @@
 //! The access log: a line for each response, with its client, its request, and the number of bytes that were sent.
 //!
-//! A line is built in two steps, because the request is gone when its response has been sent: [`RecordBuilder::new`]
-//! copies what the line says about the request, and [`RecordBuilder::finish`] adds the time and the response.
+//! A line is built in steps, because the request is gone when its response has been sent: [`RecordBuilder::new`] copies
+//! what the line says about the request, and [`RecordBuilder::add_response`] and [`RecordBuilder::finish`] add the response
+//! and the time.
 
 use super::{
     escape::Escape,
     output::MAX_LINE_BYTES,
     pattern::{Pattern, PatternRecord},
     queue::Log,
+    request_id::{self, HEADER},
     timestamp::Timestamp,
 };
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent, Status, Version};
@@ -74,8 +76,9 @@ impl AccessLog {
         let log = self.log.clone();
         move |response| {
             let status = response.status();
-            if let Record::Pattern(record) = &mut record {
-                record.add_response(&response);
+            match &mut record {
+                Record::Format(record) => record.add_response(&response),
+                Record::Pattern(record) => record.add_response(&response),
             }
             response.on_sent(move |sent| {
                 let duration = received_at.elapsed();
@@ -168,6 +171,15 @@ impl RecordBuilder {
         record
     }
 
+    /// Copies what the line says about the headers of the response: the last member of a JSON object.
+    fn add_response(&mut self, response: &Response) {
+        if self.format == Format::Json {
+            write_member(&mut self.text, "request_id", response.header(HEADER), request_id::MAX_LEN);
+            self.text.pop();
+            self.text.push(b'}');
+        }
+    }
+
     /// Appends the complete line, with its newline, to `out`. `time` is when the response was sent or its connection
     /// ended. `duration` begins when the request was received and ends at `time`. `sent` says how many bytes of the
     /// response's body were sent, and whether that is the whole body.
@@ -227,8 +239,8 @@ impl RecordBuilder {
     }
 
     /// Builds a line that is a JSON object, but leaves out the value of `time` and the members about the response:
-    /// [`finish`](RecordBuilder::finish) inserts them. All lines have the same members in the same order; `null` stands
-    /// for an unknown value.
+    /// [`add_response`](RecordBuilder::add_response) and [`finish`](RecordBuilder::finish) add them. All lines have the
+    /// same members in the same order; `null` stands for an unknown value.
     fn write_json(&mut self, client: Option<SocketAddr>, request: Logged<'_>) {
         let text = &mut self.text;
         text.extend_from_slice(b"{\"time\":\"");
@@ -259,8 +271,6 @@ impl RecordBuilder {
         text.push(b',');
         write_member(text, "referer", header(request, "Referer"), MAX_REFERER);
         write_member(text, "user_agent", header(request, "User-Agent"), MAX_USER_AGENT);
-        text.pop();
-        text.push(b'}');
     }
 }
 
@@ -297,7 +307,8 @@ mod tests {
     const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
 
     /// Returns the line, with its newline, for a request whose head is `head` and an empty line. A `head` without line
-    /// ends is a request line that was not understood. `complete` says whether the whole response was sent.
+    /// ends is a request line that was not understood. `complete` says whether the whole response was sent. It
+    /// has the ID of the request.
     fn line(format: Format, client: Option<&str>, head: &[u8], complete: bool) -> String {
         let bytes = [head, b"\r\n"].concat();
         let received = ReceivedRequest::with_any_target(&bytes, Instant::now());
@@ -307,7 +318,10 @@ mod tests {
             _ => Logged::Line(head),
         };
         let client = client.map(|client| client.parse().expect("an address"));
-        let record = RecordBuilder::new(format, client, logged);
+        let mut record = RecordBuilder::new(format, client, logged);
+        let id = logged.valid().and_then(|request| request.header_text(HEADER));
+        let response = Response::text("x");
+        record.add_response(&id.into_iter().fold(response, |response, id| response.with_header(HEADER, id)));
         let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         let (sent, duration) = (Sent { bytes: 1234, complete }, Duration::from_nanos(12_034_567));
         let mut line = b"before\n".to_vec();
@@ -333,11 +347,14 @@ mod tests {
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":"192.0.2.7","method":"GET","target":"/a%20b?c=\u0022d\u0022","#,
             r#""version":"HTTP/1.0","status":206,"bytes":1234,"complete":false,"duration_ms":12.034,"#,
-            r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn"}"#
+            r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn","request_id":null}"#
         );
         check(Format::Json, Some(CLIENT), HEAD, false, json);
         let read: serde_json::Value = serde_json::from_str(json).expect("JSON");
         assert_eq!(read["user_agent"], "\"x\" \u{e4}\\n");
+        let with_id = [HEAD, b"X-Request-Id: id-1\r\n"].concat();
+        let json = json.replace(r#""request_id":null"#, r#""request_id":"id-1""#);
+        check(Format::Json, Some(CLIENT), &with_id, false, &json);
     }
 
     #[test]
@@ -347,7 +364,8 @@ mod tests {
         check(Format::Combined, None, b"", true, &format!(r#"{dashes} "-" "-""#));
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":"unix:","method":null,"target":null,"version":null,"status":206,"#,
-            r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null}"#
+            r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null,"#,
+            r#""request_id":null}"#
         );
         check(Format::Json, None, b"", true, json);
     }
@@ -376,8 +394,9 @@ mod tests {
         let client = Some("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
         let (method, long) = ("M".repeat(MAX_METHOD), "\u{e4}".repeat(2000));
         let target = "\"".repeat(5000);
-        let head =
-            format!("{method} /{target} HTTP/1.1\r\nHost: a\r\nReferer: {long}\r\nUser-Agent: {long}\r\n");
+        let head = format!(
+            "{method} /{target} HTTP/1.1\r\nHost: a\r\nReferer: {long}\r\nUser-Agent: {long}\r\nX-Request-Id: {target}\r\n"
+        );
         for format in [Format::Common, Format::Combined, Format::Json] {
             for head in [head.as_bytes(), head.replace("\r\n", "").as_bytes()] {
                 let line = line(format, client, head, false);

@@ -10,7 +10,7 @@ use std::{
 pub(super) const HEADER: &str = "X-Request-Id";
 
 /// The maximum length of an ID that is taken over, in bytes.
-const MAX_LEN: usize = 128;
+pub(super) const MAX_LEN: usize = 128;
 
 /// Middleware that gives each request an ID, and sends it back in the header `X-Request-Id`. The handler finds it as the
 /// extension [`RequestId`].
