@@ -213,6 +213,11 @@ impl HeaderRule {
         HeaderRule { glob: None, name: "Cache-Control".into(), value, is_for_files: true }
     }
 
+    /// The name of the header, as it was written.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns whether the rule is for this path. A rule without a glob is also for requests whose path is not known.
     fn is_for(&self, path: Option<&[u8]>) -> bool {
         self.glob.as_ref().is_none_or(|glob| path.is_some_and(|path| glob.matches(path)))

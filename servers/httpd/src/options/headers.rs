@@ -15,7 +15,7 @@ const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) struct HeaderOptions {
     /// Header for all responses, or for those to paths that match GLOB, also errors and redirects; without a value,
     /// none; can be repeated, and the last one that matches applies
-    #[arg(long = "header", value_name = "[GLOB:] NAME: VALUE")]
+    #[arg(long = "header", value_name = "[GLOB:] NAME: VALUE", value_parser = header_rule)]
     headers: Vec<HeaderRule>,
 
     /// Cache-Control of the files that match GLOB, as in /assets/=no-cache; can be repeated, and the last one that
@@ -66,6 +66,18 @@ impl HeaderOptions {
         rules.extend(self.headers);
         rules
     }
+}
+
+/// Parses the value of `--header`.
+fn header_rule(text: &str) -> Result<HeaderRule, String> {
+    let rule: HeaderRule = text.parse().map_err(|error: InvalidOption| error.to_string())?;
+    if rule.name().eq_ignore_ascii_case("X-Request-Id") {
+        return Err(
+            "cannot set X-Request-Id: all requests would have the same ID; --request-id gives each its own"
+                .into(),
+        );
+    }
+    Ok(rule)
 }
 
 /// Parses the value of `--hsts`.

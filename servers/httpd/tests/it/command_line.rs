@@ -131,6 +131,10 @@ fn wrong_usage_exits_with_2() {
         ("--auth-file users --auth-path a", "must begin with a slash, as in /private"),
         ("--group web", ""),
         ("--header ETag:1", "cannot set ETag: the server computes this header"),
+        (
+            "--header *.js:x-request-id:1",
+            "cannot set X-Request-Id: all requests would have the same ID; --request-id gives",
+        ),
         ("--header connection:close", "cannot set \"connection\": only the library sets this header"),
         ("--header a**:X:1", "malformed glob \"a**\": ** must stand between slashes"),
         ("--cache-control no-store", "must be GLOB=VALUE, as in *.css=max-age=600"),
