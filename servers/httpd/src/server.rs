@@ -3,6 +3,7 @@
 //! A server with one site and one directory does neither: its handler is that of the files.
 
 use crate::{
+    access::{AccessOptions, Guarded},
     config::Reloader,
     hosts::{HostPattern, HostTable},
     metrics::{CacheCounters, METRICS},
@@ -30,8 +31,7 @@ pub struct Server {
     hosts: Arc<HostTable>,
     /// The index of the site that serves all other hosts. Without one, requests for them get 421.
     default: Option<usize>,
-    /// How those are responded to.
-    options: Arc<Options>,
+    misdirected: Misdirected,
     tls: Tls,
     reloader: Reloader,
     caches: CacheCounters,
@@ -81,7 +81,7 @@ impl FromStr for MountPath {
 }
 
 impl Server {
-    /// Creates the server of these sites. `options` are those of the responses for hosts that no site serves.
+    /// Creates the server of these sites. `misdirected` says how requests for hosts that no site serves are responded to.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Server {
     pub fn new(
         sites: Vec<VirtualHost>,
         tls: Tls,
-        options: Arc<Options>,
+        misdirected: Misdirected,
         reloader: Reloader,
     ) -> Result<Server, (usize, String)> {
         let (mut hosts, mut default) = (HostTable::default(), None);
@@ -114,7 +114,7 @@ impl Server {
         }
         tls.check(&sites)?;
         let caches = CacheCounters::default();
-        Ok(Server { sites, hosts: hosts.into(), default, options, tls, reloader, caches })
+        Ok(Server { sites, hosts: hosts.into(), default, misdirected, tls, reloader, caches })
     }
 
     /// Sets the configuration that worker processes receive.
@@ -221,10 +221,12 @@ impl Application for Server {
         if let ([site], Some(_)) = (&sites[..], self.default) {
             return Ok(Arc::clone(site));
         }
-        let (hosts, default, options) = (Arc::clone(&self.hosts), self.default, Arc::clone(&self.options));
+        let (hosts, default, misdirected) =
+            (Arc::clone(&self.hosts), self.default, self.misdirected.handler()?);
         Ok(Arc::new(move |worker| {
             let sites = sites.iter().map(|make| make(worker)).collect();
-            Arc::new(Sites { sites, hosts: Arc::clone(&hosts), default, options: Arc::clone(&options) })
+            let (hosts, misdirected) = (Arc::clone(&hosts), Arc::clone(&misdirected));
+            Arc::new(Sites { sites, hosts, default, misdirected })
         }))
     }
 
@@ -303,52 +305,79 @@ fn with_rules(rules: Arc<Rules>, site: MakeHandler) -> MakeHandler {
     Arc::new(move |worker| Arc::new(Ruled { rules: Arc::clone(&rules), site: site(worker) }))
 }
 
+/// How requests for hosts that no site serves are responded to: with 421, to clients that the options above the sites
+/// permit. A password is not asked for.
+#[derive(Clone, Debug)]
+pub struct Misdirected {
+    pub options: Arc<Options>,
+    pub access: AccessOptions,
+}
+
+impl Misdirected {
+    /// Returns the handler of these requests, which all workers share.
+    fn handler(&self) -> io::Result<Arc<dyn Handler>> {
+        let access = AccessOptions { login: None, ..self.access.clone() };
+        let handler = Arc::new(self.clone());
+        Ok(match access.open("", &self.options)? {
+            Some(rules) => Arc::new(Guarded::new(rules, handler)),
+            None => handler,
+        })
+    }
+}
+
+impl Handler for Misdirected {
+    fn admit(&self, _head: &Request<'_>) -> Admit {
+        Admit::AtHead
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        self.options.complete(Some(request), Response::error(Status::MISDIRECTED_REQUEST)).into()
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        self.options.complete(rejected.request.as_ref(), response)
+    }
+}
+
 /// Chooses the site of a request.
 struct Sites {
     sites: Vec<Arc<dyn Handler>>,
     hosts: Arc<HostTable>,
     default: Option<usize>,
-    /// How requests for the hosts that no site serves are responded to.
-    options: Arc<Options>,
+    /// The handler of the requests for hosts that no site serves.
+    misdirected: Arc<dyn Handler>,
 }
 
 impl Sites {
     /// Returns the handler of the site that serves the host of a request. There is none if the client has asked for another
     /// site in the TLS handshake: it may have got the certificate of that one, and have been verified for it.
-    fn of(&self, request: &Request<'_>) -> Option<&dyn Handler> {
+    fn of(&self, request: &Request<'_>) -> &dyn Handler {
         let index = |host: &str| self.hosts.find(host).or(self.default);
-        let site = request.host().map_or(self.default, index)?;
         let name = request.tls().and_then(|session| session.server_name.as_deref());
-        let is_same = name.is_none_or(|name| index(name) == Some(site));
-        self.sites.get(site).filter(|_| is_same).map(|site| &**site)
+        let site = request.host().map_or(self.default, index);
+        let is_same = name.is_none_or(|name| index(name) == site);
+        self.at(site.filter(|_| is_same))
     }
 
-    /// Returns the handler of the site that serves all other hosts.
-    fn default(&self) -> Option<&dyn Handler> {
-        self.sites.get(self.default?).map(|site| &**site)
+    /// Returns the handler of the site with this index, or that of requests which no site serves.
+    fn at(&self, index: Option<usize>) -> &dyn Handler {
+        index.and_then(|index| self.sites.get(index)).map_or(&*self.misdirected, |site| &**site)
     }
 }
 
 impl Handler for Sites {
     fn admit(&self, head: &Request<'_>) -> Admit {
-        self.of(head).map_or(Admit::AtHead, |site| site.admit(head))
+        self.of(head).admit(head)
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
-        match self.of(request) {
-            Some(site) => site.handle(request),
-            None => {
-                let response = Response::error(Status::MISDIRECTED_REQUEST);
-                self.options.complete(Some(request), response).into()
-            }
-        }
+        self.of(request).handle(request)
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        match rejected.request.as_ref().map_or_else(|| self.default(), |request| self.of(request)) {
-            Some(site) => site.rejected(rejected, response),
-            None => self.options.complete(rejected.request.as_ref(), response),
-        }
+        let site =
+            rejected.request.as_ref().map_or_else(|| self.at(self.default), |request| self.of(request));
+        site.rejected(rejected, response)
     }
 }
 

@@ -19,7 +19,7 @@ pub use reload::Reloader;
 use crate::{
     options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE, Subcommands},
     precompress::Precompress,
-    server::Server,
+    server::{Misdirected, Server},
 };
 use clap::{FromArgMatches, Subcommand};
 use clap_complete::Shell;
@@ -88,7 +88,8 @@ impl Configuration {
         let merged = layers::merge(command, arguments, &[&environment, file])?;
         let options = print::lines(&merged, OF_COMMAND_LINE);
         let (top, tls, engine, common, file) = Arguments::from_arg_matches(&merged.matches)?.into_site();
-        let top_options = Arc::clone(&top.site.options);
+        let misdirected =
+            Misdirected { options: Arc::clone(&top.site.options), access: top.site.access.clone() };
         let (hosts, tables) = match &document {
             Some(document) => {
                 (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
@@ -98,7 +99,7 @@ impl Configuration {
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());
         let server =
-            Server::new(hosts, tls, top_options, reloader).map_err(|(index, error)| match &document {
+            Server::new(hosts, tls, misdirected, reloader).map_err(|(index, error)| match &document {
                 Some(document) => {
                     format!("{}: {error}", document.tables("site").get(index).unwrap_or(document).place)
                 }

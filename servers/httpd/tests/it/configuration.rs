@@ -535,6 +535,16 @@ two_kinds! {
         ]);
     }
 
+    /// Clients that are not served do not learn which hosts are, and a limit applies to requests for other hosts.
+    fn other_hosts_have_the_access_rules_above_the_sites(kind: ServerKind) {
+        let site = "auth-file = 'users'\n[[site]]\nhosts = ['a.example']\nroot = 'a'\n";
+        for (rules, statuses) in [("deny = '127.0.0.1'", [403; 3]), ("rate = '2/h'", [421, 421, 429])] {
+            let directory = with_sites(&format!("{rules}\n{site}"));
+            directory.write("users", "alice:$2y$04$lxnFZ6x3QJB4RpyeA6z9y.6KKBI/BA5YRwcWjMjqzB73YGVl2/F8m\n");
+            check_responses(kind, &directory, &statuses.map(|status| ("b.example", "/", status, "")));
+        }
+    }
+
     fn redirects_and_rewrites_as_the_rules_say(kind: ServerKind) {
         let rules = "
             [[site]]
