@@ -98,6 +98,23 @@ pub fn merge(mut command: Command, arguments: &[OsString], layers: &[&[Setting]]
     }
 }
 
+/// Fails if the value of a switch is an argument of its own, as in `--listing on`: it would be taken for the directory to
+/// serve.
+pub fn check_switches(command: &Command, arguments: &[OsString]) -> Result<(), clap::Error> {
+    for pair in arguments.windows(2) {
+        let [name, value] = [&pair[0], &pair[1]].map(|argument| argument.to_str().unwrap_or_default());
+        let name = name.strip_prefix("--").unwrap_or_default();
+        let is_switch = find(command, name).is_some_and(Arg::is_require_equals_set);
+        if is_switch && ["on", "off", "true", "false"].contains(&value) {
+            return Err(command.clone().error(
+                ErrorKind::InvalidValue,
+                format!("write --{name}={value} (or ./{value} for the directory to serve)"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Whether `setting`, from another layer than the command line, causes this error: it is one of two that exclude each other,
 /// or lacks the same option when it is alone.
 fn is_cause(command: &Command, setting: &Setting, error: &clap::Error) -> bool {

@@ -72,6 +72,7 @@ impl Configuration {
     pub fn load(arguments: &[OsString], inherited: Option<&str>) -> Result<Configuration, Error> {
         let mut command = options_command();
         command.build();
+        layers::check_switches(&command, arguments)?;
         let environment = layers::environment(&command, OF_COMMAND_LINE)?;
         let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
         let path = upper.settings.iter().find(|setting| setting.name == "config");
