@@ -1,4 +1,5 @@
-//! The value of `--bind`: an address or a name to listen on, with or without a port, a Unix socket, or a descriptor.
+//! Where to listen: the value of `--bind`, an address or a name, with or without a port, a Unix socket, or a descriptor; and
+//! the values of other options that name addresses.
 
 use crate::{system::Context, units::count};
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
@@ -119,6 +120,31 @@ impl FromStr for RedirectAddress {
     }
 }
 
+/// The value of `--admin`: an address or a name with a port, or only a port of 127.0.0.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAddress(
+    /// A TCP address with a port.
+    pub(crate) BindAddress,
+);
+
+impl FromStr for AdminAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<AdminAddress, &'static str> {
+        let address = match count(0..=65_535)(text) {
+            Ok(port) => Ok(TcpAddress { host: Host::Address(Ipv4Addr::LOCALHOST.into()), port: Some(port) }),
+            Err(_) => text.parse().map_err(|_| ADMIN_FORMS),
+        }?;
+        address.port.map(|_| AdminAddress(BindAddress::Tcp(address))).ok_or(ADMIN_FORMS)
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// What a [`TcpAddress`] says about the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
@@ -141,6 +167,10 @@ const UNIX_FORMS: &str = "must be unix:PATH or unix:@NAME, as in unix:/run/httpd
 /// The accepted forms of a [`RedirectAddress`], for the error message.
 const REDIRECT_FORMS: &str =
     "must be a port, or an address or a name, as in 80, 127.0.0.1:80, localhost:80, [::1]:80, *:80";
+
+/// The accepted forms of an [`AdminAddress`], for the error message.
+const ADMIN_FORMS: &str = "must be a port of 127.0.0.1, or an address or a name with a port, as in 9100, localhost:9100, \
+    [::1]:9100, 10.0.0.1:9100, *:9100";
 
 /// The accepted form of a descriptor, for the error message.
 const FD_FORM: &str = "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3";
@@ -354,6 +384,24 @@ mod tests {
         let port = RedirectAddress::Port(80);
         assert_eq!(port.binds(&[]), Some(Vec::new()));
         assert_eq!(port.binds(&[BindAddress::Descriptor(3)]), None);
+    }
+
+    #[test]
+    fn parses_where_the_admin_server_listens() {
+        let check = |text: &str, expected: Result<&str, &'static str>| {
+            let parsed = text.parse::<AdminAddress>().map(|address| address.to_string());
+            assert_eq!(parsed, expected.map(str::to_owned), "{text:?}");
+        };
+        check("9100", Ok("127.0.0.1:9100"));
+        check("0", Ok("127.0.0.1:0"));
+        check(":9100", Ok("*:9100"));
+        check("*:9100", Ok("*:9100"));
+        check("localhost:9100", Ok("localhost:9100"));
+        check("10.0.0.1:9100", Ok("10.0.0.1:9100"));
+        check("[::1]:9100", Ok("[::1]:9100"));
+        for text in ["", "65536", "+1", "127.0.0.1", "localhost", "[::1]", "::1", "9100 ", "unix:/a"] {
+            check(text, Err(ADMIN_FORMS));
+        }
     }
 
     #[test]

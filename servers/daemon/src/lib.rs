@@ -10,7 +10,7 @@
 //! | [`bind_address`], [`units`], [`trusted_proxy`] | the values of options: addresses to listen on; counts, sizes, times; proxies |
 //! | `launch` | master process, worker process, and what they need to start |
 //! | [`logs`] | access log and error log |
-//! | [`admin`] | the admin server: `/healthz` and `/metrics` |
+//! | `admin` | the admin server: `/healthz` and `/metrics` |
 //! | `signals` | the queue of signals to a process |
 //! | `prefork` | supervises worker processes |
 //! | `handoff` | passes sockets and files from one process to another: [`Inherited`] |
@@ -18,7 +18,7 @@
 //! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
 //! | `system` | threads and error messages |
 
-pub mod admin;
+mod admin;
 pub mod bind_address;
 mod confinement;
 mod handoff;

@@ -1,8 +1,7 @@
 //! The options that all servers share. Each is defined and documented here only: the texts are also those of `--help`.
 
 use crate::{
-    admin::AdminAddress,
-    bind_address::BindAddress,
+    bind_address::{AdminAddress, BindAddress},
     logs::LogSettings,
     trusted_proxy::{self, TrustedProxy},
     units::{FileMode, Size, Time, count, file_mode, size, switch, time},
@@ -161,8 +160,8 @@ pub struct ServiceOptions {
     #[command(flatten)]
     pub logs: LogSettings,
 
-    /// Port of 127.0.0.1, or address with a port, of the admin server: /healthz, and /metrics for Prometheus. It has no
-    /// access control [default: none]
+    /// Port of 127.0.0.1, or address or name with a port, as in localhost:9100 or *:9100, of the admin server: /healthz, and
+    /// /metrics for Prometheus. It has no access control [default: none]
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     #[allow(
         rustdoc::broken_intra_doc_links,

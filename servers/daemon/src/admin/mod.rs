@@ -10,14 +10,9 @@ pub(crate) use report::{Measured, Report, WorkerReport, send};
 
 use crate::{launch::Metric, signals::Signal, system::Context};
 use exposition::{CONTENT_TYPE, exposition};
-use http_engine::{
-    Reply, Response, Router, Running, Server, Settings, Status,
-    listener::{self, Sharing},
-};
+use http_engine::{Reply, Response, Router, Running, Server, Settings, Status, listener::Listener};
 use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    str::FromStr,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,73 +31,21 @@ pub(crate) const DESCRIPTORS: usize = 2 * MAX_CONNECTIONS;
 /// out.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The value of `--admin`: an address and a port, or only a port of 127.0.0.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminAddress(SocketAddr);
-
-impl AdminAddress {
-    /// Binds a listener to the address. Warns if other machines can reach it.
-    pub(crate) fn bind(self) -> io::Result<TcpListener> {
-        let AdminAddress(address) = self;
-        let bound = listener::bind_all(&[address], Sharing::Shared)
-            .map_err(|(address, error)| listener::bind_error(address, &error))
-            .context("cannot start the admin server")?;
-        if !address.ip().to_canonical().is_loopback() {
-            log::warn!(
-                "the admin server at {address} is open to other machines: everyone who reaches it can read the metrics"
-            );
-        }
-        bound.into_iter().next().ok_or_else(|| io::Error::other("cannot start the admin server: no listener"))
-    }
-
-    /// Whether a server cannot listen on both addresses. Port 0 means a free one.
-    pub(crate) fn is_in_conflict_with(self, other: SocketAddr) -> bool {
-        let AdminAddress(own) = self;
-        let is_unspecified = own.ip().is_unspecified() || other.ip().is_unspecified();
-        let is_same = own.ip() == other.ip() || is_unspecified && own.is_ipv4() == other.is_ipv4();
-        is_same && own.port() == other.port() && own.port() != 0
-    }
-
-    /// Whether a listener at `bound` is the one of this address. Port 0 means any.
-    pub(crate) fn is_at(self, bound: SocketAddr) -> bool {
-        self.0.ip() == bound.ip() && (self.0.port() == 0 || self.0.port() == bound.port())
-    }
-}
-
-impl FromStr for AdminAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<AdminAddress, &'static str> {
-        let port = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        let loopback = port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-        let address = loopback.or_else(|| text.parse().ok());
-        address.map(AdminAddress).ok_or(
-            "must be a port or an IP address with a port, not a name or *: 9100, 0.0.0.0:9100, [::1]:9100",
-        )
-    }
-}
-
-impl fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The running admin server. Dropping it closes its listener and its connections.
+/// The running admin server. Dropping it closes its listeners and its connections.
 #[derive(Debug)]
 pub(crate) struct AdminServer {
-    /// The listener, kept open to hand it over to a successor.
-    pub listener: TcpListener,
+    /// The listeners, kept open to hand them over to a successor.
+    pub listeners: Vec<Listener>,
     /// Whether the server has begun to stop: `/healthz` then responds 503.
     is_draining: Arc<AtomicBool>,
     running: Running,
 }
 
 impl AdminServer {
-    /// Starts the admin server on this listener. It puts [`Signal::ReportMetrics`] into the queue of the main thread, and
+    /// Starts the admin server on these listeners. It puts [`Signal::ReportMetrics`] into the queue of the main thread, and
     /// calls itself `server` in the Server header. `application` are the metrics of the application.
     pub fn start(
-        listener: TcpListener,
+        listeners: Vec<Listener>,
         server: String,
         application: &'static [Metric],
         signals: Sender<Signal>,
@@ -127,10 +70,12 @@ impl AdminServer {
             server,
             ..Settings::default()
         };
-        let own = listener.try_clone().context("cannot duplicate the admin listener")?;
-        let running = Server::listen(own).and_then(|server| server.settings(settings).serve_handler(router));
+        let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<Vec<_>>>();
+        let own = own.context("cannot duplicate the admin listeners")?;
+        let running =
+            Server::listen_all(own).and_then(|server| server.settings(settings).serve_handler(router));
         let running = running.context("cannot start the admin server")?;
-        Ok(AdminServer { listener, is_draining, running })
+        Ok(AdminServer { listeners, is_draining, running })
     }
 
     /// Makes `/healthz` respond 503: the server is about to end.
@@ -164,24 +109,4 @@ fn metrics(signals: &Sender<Signal>, application: &[Metric]) -> Response {
     let reports: Vec<_> = reports.into_iter().filter_map(|report| report.read(deadline)).collect();
     Response::of_type(CONTENT_TYPE, exposition(&reports, application))
         .with_header("Cache-Control", "no-store")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_alone_is_a_port_of_the_loopback_address() {
-        let check = |text: &str, expected: Option<&str>| {
-            let shown = text.parse::<AdminAddress>().ok().map(|address| address.to_string());
-            assert_eq!(shown.as_deref(), expected, "{text:?}");
-        };
-        check("9100", Some("127.0.0.1:9100"));
-        check("0", Some("127.0.0.1:0"));
-        check("10.0.0.1:9100", Some("10.0.0.1:9100"));
-        check("[::1]:9100", Some("[::1]:9100"));
-        for text in ["", "65536", "+1", "localhost:9100", "127.0.0.1", ":9100", "*:9100", "[::1]", "9100 "] {
-            check(text, None);
-        }
-    }
 }

@@ -61,8 +61,8 @@ pub enum Message<D> {
     AccessLog(D),
     /// Write the error log to this file if you cannot open it by its name.
     ErrorLog(D),
-    /// Accept connections to the admin server from this socket.
-    Admin(D),
+    /// Accept connections to the admin server from these sockets, at most [`MAX_DESCRIPTORS`].
+    Admin(Vec<D>),
     /// Send what you have counted through this socket.
     SendMetrics(D),
     /// All descriptors have been sent: start to serve.
@@ -81,7 +81,7 @@ impl<D> Message<D> {
             Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
             Message::AccessLog(file) => (ACCESS_LOG, slice::from_ref(file)),
             Message::ErrorLog(file) => (ERROR_LOG, slice::from_ref(file)),
-            Message::Admin(listener) => (ADMIN, slice::from_ref(listener)),
+            Message::Admin(listeners) => (ADMIN, listeners),
             Message::SendMetrics(socket) => (SEND_METRICS, slice::from_ref(socket)),
             Message::Serve => (SERVE, &[]),
             Message::ReopenLogs => (REOPEN_LOGS, &[]),
@@ -124,7 +124,7 @@ impl ControlSocket {
             (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
             (ACCESS_LOG, 1) => Message::AccessLog(descriptors.remove(0)),
             (ERROR_LOG, 1) => Message::ErrorLog(descriptors.remove(0)),
-            (ADMIN, 1) => Message::Admin(descriptors.remove(0)),
+            (ADMIN, 1..) => Message::Admin(descriptors),
             (SEND_METRICS, 1) => Message::SendMetrics(descriptors.remove(0)),
             (SERVE, 0) => Message::Serve,
             (REOPEN_LOGS, 0) => Message::ReopenLogs,
@@ -211,12 +211,12 @@ mod tests {
                 socket.send(&Message::PidFile(descriptor))?;
                 socket.send(&Message::AccessLog(descriptor))?;
                 socket.send(&Message::ErrorLog(descriptor))?;
-                socket.send(&Message::Admin(descriptor))?;
+                socket.send(&Message::Admin(vec![descriptor; 2]))?;
                 socket.send(&Message::SendMetrics(descriptor))?;
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "L2 L1 R2 C3 P1 A1 E1 H1 M1 S0 O0 end",
+            "L2 L1 R2 C3 P1 A1 E1 H2 M1 S0 O0 end",
         );
         check(
             |socket, file| socket.send(&Message::Application(vec![file])).and_then(|()| socket.send_ready()),

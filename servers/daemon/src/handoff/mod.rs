@@ -90,8 +90,8 @@ pub struct Handoff<'a> {
     pub application: &'a [OwnedFd],
     /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
-    /// The listener of the admin server. `None` if the parent keeps it, or if there is none.
-    pub admin: Option<BorrowedFd<'a>>,
+    /// The sockets of the admin server. Empty if the parent keeps them, or if there is none.
+    pub admin: &'a [Listener],
     /// The log files that the child may be unable to open.
     pub logs: LogFiles<BorrowedFd<'a>>,
 }
@@ -146,11 +146,18 @@ impl Child {
         let plain = plain.map(|some| Message::PlainListeners(some.iter().map(AsFd::as_fd).collect()));
         let application = handoff.application.iter().map(AsFd::as_fd).collect::<Vec<_>>();
         let application = (!application.is_empty()).then_some(Message::Application(application));
-        let (pid_file, admin) = (handoff.pid_file.map(Message::PidFile), handoff.admin.map(Message::Admin));
+        let admin = handoff.admin.chunks(MAX_DESCRIPTORS);
+        let admin = admin.map(|some| Message::Admin(some.iter().map(AsFd::as_fd).collect()));
+        let pid_file = handoff.pid_file.map(Message::PidFile);
         let LogFiles { access, errors } = handoff.logs;
         let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
-        let rest = [application, pid_file, admin, access, errors, Some(Message::Serve)].into_iter().flatten();
-        match listeners.chain(plain).chain(rest).try_for_each(|message| child.socket.send(&message)) {
+        let rest = [application, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
+        match listeners
+            .chain(plain)
+            .chain(admin)
+            .chain(rest)
+            .try_for_each(|message| child.socket.send(&message))
+        {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
@@ -220,8 +227,8 @@ pub struct Inherited {
     pub(crate) application: Vec<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
     pub(crate) pid_file: Option<OwnedFd>,
-    /// The listener of the admin server. `None` if the parent keeps it, or if there is none.
-    pub(crate) admin: Option<OwnedFd>,
+    /// The sockets of the admin server. Empty if the parent keeps them, or if there is none.
+    pub(crate) admin: Vec<Listener>,
     /// The log files that this process may be unable to open.
     pub(crate) logs: LogFiles<OwnedFd>,
     /// This process's end of the socket pair, whose other end the parent has.
@@ -256,7 +263,7 @@ impl Inherited {
             plain: Vec::new(),
             application: Vec::new(),
             pid_file: None,
-            admin: None,
+            admin: Vec::new(),
             logs: LogFiles::default(),
             socket,
         };
@@ -270,7 +277,7 @@ impl Inherited {
                 }
                 Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
-                Some(Message::Admin(listener)) => inherited.admin = Some(listener),
+                Some(Message::Admin(sockets)) => inherited.admin.extend(listeners(sockets)?),
                 Some(Message::AccessLog(file)) => inherited.logs.access = Some(file),
                 Some(Message::ErrorLog(file)) => inherited.logs.errors = Some(file),
                 Some(Message::Serve) if !inherited.listeners.is_empty() => return Ok(Some(inherited)),

@@ -66,7 +66,7 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
     let workers = settings.workers_per_process();
     let processes = settings.workers() / workers;
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let admin_server = settings.options.service.admin.filter(|_| !settings.options.prefork);
+    let admin_server = settings.options.service.admin.as_ref().filter(|_| !settings.options.prefork);
     let admin_server = admin_server.map_or(0, |_| admin::DESCRIPTORS);
     let roots = settings.application.roots().len();
     let files = if roots == 0 { 0 } else { open_files / SHARE_FOR_FILES };

@@ -3,7 +3,7 @@
 
 use super::settings::{Redirects, ServerSettings};
 use crate::{
-    bind_address::{BindAddress, RedirectAddress, TcpAddress},
+    bind_address::{AdminAddress, BindAddress, RedirectAddress, TcpAddress},
     options::{Common, MAX_BINDS},
     system::Context,
     units::FileMode,
@@ -18,6 +18,7 @@ use std::{
     env, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::RawFd,
+    slice,
 };
 
 /// The number of the first descriptor that a service manager passes.
@@ -61,6 +62,22 @@ pub(super) fn listen_plain(settings: &ServerSettings) -> io::Result<Vec<Listener
     bind_for_workers(settings, &redirect_hosts(address, &settings.options.bind)?, address.port())
 }
 
+/// Binds the sockets of the admin server, if there is one. Warns if other machines can reach it.
+pub(super) fn listen_admin(options: &Common) -> io::Result<Vec<Listener>> {
+    let Some(address) = &options.service.admin else { return Ok(Vec::new()) };
+    let bound = bind(slice::from_ref(&address.0), 0, options.socket_mode, Sharing::Shared);
+    let (bound, _) = bound.context("cannot start the admin server")?;
+    let is_local = |listener: &TcpListener| {
+        listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    };
+    if !bound.iter().all(is_local) {
+        log::warn!(
+            "the admin server at {address} is open to other machines: everyone who reaches it can read the metrics"
+        );
+    }
+    Ok(bound.into_iter().map(Listener::from).collect())
+}
+
 /// Returns the addresses to listen on without TLS.
 fn redirect_hosts(address: &RedirectAddress, hosts: &[BindAddress]) -> io::Result<Vec<BindAddress>> {
     let needed = || io::Error::other("redirect-http needs an address: bind has no TCP address");
@@ -88,13 +105,13 @@ fn bind_for_workers(
 }
 
 /// In a successor: names the options that differ from the sockets of the predecessor, which the successor keeps:
-/// `listeners`, those without TLS in `plain`, and the one of the admin server. Leaves out what it cannot know: port 0, and the
+/// `listeners`, those without TLS in `plain`, and those of the admin server. Leaves out what it cannot know: port 0, and the
 /// addresses of a name or an inherited descriptor.
 pub(super) fn differences(
     settings: &ServerSettings,
     listeners: &[Listener],
     plain: &[Listener],
-    admin: Option<&TcpListener>,
+    admin: &[Listener],
 ) -> Vec<&'static str> {
     let Common { bind: hosts, port, service, .. } = &settings.options;
     let mut different = Vec::new();
@@ -116,8 +133,9 @@ pub(super) fn differences(
             different.push("redirect-http");
         }
     }
-    let admin = admin.and_then(|listener| listener.local_addr().ok());
-    if admin.is_some_and(|bound| service.admin.is_none_or(|address| !address.is_at(bound))) {
+    let is_bound =
+        |AdminAddress(address): &AdminAddress| are_bound(slice::from_ref(address), 0, &tcp_bound(admin));
+    if !admin.is_empty() && !service.admin.as_ref().is_some_and(is_bound) {
         different.push("admin");
     }
     different
@@ -220,13 +238,22 @@ pub(super) fn check(options: &Common, redirects: Option<&Redirects>) -> io::Resu
         }
         site.extend(plain);
     }
-    let Some(admin) = options.service.admin else { return Ok(()) };
-    match site.iter().find(|(address, _)| admin.is_in_conflict_with(*address)) {
-        Some((address, _)) => {
-            Err(io::Error::other(format!("cannot start the admin server at {admin}: the site has {address}")))
+    let Some(admin) = &options.service.admin else { return Ok(()) };
+    for (own, _) in addresses(slice::from_ref(&admin.0), 0)? {
+        if let Some((address, _)) = site.iter().find(|(address, _)| are_in_conflict(own, *address)) {
+            return Err(io::Error::other(format!(
+                "cannot start the admin server at {admin}: the site has {address}"
+            )));
         }
-        None => Ok(()),
     }
+    Ok(())
+}
+
+/// Whether a process cannot listen on both addresses. Port 0 means a free one.
+fn are_in_conflict(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_unspecified = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let is_same = one.ip() == other.ip() || is_unspecified && one.is_ipv4() == other.is_ipv4();
+    is_same && one.port() == other.port() && one.port() != 0
 }
 
 /// Binds one listening socket to each of the `hosts`, and to each address of a name in them. Without any, binds the loopback

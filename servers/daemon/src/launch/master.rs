@@ -35,7 +35,6 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
-    net::TcpListener,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process,
@@ -118,14 +117,14 @@ impl Master<'_> {
         let make = application.make_handler()?;
         let ((listeners, plain), admin, mut log_files, predecessor) = match inherited {
             Some(Inherited { listeners, plain, pid_file, admin, logs, socket, .. }) => {
-                ((listeners, plain), admin.map(TcpListener::from), logs, Some((socket, pid_file)))
+                ((listeners, plain), admin, logs, Some((socket, pid_file)))
             }
-            None => (listeners::listen(settings)?, None, LogFiles::default(), None),
+            None => (listeners::listen(settings)?, Vec::new(), LogFiles::default(), None),
         };
         let socket_files = SocketFiles::of(settings, &listeners);
         // Logged when the error log is open.
         let kept = if is_successor {
-            listeners::differences(settings, &listeners, &plain, admin.as_ref())
+            listeners::differences(settings, &listeners, &plain, &admin)
         } else {
             Vec::new()
         };
@@ -134,10 +133,7 @@ impl Master<'_> {
             Some(_) => plain,
             None => Vec::new(),
         };
-        let admin = match service.admin {
-            Some(address) if admin.is_none() => Some(address.bind()?),
-            _ => admin,
-        };
+        let admin = if admin.is_empty() { listeners::listen_admin(&settings.options)? } else { admin };
         // A successor has the user of its predecessor already, and its Landlock rules may forbid reading `/etc/passwd`.
         if let (Some(user), false) = (&service.user, is_successor) {
             let identity = Identity::find(user, service.group.as_deref())?;
@@ -182,8 +178,8 @@ impl Master<'_> {
         };
         let metrics = settings.application.metrics();
         let start_admin =
-            |listener| AdminServer::start(listener, settings.server_header(), metrics, signals.sender());
-        let admin = admin.map(start_admin).transpose()?;
+            |listeners| AdminServer::start(listeners, settings.server_header(), metrics, signals.sender());
+        let admin = (!admin.is_empty()).then(|| start_admin(admin)).transpose()?;
         let reloads = Reloads::new(signals.sender());
         let mut master = Master {
             settings,
@@ -249,8 +245,8 @@ impl Master<'_> {
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let admin = self.admin.as_ref().and_then(|admin| admin.listener.local_addr().ok());
-        let admin = admin.map(|address| url("http", ListenAddr::Tcp(address)));
+        let admin = self.admin.as_ref().and_then(|admin| admin.listeners.first()?.local_addr().ok());
+        let admin = admin.map(|address| url("http", address));
         let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
         let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
@@ -404,7 +400,7 @@ impl Master<'_> {
         // It reads the configuration and opens the document roots itself, because both may have changed.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let files = files_to_hand_over(self.settings, &self.logs);
-        let admin = self.admin.as_ref().map(|admin| admin.listener.as_fd());
+        let admin = self.admin.as_ref().map_or(&[][..], |admin| &admin.listeners);
         let handoff = Handoff {
             listeners: &self.listeners,
             plain: &self.plain,
@@ -538,7 +534,7 @@ fn worker_handoff<'a>(
     application: &'a [OwnedFd],
     logs: LogFiles<BorrowedFd<'a>>,
 ) -> Handoff<'a> {
-    Handoff { listeners, plain, application, pid_file: None, admin: None, logs }
+    Handoff { listeners, plain, application, pid_file: None, admin: &[], logs }
 }
 
 /// Returns what the master hands over to worker processes for the application, if there are any.

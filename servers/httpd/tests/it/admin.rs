@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 /// The address of the program's admin server: the last in its startup line.
 fn admin(program: &Program) -> SocketAddr {
-    assert!(program.startup_line.contains(", admin at http://127.0.0.1:"), "{}", program.startup_line);
+    assert!(program.startup_line.contains(", admin at http://"), "{}", program.startup_line);
     *program.addresses.last().expect("addresses")
 }
 
@@ -103,7 +103,7 @@ fn a_worker_that_hangs_is_left_out() {
 
 #[test]
 fn warns_of_an_address_that_others_can_reach() {
-    let program = program::serve(ServerKind::EventLoop, &["--admin", "0.0.0.0:0"]);
+    let program = program::serve(ServerKind::EventLoop, &["--admin", ":0"]);
     let exit = program.stop();
     assert!(exit.stderr.contains("is open to other machines"), "{exit:?}");
 }

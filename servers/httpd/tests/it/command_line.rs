@@ -118,7 +118,10 @@ fn wrong_usage_exits_with_2() {
         ("--log all", ""),
         ("--log common --log-format x", "cannot be used with"),
         ("--log-format $status$x", "unknown variable $x"),
-        ("--admin localhost:9100", "must be a port or an IP address with a port, not a name or *: 9100,"),
+        (
+            "--admin localhost",
+            "must be a port of 127.0.0.1, or an address or a name with a port, as in 9100, localhost:9100",
+        ),
         ("--allow all", "must be an address or a network, as in 192.0.2.1, 10.0.0.0/8, 2001:db8::/32"),
         ("--deny 10.0.0.1/8", "10.0.0.1 is not the first address of its network: write 10.0.0.0/8"),
         ("--rate 0", "with a period if it is not a second: 10, 10/s, 300/m, 1000/h"),

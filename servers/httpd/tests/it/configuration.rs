@@ -218,6 +218,13 @@ fn wrong_environments_and_combinations_exit_with_2() {
     check("--admin 8080", ("A", ""), Some(conflict));
     check("--admin 8080 -b *", ("A", ""), Some(conflict));
     check("--admin 8080 -b 127.0.0.2", ("A", ""), None);
+    let conflict = "httpd: cannot start the admin server at *:8080: the site has 127.0.0.1:8080\n";
+    check("--admin :8080", ("A", ""), Some(conflict));
+    check(
+        "--admin localhost:8080",
+        ("A", ""),
+        Some("httpd: cannot start the admin server at localhost:8080: "),
+    );
     check("--admin 0 -p 0", ("A", ""), None);
     // The command line replaces the directory of the file or the environment, however it is given.
     check(".", ("HTTPD_ROOT", "nowhere"), None);
