@@ -1,31 +1,42 @@
 //! The admin server (`--admin`): `/healthz` and `/metrics` on a listener of its own.
 //!
-//! It runs in the master process, as one event loop with few connections. Nothing that a client of the site does occupies
-//! it. It must never change anything: it only reports.
+//! It runs in the master process, as one event loop with cheap connections and short timeouts, so that clients which are
+//! idle or slow do not keep others from it. Nothing that a client of the site does occupies it. It must never change
+//! anything: it only reports.
 
 mod exposition;
 mod report;
 
 pub(crate) use report::{Measured, Report, WorkerReport, send};
 
-use crate::{launch::Metric, signals::Signal, system::Context};
+use crate::{
+    launch::Metric,
+    signals::Signal,
+    system::{Context, spawn},
+};
 use exposition::{CONTENT_TYPE, exposition};
-use http_engine::{Reply, Response, Router, Running, Server, Settings, Status, listener::Listener};
+use http_engine::{
+    Config, Limits, Reply, Responder, Response, Router, Running, Server, Settings, Status, Timeouts,
+    listener::Listener,
+};
 use std::{
-    io,
+    io, iter,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     time::{Duration, Instant},
 };
 
-/// How many connections the admin server holds open at once: some scrapers and load balancers.
-const MAX_CONNECTIONS: usize = 16;
+/// How many connections the admin server holds open at once. A new one replaces the one that has been idle for longest.
+const MAX_CONNECTIONS: usize = 128;
 
-/// How many descriptors the admin server needs: its connections, listener, epoll, and one for each report under way.
-pub(crate) const DESCRIPTORS: usize = 2 * MAX_CONNECTIONS;
+/// How long a client that is not idle may take to send its request, to read its response, or to close its connection.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many descriptors the admin server needs: its connections, and its listeners and epoll.
+pub(crate) const DESCRIPTORS: usize = MAX_CONNECTIONS + 16;
 
 /// How long the processes of the server may take to report what they have counted. A process that takes longer is left
 /// out.
@@ -52,22 +63,31 @@ impl AdminServer {
     ) -> io::Result<AdminServer> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let draining = Arc::clone(&is_draining);
+        let (sender, requests) = channel();
+        spawn("metrics", move || respond_with_metrics(&requests, &signals, application))?;
         let router = Router::builder()
             .get("/healthz", move |_| health(draining.load(Ordering::Relaxed)))
             .get("/metrics", move |_| {
-                let signals = signals.clone();
-                Reply::offload(move || metrics(&signals, application))
+                let sender = sender.clone();
+                Reply::deferred(move |responder| _ = sender.send(responder))
             })
             .build()
             .map_err(|error| io::Error::other(error.to_string()))?;
+        let limits = Limits { body_bytes: 0, ..Limits::default() };
+        let timeouts = Timeouts {
+            head: CLIENT_TIMEOUT,
+            write_stall: CLIENT_TIMEOUT,
+            linger: CLIENT_TIMEOUT,
+            ..Timeouts::default()
+        };
         let settings = Settings {
             workers: 1,
             max_connections: Some(MAX_CONNECTIONS),
-            pool_threads: 2,
-            pool_queue: MAX_CONNECTIONS,
+            pool_threads: 1,
             streaming_threads: 1,
             reserved_descriptors: 0,
             server,
+            protocol: Config { limits, timeouts, ..Config::default() },
             ..Settings::default()
         };
         let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<Vec<_>>>();
@@ -97,16 +117,28 @@ fn health(is_draining: bool) -> Response {
     Response::text(text).with_status(status).with_header("Cache-Control", "no-store")
 }
 
-/// Returns the response to `/metrics`. Waits for the main thread and for the worker processes, for at most
-/// [`REPORT_TIMEOUT`] each.
-fn metrics(signals: &Sender<Signal>, application: &[Metric]) -> Response {
+/// Responds to the requests for `/metrics`, until the router with the sender is dropped. All requests that arrive while
+/// the processes report get the same response, so that none waits for more than one round of reports.
+fn respond_with_metrics(requests: &Receiver<Responder>, signals: &Sender<Signal>, application: &[Metric]) {
+    while let Ok(first) = requests.recv() {
+        let metrics = collect(signals).map(|reports| exposition(&reports, application));
+        for responder in iter::once(first).chain(requests.try_iter()) {
+            responder.respond(match &metrics {
+                Some(text) => {
+                    Response::of_type(CONTENT_TYPE, text.clone()).with_header("Cache-Control", "no-store")
+                }
+                None => Response::error(Status::SERVICE_UNAVAILABLE),
+            });
+        }
+    }
+}
+
+/// Returns what the processes of the server have counted. Waits for the main thread and for the worker processes, for at
+/// most [`REPORT_TIMEOUT`] each. Returns `None` if the main thread does not reply.
+fn collect(signals: &Sender<Signal>) -> Option<Vec<Report>> {
     let (sender, reports) = channel();
     let _ = signals.send(Signal::ReportMetrics(sender));
-    let Ok(reports) = reports.recv_timeout(REPORT_TIMEOUT) else {
-        return Response::error(Status::SERVICE_UNAVAILABLE);
-    };
+    let reports = reports.recv_timeout(REPORT_TIMEOUT).ok()?;
     let deadline = Instant::now() + REPORT_TIMEOUT;
-    let reports: Vec<_> = reports.into_iter().filter_map(|report| report.read(deadline)).collect();
-    Response::of_type(CONTENT_TYPE, exposition(&reports, application))
-        .with_header("Cache-Control", "no-store")
+    Some(reports.into_iter().filter_map(|report| report.read(deadline)).collect())
 }

@@ -64,6 +64,21 @@ http_testing::both_engines! {
         program.stop_cleanly();
     }
 
+    /// More clients than the admin server holds connections open: none has sent a request, and half of the later ones have
+    /// begun one.
+    fn other_clients_do_not_keep_it_from_being_healthy(kind: ServerKind) {
+        let program = program::serve(kind, &["--admin", "localhost:0"]);
+        let admin = admin(&program);
+        let _idle: Vec<_> = (0..128).map(|_| Client::connect(admin)).collect();
+        let _slow: Vec<_> = (0..64).map(|_| {
+            let mut client = Client::connect(admin);
+            client.send("GET /healthz HTTP/1.1\r\n");
+            client
+        }).collect();
+        assert_eq!(Client::connect(admin).fetch(get("/healthz")).text(), "ok\n");
+        program.stop();
+    }
+
     fn is_not_healthy_while_it_drains(kind: ServerKind) {
         let program = program::serve(kind, &["--admin", "0"]);
         let admin = admin(&program);
@@ -90,12 +105,16 @@ http_testing::both_engines! {
     }
 }
 
-/// A worker process that is stopped does not report, and the others do.
+/// A worker process that is stopped does not report, and the others do. All clients wait for it together: one after the
+/// other, they would wait for longer than a client does.
 #[test]
 fn a_worker_that_hangs_is_left_out() {
     let program = program::serve(ServerKind::EventLoopPrefork, &["--admin", "127.0.0.1:0"]);
     let (worker, _) = program.workers()[0];
     rustix::process::kill_process(worker, Signal::STOP).expect("a worker");
+    let mut clients: Vec<_> = (0..24).map(|_| Client::connect(admin(&program))).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/metrics")));
+    assert!(clients.iter_mut().all(|client| client.response().status == 200));
     assert_eq!(values(admin(&program), "http_open_connections", "").len(), 1);
     rustix::process::kill_process(worker, Signal::CONT).expect("a worker");
     check_sum(admin(&program), "http_open_connections", "", 0.0);
