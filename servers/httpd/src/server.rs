@@ -24,6 +24,9 @@ use std::{
     sync::Arc,
 };
 
+/// How many sites are named in messages, each by its first host.
+const MAX_SHOWN_HOSTS: usize = 3;
+
 /// The sites of the server.
 #[derive(Debug)]
 pub struct Server {
@@ -279,7 +282,13 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.sites[..] {
             [host] => host.site.root.display().fmt(f),
-            sites => write!(f, "{} sites", sites.len()),
+            sites => {
+                let mut hosts: Vec<_> = sites.iter().filter_map(|site| site.hosts.first()).collect();
+                let rest = if hosts.len() > MAX_SHOWN_HOSTS { ", …" } else { "" };
+                hosts.truncate(MAX_SHOWN_HOSTS);
+                let hosts: Vec<_> = hosts.into_iter().map(HostPattern::to_string).collect();
+                write!(f, "{} sites ({}{rest})", sites.len(), hosts.join(", "))
+            }
         }
     }
 }

@@ -469,7 +469,8 @@ two_kinds! {
         // A site without hosts serves the others.
         directory.write("httpd.toml", format!("{SITES}[[site]]\n"));
         let program = serve(kind, &directory, &["--confine"]);
-        assert!(program.startup_line.starts_with("httpd serves 3 sites at "), "{}", program.startup_line);
+        let line = &program.startup_line;
+        assert!(line.starts_with("httpd serves 3 sites (a.example, c.example) at "), "{line}");
         check_exchanges(Client::connect(program.address()), &[
             ("a.example", "/", 200, "a"),
             ("c.example", "/", 200, "weak c"),
