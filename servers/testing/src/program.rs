@@ -9,7 +9,7 @@ use std::{
     fmt::Display,
     fs,
     io::Read,
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     os::fd::AsFd,
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::Arc,
@@ -62,7 +62,7 @@ impl Program {
         }
         program.startup_line = String::from_utf8(line).expect("text");
         let urls = program.startup_line.split("://").skip(1);
-        let address = |url: &str| url.split('/').next().and_then(|address| address.parse().ok());
+        let address = |url: &str| url.split('/').next()?.to_socket_addrs().ok()?.next();
         program.addresses = urls.map(|url| address(url).expect("an address")).collect();
         program
     }

@@ -1,7 +1,7 @@
 //! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
 
 use super::{
-    announcement::{Announcement, Style},
+    announcement::{Announcement, Style, Urls},
     engine, listeners,
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
@@ -21,18 +21,13 @@ use crate::{
     signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, spawn},
 };
-use http_engine::{
-    Engine, Running, io_cause,
-    listener::{ListenAddr, Listener},
-    tls::TlsSettings,
-};
+use http_engine::{Engine, Running, io_cause, listener::Listener, tls::TlsSettings};
 use rustix::{
     fs::{Access, AtFlags, CWD, accessat},
     io::Errno,
     process::geteuid,
 };
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -230,23 +225,19 @@ impl Master<'_> {
         let ServerSettings { name, engine, options, .. } = self.settings;
         let application = &self.application.application;
         let workers = self.settings.workers();
-        let mut seen = BTreeSet::new();
         let scheme = if self.security.tls().is_some() { "https" } else { "http" };
-        let all = self.listeners.iter().map(|listener| (scheme, listener));
-        let all = all.chain(self.plain.iter().map(|listener| ("http", listener)));
-        // Each worker may have a listener of its own for each address.
-        let url = |scheme, address: ListenAddr| match address {
-            ListenAddr::Tcp(address) => format!("{scheme}://{address}/"),
-            address => address.to_string(),
+        let (mut urls, mut admin) = (Urls::default(), Urls::default());
+        let add = |urls: &mut Urls, scheme: &str, listeners: &[Listener]| {
+            let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+            addresses.for_each(|address| urls.add(scheme, &address));
         };
-        let urls = all.filter_map(|(scheme, listener)| Some(url(scheme, listener.local_addr().ok()?)));
-        let urls = urls.filter(|url| seen.insert(url.clone())).collect();
+        add(&mut urls, scheme, &self.listeners);
+        add(&mut urls, "http", &self.plain);
+        self.admin.iter().for_each(|server| add(&mut admin, "http", &server.listeners));
         let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
         let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
         let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let admin = self.admin.as_ref().and_then(|admin| admin.listeners.first()?.local_addr().ok());
-        let admin = admin.map(|address| url("http", address));
         let how = &format!("{engine}, {workers} {unit}{plural}{confinement}");
         let announcement = Announcement { what: format!("{name} serves {application}"), urls, admin, how };
         // A single write, because a predecessor or a log may write to the same output.
