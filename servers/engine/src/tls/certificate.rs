@@ -142,20 +142,21 @@ fn source(path: &Path) -> Source {
 
 /// Reads the sections of a PEM file, each with the line where it begins.
 fn sections(text: &[u8], at: &Source) -> Result<Vec<(usize, SectionKind, Vec<u8>)>, TlsError> {
-    let mut sections = Vec::new();
-    let mut rest = text;
+    let newlines = |text: &[u8]| text.iter().filter(|&&byte| byte == b'\n').count();
+    let (mut sections, mut rest, mut line) = (Vec::new(), text, 1);
     loop {
         // What comes before a section is a comment.
-        let begin = rest.windows(5).position(|window| window == b"-----").unwrap_or(0);
-        let before = text.len() - rest.len() + begin;
-        let line = 1 + text[..before].iter().filter(|&&byte| byte == b'\n').count();
-        let mut iter = pem::SliceIter::<(SectionKind, Vec<u8>)>::new(rest);
+        let (comment, begun) =
+            rest.split_at(rest.windows(5).position(|window| window == b"-----").unwrap_or(0));
+        line += newlines(comment);
+        let mut iter = pem::SliceIter::<(SectionKind, Vec<u8>)>::new(begun);
         match iter.next() {
             None => return Ok(sections),
             Some(Ok((kind, der))) => sections.push((line, kind, der)),
             Some(Err(error)) => return Err(TlsError::Malformed(at.clone(), line, error.to_string())),
         }
         rest = iter.remainder();
+        line += newlines(&begun[..begun.len() - rest.len()]);
     }
 }
 
