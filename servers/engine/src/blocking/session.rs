@@ -100,6 +100,8 @@ impl Session<'_> {
             }
             let buffers = &mut *own;
             let goes_on = match self.driver(buffers).drive(&mut u32::MAX.clone()) {
+                // The client may send without end what brings the request no further, such as empty TLS records.
+                Action::Receive if self.conn.deadline() <= self.clock.now() => self.expire(buffers),
                 Action::Receive if self.running.is_some() => self.receive_for_job(buffers),
                 Action::Receive => match self.receive(own, pool) {
                     Some(returned) => {

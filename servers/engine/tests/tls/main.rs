@@ -12,17 +12,22 @@ use http_engine::{
     tls::{Certificate, ClientCertificates, Tls, TlsSettings},
 };
 use http_testing::{
-    client::wait_for,
+    client::{TIMEOUT, wait_for},
     server::{InProcessServer, settings},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{
-    ContentType, SupportedProtocolVersion,
+    ClientConnection, ContentType, SupportedProtocolVersion,
+    pki_types::ServerName,
     version::{TLS12, TLS13},
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::{
+        fs::FileExt,
+        net::{UnixListener, UnixStream},
+    },
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
@@ -347,6 +352,27 @@ http_testing::both_engines! {
         for stream in [&mut silent, &mut partial] {
             assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
         }
+    }
+
+    /// The client reads nothing of a handshake that the socket does not hold.
+    fn a_handshake_that_is_not_read_has_the_deadline_of_a_head(engine: Engine) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("socket");
+        let (chain, key) = (fs::read(pem("default.pem")).expect("a file"), fs::read(pem("default.key")).expect("a file"));
+        let long = Certificate::from_pem(&chain.repeat(400), &key).expect("a certificate");
+        let mut with = settings();
+        with.protocol.timeouts = Timeouts { head: SHORT, ..Timeouts::default() };
+        let unix = UnixListener::bind(&path).expect("a socket");
+        let server = Server::bind("127.0.0.1:0").and_then(|server| server.and_listen(unix)).expect("listeners");
+        let server = server.tls(&tls(TlsSettings::new(long))).settings(with);
+        let _server = InProcessServer::run(engine, server, TlsApp::new().0);
+        let mut stream = UnixStream::connect(&path).expect("a connection");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut client = ClientConnection::new(Options::default().config(), name).expect("a client");
+        client.write_tls(&mut stream).expect("room");
+        let timeout = Timespec::try_from(TIMEOUT).expect("a time");
+        let end = poll(&mut [PollFd::new(&stream, PollFlags::empty())], Some(&timeout));
+        assert_eq!(end, Ok(1), "the server closes the connection");
     }
 
     /// They are idle, so that the oldest is closed for a new one.
