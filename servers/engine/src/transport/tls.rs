@@ -1,8 +1,9 @@
 //! The TLS session of one connection: fed from the socket, drained to the socket.
 //!
-//! Never waits for a client, except in [`TlsStream::read`] and [`TlsStream::write`], which serve upgraded connections. Never
-//! encrypts more than [`BATCH`] ahead of the socket. An idle session holds no buffer: the bytes that a thread receives and
-//! sends are in its [`Scratch`].
+//! Never waits for a client, except for upgraded connections. Never encrypts more than [`BATCH`] ahead of the socket. An
+//! idle session holds no buffer: the bytes that a thread receives and sends are in its [`Scratch`].
+
+mod upgraded;
 
 pub(crate) use crate::tls::Tls as TlsAcceptor;
 
@@ -26,7 +27,7 @@ use std::{
     cell::RefCell,
     fmt, io, mem,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -308,94 +309,6 @@ impl TlsStream {
             }
             // Nothing can be sent after the end.
             (session.outgoing, session.outgoing_sent) = (Vec::new(), 0);
-        }
-    }
-
-    /// As [`Transport::read`](super::Transport::read).
-    ///
-    /// # Errors
-    ///
-    /// Also [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), if the connection has ended without a notice: what was read
-    /// may be incomplete.
-    pub(super) fn read(&self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-        let _reading = lock(&self.reading);
-        let mut received = [0; RECEIVE];
-        loop {
-            {
-                let mut session = self.lock();
-                if !session.content.is_empty() || session.has_ended || buffer.is_empty() {
-                    return Ok(session.take(buffer));
-                }
-            }
-            // Without the lock of the session: another thread may write meanwhile.
-            let count = retry_on_intr(|| recv(socket, &mut received[..], RecvFlags::empty()))?.0;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let mut session = self.lock();
-            let mut incoming = mem::take(&mut session.incoming);
-            incoming.extend_from_slice(&received[..count]);
-            let processed = session.process(&mut incoming, buffer);
-            incoming.drain(..*processed.as_ref().map_or(&0, |(used, _)| used));
-            session.incoming = incoming;
-            if !session.outgoing.is_empty() {
-                drop(session);
-                match self.writing.try_lock() {
-                    // That thread sends it.
-                    Err(TryLockError::WouldBlock) => {}
-                    _writing => drop(self.lock().flush(socket)?),
-                }
-            }
-            let (_, given) = processed?;
-            if given > 0 {
-                return Ok(given);
-            }
-        }
-    }
-
-    /// As [`Transport::write`](super::Transport::write). Bytes that are encrypted count as written, although the socket
-    /// may not have taken them in time; then the next call fails.
-    pub(super) fn write(&self, socket: &OwnedFd, data: &[u8]) -> io::Result<usize> {
-        let _writing = lock(&self.writing);
-        self.flush_waiting(socket)?;
-        let data = &data[..data.len().min(RECORD)];
-        {
-            let mut session = self.lock();
-            let mut outgoing = Vec::new();
-            let len = session.encrypt_into(data, &mut outgoing)?;
-            outgoing.truncate(len);
-            session.outgoing = outgoing;
-        }
-        match self.flush_waiting(socket) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(data.len()),
-        }
-    }
-
-    /// Sends what is encrypted, and waits for room. Never holds the lock of the session while it waits.
-    fn flush_waiting(&self, socket: &OwnedFd) -> io::Result<()> {
-        loop {
-            let (outgoing, mut sent) = {
-                let mut session = self.lock();
-                let sent = mem::take(&mut session.outgoing_sent);
-                (mem::take(&mut session.outgoing), sent)
-            };
-            if outgoing.is_empty() {
-                return Ok(());
-            }
-            while sent < outgoing.len() {
-                match retry_on_intr(|| send(socket, &outgoing[sent..], SendFlags::NOSIGNAL)) {
-                    Ok(count) => sent += count,
-                    Err(error) => {
-                        let mut session = self.lock();
-                        let mut rest = outgoing[sent..].to_vec();
-                        rest.append(&mut session.outgoing);
-                        session.outgoing = rest;
-                        session.is_complete = false;
-                        return Err(error.into());
-                    }
-                }
-            }
         }
     }
 
