@@ -3,15 +3,14 @@
 use super::{TlsError, crypto_provider, error::Source};
 use rustls::{
     RootCertStore,
-    crypto::CryptoProvider,
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject, SectionKind},
     },
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SigningKey},
 };
 use std::{
-    fs,
+    fs, io,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -60,8 +59,14 @@ impl Certificate {
         for (line, kind, der) in sections(chain, chain_at)? {
             if kind == SectionKind::Certificate {
                 let der = CertificateDer::from(der);
-                let malformed = |_| {
-                    TlsError::Malformed(chain_at.clone(), line, "the certificate is malformed".to_owned())
+                let malformed = |error| {
+                    let cause = match error {
+                        webpki::Error::UnsupportedCertVersion => {
+                            "the certificate does not have version 3 (issue it with extensions)"
+                        }
+                        _ => "the certificate is malformed",
+                    };
+                    TlsError::Malformed(chain_at.clone(), line, cause.to_owned())
                 };
                 webpki::EndEntityCert::try_from(&der).map_err(malformed)?;
                 certificates.push((line, der));
@@ -76,12 +81,7 @@ impl Certificate {
         let names = webpki::EndEntityCert::try_from(first)
             .map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
             .unwrap_or_default();
-        let keys = sections(key, key_at)?.into_iter();
-        let key = keys.filter_map(|(_, kind, der)| PrivateKeyDer::from_pem(kind, der)).next();
-        let key = key.ok_or_else(|| TlsError::Missing(key_at.clone(), true))?;
-        let provider: CryptoProvider = crypto_provider()?;
-        let key = provider.key_provider.load_private_key(key);
-        let key = key.map_err(|error| TlsError::Key(key_at.clone(), error.to_string()))?;
+        let key = load_key(key, key_at)?;
         let chain = certificates.into_iter().map(|(_, der)| der).collect();
         let key = CertifiedKey::new(chain, key);
         key.keys_match().map_err(|_| TlsError::Mismatch(chain_at.clone(), key_at.clone()))?;
@@ -108,15 +108,37 @@ impl Certificate {
         &self.source
     }
 
-    /// Logs a warning if the certificate is not valid at the time `now`.
-    pub(super) fn warn_unless_valid(&self, now: SystemTime) {
-        let problem = match self.validity {
-            (not_before, _) if now < not_before => "is not valid yet",
-            (_, not_after) if now > not_after => "has expired",
-            _ => return,
+    /// Returns a warning if the certificate is not valid at the time `now`.
+    pub(super) fn warning(&self, now: SystemTime) -> Option<String> {
+        let (problem, remedy) = match self.validity {
+            (not_before, _) if now < not_before => ("is not valid yet", "check the clock of this machine"),
+            (_, not_after) if now > not_after => ("has expired", "replace it"),
+            _ => return None,
         };
-        log::warn!("the certificate {} {problem}: clients will reject it (replace it)", self.source);
+        Some(format!("the certificate {} {problem}: clients will reject it ({remedy})", self.source))
     }
+}
+
+/// Reads a private key from PEM.
+fn load_key(text: &[u8], at: &Source) -> Result<Arc<dyn SigningKey>, TlsError> {
+    let unusable = |cause: &str| TlsError::Key(at.clone(), cause.to_owned());
+    let is_key = |(_, kind, der)| PrivateKeyDer::from_pem(kind, der);
+    let key = match sections(text, at).map(|sections| sections.into_iter().find_map(is_key)) {
+        Ok(Some(key)) => key,
+        // In PKCS #8, and in the older forms.
+        _ if contains(text, b"-----BEGIN ENCRYPTED") || contains(text, b"Proc-Type: 4,ENCRYPTED") => {
+            return Err(unusable("it is encrypted (remove its passphrase: openssl pkey -in OLD -out NEW)"));
+        }
+        Ok(None) => return Err(TlsError::Missing(at.clone(), true)),
+        Err(error) => return Err(error),
+    };
+    crypto_provider()?.key_provider.load_private_key(key).map_err(|_| {
+        unusable("it is malformed, or not ECDSA with P-256 or P-384, Ed25519, or RSA from 2048 bits on")
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// Reads the certificates of authorities from a PEM file.
@@ -133,7 +155,12 @@ pub(super) fn load_authorities(path: &Path) -> Result<Arc<RootCertStore>, TlsErr
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| TlsError::Read(path.to_owned(), error))
+    // Opening a FIFO waits for a writer, and a device such as /dev/zero has no end.
+    let read = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => fs::read(path),
+        false => Err(io::Error::other("not a regular file")),
+    });
+    read.map_err(|error| TlsError::Read(path.to_owned(), error))
 }
 
 fn source(path: &Path) -> Source {
@@ -227,6 +254,27 @@ mod tests {
             expected.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
             "{text}"
         );
+    }
+
+    #[test]
+    fn warns_of_a_certificate_that_is_not_valid() {
+        let pem = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/pem").join(name);
+        let (chain, key) =
+            (read(&pem("default.pem")).expect("a file"), read(&pem("default.key")).expect("a file"));
+        let certificate = Certificate::from_pem(&chain, &key).expect("a certificate");
+        let check = |now, expected: Option<&str>| {
+            let expected = expected.map(|problem| format!("the certificate in memory {problem}"));
+            assert_eq!(certificate.warning(now), expected);
+        };
+        let (from, until) = (certificate.not_before(), certificate.not_after());
+        let second = Duration::from_secs(1);
+        check(
+            from - second,
+            Some("is not valid yet: clients will reject it (check the clock of this machine)"),
+        );
+        check(from, None);
+        check(until, None);
+        check(until + second, Some("has expired: clients will reject it (replace it)"));
     }
 
     #[test]
