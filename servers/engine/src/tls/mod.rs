@@ -43,7 +43,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
@@ -224,8 +224,10 @@ impl Current {
     /// Makes the configuration for these settings, which replace those of `former`.
     fn new(settings: TlsSettings, former: Option<&Current>) -> Result<Current, TlsError> {
         let now = SystemTime::now();
-        for certificate in settings.certificates() {
-            certificate.warn_unless_valid(now);
+        let warnings = settings.certificates().filter_map(|certificate| certificate.warning(now));
+        // Each once: a certificate with several names comes several times.
+        for warning in warnings.collect::<BTreeSet<_>>() {
+            log::warn!("{warning}");
         }
         let expires_at = settings.certificates().map(Certificate::not_after).min().unwrap_or(now);
         let provider = Arc::new(crypto_provider()?);
