@@ -24,8 +24,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the certificates are looked at.
 pub(super) const CHECK_INTERVAL: Duration = DAY;
 /// How long before a certificate expires the log has a warning, and an error.
-const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const ERROR_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const WARN_BEFORE: Duration = DAY.saturating_mul(30);
+const ERROR_BEFORE: Duration = DAY.saturating_mul(7);
 
 /// What secures the listeners of a process.
 pub(super) struct Security {
