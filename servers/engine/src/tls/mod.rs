@@ -86,7 +86,7 @@ impl TlsSettings {
     }
 
     /// Adds a certificate for clients that ask for this name, whatever names the certificate contains. The name
-    /// `*.example.org` stands for all names with one more label. An exact name comes first.
+    /// `*.example.org` stands for all names below it. An exact name comes first, then the longest.
     pub fn certificate_for(mut self, name: &str, certificate: Certificate) -> TlsSettings {
         self.others.push((name.to_ascii_lowercase(), certificate));
         self
@@ -302,7 +302,8 @@ impl Resolver {
 
     /// Finds the certificate for this name, which is in lower case.
     fn find(&self, name: &str) -> &Arc<CertifiedKey> {
-        let wildcard = || self.wildcards.get(&name[name.find('.')?..]);
+        let mut parents = name.match_indices('.').map(|(dot, _)| &name[dot..]);
+        let wildcard = || parents.find_map(|parent| self.wildcards.get(parent));
         self.names.get(name).or_else(wildcard).unwrap_or(&self.default)
     }
 }
