@@ -126,8 +126,9 @@ impl Tls {
     pub fn notice(sites: &[VirtualHost]) -> Option<String> {
         let unnamed = |site: &VirtualHost| {
             let certificate = site.certificate.as_ref()?.load().ok()?;
-            let names: Vec<HostPattern> = certificate.names().iter().flat_map(|name| name.parse()).collect();
-            let host = site.hosts.iter().find(|host| !names.iter().any(|name| name.includes(host)))?;
+            // Brackets belong to the host of a URL, not to an IPv6 address.
+            let is_for = |host: &HostPattern| certificate.is_for(host.example().trim_matches(['[', ']']));
+            let host = site.hosts.iter().find(|host| !is_for(host))?;
             Some(format!("the certificate {} is not for {host}, a host of its site", certificate.source()))
         };
         sites.iter().find_map(unnamed)

@@ -4,7 +4,7 @@ use super::{TlsError, crypto_provider, error::Source};
 use rustls::{
     RootCertStore,
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, PrivateKeyDer, ServerName,
         pem::{self, PemObject, SectionKind},
     },
     sign::{CertifiedKey, SigningKey},
@@ -91,6 +91,15 @@ impl Certificate {
     /// Returns the DNS names that the certificate is for (subjectAltName).
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether the certificate is for this DNS name or IP address (RFC 9525 §6).
+    pub fn is_for(&self, host: &str) -> bool {
+        let (Ok(host), Some(first)) = (ServerName::try_from(host), self.key.cert.first()) else {
+            return false;
+        };
+        let first = webpki::EndEntityCert::try_from(first);
+        first.is_ok_and(|certificate| certificate.verify_is_valid_for_subject_name(&host).is_ok())
     }
 
     /// Returns the time from which the certificate is valid.

@@ -104,3 +104,19 @@ fn reads_every_kind_of_key_and_what_the_certificate_says() {
         assert_eq!(certificate.not_after(), certificate.not_before() + century);
     }
 }
+
+#[test]
+fn a_certificate_is_for_names_and_addresses() {
+    let check = |certificate: &str, host: &str, expected: bool| {
+        let certificate =
+            Certificate::load(pem(&format!("{certificate}.pem")), pem(&format!("{certificate}.key")));
+        assert_eq!(certificate.expect("a certificate").is_for(host), expected, "{host}");
+    };
+    check("default", "LocalHost", true);
+    check("default", "127.0.0.1", true);
+    check("default", "::1", false);
+    check("wildcard", "a.example.org", true);
+    check("wildcard", "b.a.example.org", false);
+    check("wildcard", "example.org", false);
+    check("wildcard", "", false);
+}

@@ -318,6 +318,23 @@ two_kinds! {
     }
 }
 
+/// The certificate is for localhost and 127.0.0.1.
+#[test]
+fn says_which_host_a_certificate_is_not_for() {
+    let directory = make_sites("");
+    directory.write(
+        "httpd.toml",
+        "error-log = 'errors'\n[[site]]\nhosts = ['localhost', '127.0.0.1', '[::1]']\nroot = 'local'\n\
+         tls-cert = 'default.pem'\ntls-key = 'default.key'\n",
+    );
+    let program = start(ServerKind::EventLoop, &directory, &[]);
+    let read = || fs::read_to_string(directory.path("errors")).unwrap_or_default();
+    wait_for("the message", || read().contains("the certificate ").then_some(()));
+    let message = "the certificate default.pem is not for [::1], a host of its site";
+    assert!(read().contains(message), "{}", read());
+    assert_eq!(program.stop().code, Some(0));
+}
+
 #[test]
 fn wrong_certificates_are_named_at_the_start() {
     let check = |options: &str, message: &str| {
