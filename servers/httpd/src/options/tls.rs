@@ -38,9 +38,9 @@ pub(super) struct TlsOptions {
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
 
-    /// Which clients are served if there are such authorities
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = ClientAuthOption::Require)]
-    tls_client_auth: ClientAuthOption,
+    /// Which clients are served if there are such authorities [default: require]
+    #[arg(long, value_enum, value_name = "WHICH", requires = "tls_client_ca")]
+    tls_client_auth: Option<ClientAuthOption>,
 
     /// Port, or address with a port, to listen on without TLS: requests are redirected to https with status 308, except
     /// those below /.well-known/acme-challenge/ [default: none]
@@ -59,7 +59,7 @@ impl TlsOptions {
             is_old_refused: matches!(self.tls_min, TlsVersion::Tls13),
             clients: self.tls_client_ca.map(|authorities| ClientAuthentication {
                 authorities,
-                is_required: matches!(self.tls_client_auth, ClientAuthOption::Require),
+                is_required: !matches!(self.tls_client_auth, Some(ClientAuthOption::Request)),
             }),
             redirects: self.redirect_http.map(|address| Redirects { address, port: self.https_port }),
         }

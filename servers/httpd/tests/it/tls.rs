@@ -361,6 +361,7 @@ fn wrong_certificates_are_named_at_the_start() {
         "@httpd.toml:2:12: cannot use the certificate @httpd.toml: it contains no certificate",
     );
     check("redirect-http = 80\n", "redirect-http needs a certificate: tls-cert and tls-key");
+    check("tls-client-auth = 'require'\n", "tls-client-auth needs --tls-client-ca");
     check("tls-min = '1.3'\n", "tls-min needs a certificate: tls-cert and tls-key");
     let site = |host: &str| format!("[[site]]\nhosts = '{host}'\nroot = '@local'\n");
     let certificate = "tls-cert = '@exact.pem'\ntls-key = '@exact.key'\n";
