@@ -117,8 +117,8 @@ impl Certificate {
         &self.source
     }
 
-    /// Returns a warning if the certificate is not valid at the time `now`.
-    pub(super) fn warning(&self, now: SystemTime) -> Option<String> {
+    /// Returns a message if the certificate is not valid at the time `now`.
+    pub(super) fn problem(&self, now: SystemTime) -> Option<String> {
         let (problem, remedy) = match self.validity {
             (not_before, _) if now < not_before => ("is not valid yet", "check the clock of this machine"),
             (_, not_after) if now > not_after => ("has expired", "replace it"),
@@ -266,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn warns_of_a_certificate_that_is_not_valid() {
+    fn tells_that_a_certificate_is_not_valid() {
         let pem = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/pem").join(name);
         let (chain, key) =
             (read(&pem("default.pem")).expect("a file"), read(&pem("default.key")).expect("a file"));
         let certificate = Certificate::from_pem(&chain, &key).expect("a certificate");
         let check = |now, expected: Option<&str>| {
             let expected = expected.map(|problem| format!("the certificate in memory {problem}"));
-            assert_eq!(certificate.warning(now), expected);
+            assert_eq!(certificate.problem(now), expected);
         };
         let (from, until) = (certificate.not_before(), certificate.not_after());
         let second = Duration::from_secs(1);

@@ -176,7 +176,7 @@ struct Current {
 }
 
 impl Tls {
-    /// Checks the settings. Logs a warning for each certificate that is not valid now.
+    /// Checks the settings. Logs an error for each certificate that is not valid now.
     ///
     /// # Errors
     ///
@@ -224,10 +224,10 @@ impl Current {
     /// Makes the configuration for these settings, which replace those of `former`.
     fn new(settings: TlsSettings, former: Option<&Current>) -> Result<Current, TlsError> {
         let now = SystemTime::now();
-        let warnings = settings.certificates().filter_map(|certificate| certificate.warning(now));
+        let problems = settings.certificates().filter_map(|certificate| certificate.problem(now));
         // Each once: a certificate with several names comes several times.
-        for warning in warnings.collect::<BTreeSet<_>>() {
-            log::warn!("{warning}");
+        for problem in problems.collect::<BTreeSet<_>>() {
+            log::error!("{problem}");
         }
         let expires_at = settings.certificates().map(Certificate::not_after).min().unwrap_or(now);
         let provider = Arc::new(crypto_provider()?);
