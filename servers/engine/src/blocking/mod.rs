@@ -35,6 +35,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 use wait::ConnectionEvent;
@@ -260,8 +261,7 @@ impl Shared {
             if may_start || *end.get_or_insert_with(|| Instant::now() + RETURN_TIMEOUT) <= Instant::now() {
                 return false;
             }
-            // A thread counts as waiting a moment after its connection is removed.
-            self.registry.wait(RETURN_INTERVAL);
+            thread::sleep(RETURN_INTERVAL);
         }
     }
 

@@ -90,7 +90,7 @@ struct Table {
     is_over: bool,
 }
 
-/// A connection in the registry. Dropping it removes the connection, and wakes [`Registry::drain`].
+/// A connection in the registry. Dropping it removes the connection.
 pub(super) struct Entry<'r> {
     registry: &'r Registry,
     pub(super) connection: Arc<OpenConnection>,
@@ -99,7 +99,6 @@ pub(super) struct Entry<'r> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.registry.table().open.remove(&self.connection.number);
-        self.registry.changed.notify_all();
     }
 }
 
@@ -107,7 +106,7 @@ impl Drop for Entry<'_> {
 #[derive(Default)]
 pub(super) struct Registry {
     table: Mutex<Table>,
-    /// Wakes [`drain`](Registry::drain) when a connection was removed or a thread has ended.
+    /// Wakes [`drain`](Registry::drain) when a thread has ended.
     changed: Condvar,
 }
 
@@ -153,11 +152,6 @@ impl Registry {
             }
         }
         false
-    }
-
-    /// Waits until a connection is removed or a thread has ended, but at most for `timeout`.
-    pub(super) fn wait(&self, timeout: Duration) {
-        drop(self.changed.wait_timeout(self.table(), timeout));
     }
 
     /// Wakes [`drain`](Registry::drain), so that it calls `is_finished` at once. Every thread calls this when it ends.
