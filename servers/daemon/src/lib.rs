@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`options`] | the command line |
 //! | [`bind_address`], [`units`], [`trusted_proxy`] | the values of options: addresses to listen on; counts, sizes, times; proxies |
+//! | [`tls`] | that of `http_engine`; without the feature `tls`, types of which there are no values |
 //! | `launch` | master process, worker process, and what they need to start |
 //! | [`logs`] | access log and error log |
 //! | `admin` | the admin server: `/healthz` and `/metrics` |
@@ -31,8 +32,13 @@ mod prefork;
 mod privileges;
 mod signals;
 mod system;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub mod tls;
 pub mod trusted_proxy;
 pub mod units;
 
 pub use handoff::Inherited;
+#[cfg(feature = "tls")]
+pub use http_engine::tls;
 pub use launch::{Application, MakeHandler, Metric, Redirects, ServerSettings, run};

@@ -11,11 +11,8 @@ use crate::{
     site::Site,
     tls::{SiteCertificate, Tls},
 };
-use http_daemon::{Application, MakeHandler, Metric, Redirects};
-use http_engine::{
-    Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath,
-    tls::TlsSettings,
-};
+use http_daemon::{Application, MakeHandler, Metric, Redirects, tls::TlsSettings};
+use http_engine::{Admit, Handler, Rejected, Reply, Request, Response, Status, io_cause, path::RelativePath};
 use http_files::{Options, RewrittenPath, Root};
 use std::{
     fmt, io,

@@ -1,9 +1,12 @@
 //! The certificates of the sites, and what is asked of clients.
 
 use crate::{hosts::HostPattern, server::VirtualHost};
-use http_daemon::Redirects;
-use http_engine::tls::{Certificate, ClientCertificates, TlsError, TlsSettings};
+use http_daemon::{
+    Redirects,
+    tls::{Certificate, ClientCertificates, TlsError, TlsSettings},
+};
 use std::{
+    error::Error,
     io,
     path::{Path, PathBuf},
 };
@@ -50,8 +53,9 @@ impl SiteCertificate {
 
 /// The error, with what the operator can do about a file that only root may read.
 fn with_remedy(error: &TlsError) -> String {
-    match error {
-        TlsError::Read(_, cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::PermissionDenied) => {
             format!("{error} (the user of the server must be able to read it, also for a reload)")
         }
         _ => error.to_string(),

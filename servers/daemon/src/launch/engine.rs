@@ -1,12 +1,15 @@
 //! Starts an engine with threads of this process, and says what its descriptors are needed for.
 
-use super::settings::{MakeHandler, ServerSettings};
+use super::{
+    settings::{MakeHandler, ServerSettings},
+    tls::Security,
+};
 use crate::{
     admin,
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, Running, Server, Settings, listener::Listener, tls::Tls};
+use http_engine::{ConnectionBudget, Running, Server, Settings, listener::Listener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io,
@@ -22,7 +25,7 @@ const FDS_PER_ROOT: usize = 2;
 /// four. `http-files` opens no more by default.
 const SHARE_FOR_FILES: u64 = 4;
 
-/// Starts an engine with threads of this process: it accepts connections from `listeners`, which `tls` secures, and from
+/// Starts an engine with threads of this process: it accepts connections from `listeners`, to which `security` applies, and from
 /// `plain`, and serves them. `make` makes a handler for each worker of the engine. When all threads of the engine have
 /// ended, [`Signal::EngineEnded`] is sent through `signals`.
 ///
@@ -30,7 +33,7 @@ const SHARE_FOR_FILES: u64 = 4;
 pub(super) fn start(
     settings: &ServerSettings,
     (listeners, plain): (Vec<Listener>, Vec<Listener>),
-    tls: Option<&Tls>,
+    security: &Security,
     make: &MakeHandler,
     signals: Sender<Signal>,
 ) -> io::Result<Arc<Running>> {
@@ -40,7 +43,7 @@ pub(super) fn start(
     let engine = Settings { max_connections, ..engine_settings(settings, count) };
     // The listeners are as many as the engine needs: they were bound for it, or a predecessor has handed them over.
     let server = Server::listen_all(listeners).context("cannot use the listeners")?;
-    let server = tls.into_iter().fold(server, Server::tls);
+    let server = security.apply(server);
     let server =
         plain.into_iter().try_fold(server, Server::and_listen).context("cannot use the listeners")?;
     let server = server.engine(settings.engine).settings(engine);

@@ -20,8 +20,9 @@ use crate::{
     privileges::Identity,
     signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, spawn},
+    tls::TlsSettings,
 };
-use http_engine::{Engine, Running, io_cause, listener::Listener, tls::TlsSettings};
+use http_engine::{Engine, Running, io_cause, listener::Listener};
 use rustix::{
     fs::{Access, AtFlags, CWD, accessat},
     io::Errno,
@@ -169,7 +170,7 @@ impl Master<'_> {
             };
             let own = (duplicate(&listeners)?, duplicate(&plain)?);
             let make = logs.wrap(security.wrap(make));
-            Workers::Threads(engine::start(settings, own, security.tls(), &make, signals.sender())?)
+            Workers::Threads(engine::start(settings, own, &security, &make, signals.sender())?)
         };
         let metrics = settings.application.metrics();
         let start_admin =
@@ -225,7 +226,7 @@ impl Master<'_> {
         let ServerSettings { name, engine, options, .. } = self.settings;
         let application = &self.application.application;
         let workers = self.settings.workers();
-        let scheme = if self.security.tls().is_some() { "https" } else { "http" };
+        let scheme = if self.security.is_on() { "https" } else { "http" };
         let (mut urls, mut admin) = (Urls::default(), Urls::default());
         let add = |urls: &mut Urls, scheme: &str, listeners: &[Listener]| {
             let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
@@ -286,7 +287,7 @@ impl Master<'_> {
             self.check_expiry_at += tls::CHECK_INTERVAL;
             self.security.check_expiry(SystemTime::now(), false);
         }
-        self.security.tls().map(|_| self.check_expiry_at)
+        self.security.is_on().then_some(self.check_expiry_at)
     }
 
     /// Returns what this process has counted, and where the reports of its worker processes will come from.

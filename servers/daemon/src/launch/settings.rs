@@ -1,7 +1,10 @@
 //! The application that a server serves, and the settings of the server.
 
-use crate::{bind_address::RedirectAddress, handoff::MAX_DESCRIPTORS, options::Common, system::Context};
-use http_engine::{Engine, Handler, tls::TlsSettings};
+use crate::{
+    bind_address::RedirectAddress, handoff::MAX_DESCRIPTORS, options::Common, system::Context,
+    tls::TlsSettings,
+};
+use http_engine::{Engine, Handler};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use std::{
     fmt,

@@ -4,12 +4,10 @@ use super::{
     listeners,
     settings::{Application, MakeHandler},
 };
+use crate::tls::{Tls, TlsError, TlsSettings};
 use http_engine::{
-    Admit, Middleware, Next, Reply, Request, Response, Stack, Status,
-    listener::Listener,
-    path::RelativePath,
-    tls::{Tls, TlsError, TlsSettings},
-    uri,
+    Admit, Middleware, Next, Reply, Request, Response, Server, Stack, Status, listener::Listener,
+    path::RelativePath, uri,
 };
 use std::{
     io,
@@ -63,8 +61,16 @@ impl Security {
         Ok(security)
     }
 
-    pub(super) fn tls(&self) -> Option<&Tls> {
-        self.tls.as_ref()
+    /// Whether the listeners of the application have TLS.
+    pub(super) fn is_on(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Secures the connections from the listeners that `server` has so far.
+    pub(super) fn apply(&self, server: Server) -> Server {
+        #[cfg(feature = "tls")]
+        let server = self.tls.iter().fold(server, Server::tls);
+        server
     }
 
     pub(super) fn certificates(&self) -> &[Expiry] {

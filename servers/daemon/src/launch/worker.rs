@@ -11,8 +11,8 @@ use crate::{
     handoff::{ControlSocket, Inherited, Message, read_configuration},
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
+    tls::TlsSettings,
 };
-use http_engine::tls::TlsSettings;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
@@ -46,7 +46,7 @@ pub(super) fn run(
     let roots = application.split_off(1.min(application.len()));
     let mut application = Arc::clone(&settings.application);
     let make = wrap(&security, OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?);
-    let engine = engine::start(settings, (listeners, plain), security.tls(), &make, signals.sender())?;
+    let engine = engine::start(settings, (listeners, plain), &security, &make, signals.sender())?;
     socket.send_ready().context("cannot notify the master process")?;
     forward_messages(socket, signals.sender())?;
     let mut reloads = Reloads::new(signals.sender());
