@@ -2,7 +2,6 @@
 //!
 //! It follows no symbolic link, and changes no file but those that it writes: each gets a temporary name first.
 
-use brotli::{BrotliCompress, enc::BrotliEncoderParams};
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
 use http_engine::io_cause;
@@ -28,6 +27,9 @@ use std::{
 
 /// The length in bytes of the shortest file that is compressed. A shorter one fits into one packet anyway.
 const MIN_LEN: u64 = 1024;
+
+/// The extensions of the forms.
+const EXTENSIONS: &[&str] = if cfg!(feature = "brotli") { &["br", "gz"] } else { &["gz"] };
 
 /// Writes FILE.br and FILE.gz beside the text files of a directory, which the server then sends instead
 ///
@@ -80,7 +82,7 @@ impl Precompress {
 
     /// Writes the forms of one file that are missing or older than it.
     fn compress(&self, path: &Path, totals: &Totals) {
-        for extension in ["br", "gz"] {
+        for extension in EXTENSIONS {
             match self.write_form(path, extension) {
                 Ok(None) => {}
                 Ok(Some((before, after))) => {
@@ -127,16 +129,21 @@ impl Precompress {
     }
 
     fn encode(&self, mut file: &File, output: &File, extension: &str) -> io::Result<()> {
-        if extension == "gz" {
-            let mut encoder = GzEncoder::new(output, Compression::new(self.level.min(9)));
-            io::copy(&mut file, &mut encoder)?;
-            encoder.finish()?;
-        } else {
-            /// The logarithm of the window's size, as of the `brotli` program.
-            const WINDOW: i32 = 22;
-            let quality = i32::try_from(self.level).unwrap_or(11);
-            let params = BrotliEncoderParams { quality, lgwin: WINDOW, ..Default::default() };
-            BrotliCompress(&mut file, &mut &*output, &params)?;
+        match extension {
+            #[cfg(feature = "brotli")]
+            "br" => {
+                /// The logarithm of the window's size, as of the `brotli` program.
+                const WINDOW: i32 = 22;
+                let quality = i32::try_from(self.level).unwrap_or(11);
+                let params =
+                    brotli::enc::BrotliEncoderParams { quality, lgwin: WINDOW, ..Default::default() };
+                brotli::BrotliCompress(&mut file, &mut &*output, &params)?;
+            }
+            _ => {
+                let mut encoder = GzEncoder::new(output, Compression::new(self.level.min(9)));
+                io::copy(&mut file, &mut encoder)?;
+                encoder.finish()?;
+            }
         }
         Ok(())
     }
