@@ -2,13 +2,14 @@
 
 use super::{FileSystem, Pool, Task};
 use rustix::{
-    fs::sendfile,
+    fs::{OFlags, sendfile},
     io::{Errno, ReadWriteFlags, preadv2, retry_on_intr},
 };
 use std::{
     fs::File,
     io::{self, IoSliceMut},
     ops::Range,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +22,7 @@ const BLOCK: u64 = 64 * 1024;
 
 /// Where [`DiskFile::read_into_cache`] sends a file. The kernel reads it as for any client, so with its own readahead and
 /// in large pages, but copies nothing. posix_fadvise(2) would read it in small pages, which takes twice the CPU time.
-static NULL: LazyLock<io::Result<File>> = LazyLock::new(|| File::options().write(true).open("/dev/null"));
+static NULL: LazyLock<io::Result<File>> = LazyLock::new(|| open_device("/dev/null"));
 
 /// What a file is on, and the threads for the calls to it that may block.
 #[derive(Clone, Debug)]
@@ -143,6 +144,19 @@ impl DiskFile {
     }
 }
 
+/// Opens a character device for writing. Does not wait if the path names a pipe.
+///
+/// # Errors
+///
+/// If the path names anything else: in a chroot without `/dev/null`, a program whose output was redirected to it has
+/// made a regular file, which would grow by all that is read ahead.
+fn open_device(path: &str) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().write(true).custom_flags(flags).open(path)?;
+    let is_device = file.metadata()?.file_type().is_char_device();
+    if is_device { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 impl Drop for DiskFile {
     fn drop(&mut self) {
         if let (Medium::Slow(pool), Some(file)) = (&self.medium, self.file.take()) {
@@ -161,4 +175,23 @@ impl Task for Close {
 
     /// Does nothing: no client waits for a close.
     fn expire(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    #[test]
+    fn only_a_device_is_written_to() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+        File::create(path("file")).expect("a file");
+        mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+        let check = |path: &str, expected: bool| assert_eq!(open_device(path).is_ok(), expected, "{path}");
+        check("/dev/null", true);
+        for name in ["file", "pipe", "missing", ""] {
+            check(&path(name), false);
+        }
+    }
 }
