@@ -11,7 +11,7 @@ use std::{
     io,
     net::SocketAddr,
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
     time::{Duration, Instant},
 };
@@ -101,10 +101,12 @@ impl FileBody {
     fn read(&mut self, pool: &Arc<Pool>, range: Range<u64>) -> io::Result<Chunk> {
         self.read.set(ReadState::Pending);
         let waker = self.waker.clone().unwrap_or_else(|| Waker::noop().clone());
-        let (file, read) = (Arc::clone(&self.file), Arc::clone(&self.read));
-        let task = ReadTask { file, range, waiting: Some((read, waker)) };
-        pool.submit(self.client, Arc::new(task))?;
+        pool.submit(self.client, Arc::new(self.task(range, Some(waker))))?;
         Ok(Chunk::Pending)
+    }
+
+    fn task(&self, range: Range<u64>, waker: Option<Waker>) -> ReadTask {
+        ReadTask { file: Arc::clone(&self.file), range, read: Arc::downgrade(&self.read), waker }
     }
 
     /// Keeps the disk busy while `sent` is sent: makes a thread read what follows into the page cache, up to `end`, unless
@@ -115,9 +117,8 @@ impl FileBody {
             return;
         }
         self.read_ahead_to = end.min(from + READ_AHEAD);
-        let task = ReadTask { file: Arc::clone(&self.file), range: from..self.read_ahead_to, waiting: None };
         // In vain if the pool is busy: then the stretch is read when its turn comes.
-        let _ = pool.submit(self.client, Arc::new(task));
+        let _ = pool.submit(self.client, Arc::new(self.task(from..self.read_ahead_to, None)));
     }
 }
 
@@ -210,14 +211,16 @@ impl ChunkSource for FileBody {
 struct ReadTask {
     file: Arc<DiskFile>,
     range: Range<u64>,
-    /// Where the result goes, and what wakes the body; `None` if it does not wait.
-    waiting: Option<(Arc<Read>, Waker)>,
+    /// Where the result goes. Dropped with the body.
+    read: Weak<Read>,
+    /// Wakes the body; `None` if it does not wait for the result.
+    waker: Option<Waker>,
 }
 
 impl Task for ReadTask {
     fn run(&self) {
-        // If there is no other reference, the client has left.
-        if self.waiting.as_ref().is_some_and(|(read, _)| Arc::strong_count(read) == 1) {
+        // If the body is dropped, the client has left.
+        if self.read.strong_count() == 0 {
             return;
         }
         let Range { start, end } = self.range;
@@ -235,7 +238,7 @@ impl Task for ReadTask {
 impl ReadTask {
     /// Passes on the first result: that of the call, or of its expiry.
     fn complete(&self, result: io::Result<Vec<u8>>) {
-        let Some((read, waker)) = &self.waiting else { return };
+        let (Some(read), Some(waker)) = (self.read.upgrade(), &self.waker) else { return };
         let mut state = read.lock();
         if let ReadState::Pending = *state {
             *state = ReadState::Done(result);
