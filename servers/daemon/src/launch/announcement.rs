@@ -96,7 +96,8 @@ impl Announcement<'_> {
     /// Returns the text, with its newline.
     pub(super) fn text(&self, style: Style) -> String {
         let Announcement { what, urls, admin, how } = self;
-        let note = urls.note();
+        // The name of a directory may have any characters, and those that control a terminal are shown as ls(1) does.
+        let (what, note) = (what.replace(char::is_control, "?"), urls.note());
         let Style::Lines { coloured } = style else {
             let [urls, mut admin] = [urls, admin].map(|urls| urls.list.join(" and "));
             if !admin.is_empty() {
@@ -146,6 +147,16 @@ mod tests {
         );
         let coloured = announcement.text(Style::Lines { coloured: true });
         assert!(coloured.contains("\n  \x1b[32mhttp://[::1]:80/\x1b[0m\n"), "{coloured:?}");
+    }
+
+    #[test]
+    fn the_name_of_a_directory_does_not_control_the_terminal() {
+        let what = "httpd serves a\nb\x1b[31m\u{9b}\u{e4}".to_owned();
+        let announcement =
+            Announcement { what, urls: urls(&["[::1]:80"]), admin: Urls::default(), how: "how" };
+        let check = |style, expected: &str| assert_eq!(announcement.text(style), expected);
+        check(Style::Line, "httpd serves a?b?[31m?\u{e4} at http://[::1]:80/ (how)\n");
+        check(Style::Lines { coloured: false }, "httpd serves a?b?[31m?\u{e4} (how)\n  http://[::1]:80/\n");
     }
 
     #[test]
