@@ -131,6 +131,14 @@ impl Listener {
         }
     }
 
+    /// Whether the socket's queue belongs to one worker, or several may accept from it.
+    pub(crate) fn sharing(&self) -> Sharing {
+        match option::socket_reuseport(self) {
+            Ok(true) => Sharing::PerWorker,
+            _ => Sharing::Shared,
+        }
+    }
+
     /// Duplicates the descriptor.
     ///
     /// # Errors

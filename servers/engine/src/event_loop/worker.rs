@@ -50,9 +50,9 @@ const EVENTS: usize = 512;
 /// The maximum number of connections that one call of [`Worker::accept`] accepts, so that new clients do not delay the
 /// others.
 const ACCEPTS_PER_TURN: usize = 64;
-/// The maximum number of calls of [`Worker::accept`] for each listening socket after the shutdown has begun. Each call
-/// accepts up to [`ACCEPTS_PER_TURN`] connections: together enough for every queued connection, but not for a flood.
-const LAST_ACCEPT_TURNS: usize = 64;
+/// The maximum number of connections that the worker accepts from each listening socket after the shutdown has begun:
+/// enough for every queued connection, but not for a flood.
+const LAST_ACCEPTS: usize = 4096;
 /// The maximum number of completions that the worker handles before it handles other events. So a connection whose
 /// replies complete at once does not delay the others.
 const COMPLETIONS_PER_TURN: usize = 64;
@@ -180,7 +180,7 @@ impl Worker {
                 SHUTDOWN => self.drain(),
                 COMPLETIONS => self.run_completions(),
                 TRANSFERS => self.take_transfers(),
-                Token(token) if token >= FIRST_LISTENER => drop(self.accept(token - FIRST_LISTENER)),
+                Token(token) if token >= FIRST_LISTENER => self.accept(token - FIRST_LISTENER),
                 token => self.handle_event(Key::from_token(token), event),
             }
         }
@@ -225,26 +225,36 @@ impl Worker {
         }
     }
 
-    /// Accepts connections from the listening socket with the index `listener`, and serves each until it must wait.
-    ///
-    /// Returns true after [`ACCEPTS_PER_TURN`] connections: more may be queued. Returns false if no connection is
-    /// queued or an accept fails.
-    fn accept(&mut self, listener: usize) -> bool {
+    /// Accepts connections from the listening socket with the index `listener`, at most [`ACCEPTS_PER_TURN`], and fewer
+    /// if some stay open and other workers share the socket.
+    fn accept(&mut self, listener: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
-            let now = self.clock.now();
-            let Some(Accepted { transport, client_addr, took_reserve }) =
-                self.listeners.accept(listener, now)
-            else {
-                return false;
-            };
-            match self.admission.admit_address(client_addr) {
-                Err(_) => self.refuse(transport, client_addr, took_reserve),
-                Ok(_) if took_reserve && !self.end_shortage() => self.refuse(transport, client_addr, true),
-                Ok(address) => self.admit(Transfer { transport, client_addr, address, tried: 0 }),
+            let open = self.connections.len();
+            if !self.accept_one(listener) {
+                return;
             }
-            if took_reserve {
-                self.listeners.restore_reserve();
+            let stays_open = self.connections.len() > open;
+            if stays_open && self.listeners.leave_to_others(listener, self.clock.now()) {
+                return;
             }
+        }
+    }
+
+    /// Accepts a connection from the listening socket with the index `listener`, and serves it until it must wait. Returns
+    /// false if no connection is queued or the accept fails.
+    fn accept_one(&mut self, listener: usize) -> bool {
+        let now = self.clock.now();
+        let Some(Accepted { transport, client_addr, took_reserve }) = self.listeners.accept(listener, now)
+        else {
+            return false;
+        };
+        match self.admission.admit_address(client_addr) {
+            Err(_) => self.refuse(transport, client_addr, took_reserve),
+            Ok(_) if took_reserve && !self.end_shortage() => self.refuse(transport, client_addr, true),
+            Ok(address) => self.admit(Transfer { transport, client_addr, address, tried: 0 }),
+        }
+        if took_reserve {
+            self.listeners.restore_reserve();
         }
         true
     }
@@ -513,7 +523,7 @@ impl Worker {
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
-            let _ = (0..LAST_ACCEPT_TURNS).all(|_| self.accept(listener));
+            let _ = (0..LAST_ACCEPTS).all(|_| self.accept_one(listener));
         }
         self.take_transfers();
         self.listeners.close();

@@ -3,8 +3,10 @@
 use crate::{
     app::{LONG, TestApp, check_open, settings_with, wait_for_room},
     client::{Client, get, wait_for},
+    server::InProcessServer,
 };
-use http_engine::{Engine, Responder, Response, Settings};
+use http_engine::{Engine, Request, Responder, Response, Server, Settings};
+use std::net::TcpListener;
 
 /// Starts a server for two connections, with its settings changed by `change`.
 fn start(engine: Engine, change: impl FnOnce(&mut Settings)) -> TestApp {
@@ -134,4 +136,19 @@ fn an_idle_connection_of_another_event_loop_is_closed_for_a_new_one() {
     // The kernel chooses the event loop: with so many, each accepts a connection while another has the idle one.
     let clients: Vec<Client> = (0..60).map(|_| idle(&app)).collect();
     check_open(&mut clients.into_iter().next_back().expect("60"), "/again");
+}
+
+/// Each gets some of the connections that stay open, and none more than half of them.
+#[test]
+fn event_loops_share_the_connections_of_one_socket() {
+    let server = Server::listen(TcpListener::bind("127.0.0.1:0").expect("a free port")).expect("a listener");
+    let server = InProcessServer::run(Engine::EventLoop, server.workers(4), |_: &Request<'_>| "Hello");
+    let connect = || {
+        let mut client = server.connect();
+        assert_eq!(client.fetch(get("/")).status, 200);
+        client
+    };
+    let _clients: Vec<_> = (0..128).map(|_| connect()).collect();
+    let open: Vec<_> = server.running().metrics().iter().map(|worker| worker.open_connections).collect();
+    assert!(open.iter().sum::<u64>() == 128 && open.iter().all(|open| (1..=64).contains(open)), "{open:?}");
 }
