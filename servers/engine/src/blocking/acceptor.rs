@@ -2,6 +2,9 @@
 //!
 //! All of them wait in one epoll, which wakes one thread for each connection, and every thread for the shutdown. A
 //! spare thread is one beyond the configured number of waiting threads: it ends if no connection comes soon.
+//!
+//! Of the processes that wait at a shared socket, a new connection wakes the first in the kernel's queue. So a process
+//! that has started another thread, because the others have connections, goes to the end of the queue.
 
 use super::session::first_receive_timeout;
 use crate::{
@@ -79,8 +82,7 @@ impl Acceptor {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
             set_socket_timeout(listener, Timeout::Recv, Some(first_receive_timeout(timeouts)))?;
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-            epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;
+            watch(&epoll, listener, number)?;
         }
         epoll::add(&epoll, &**shutdown, epoll::EventData::new_u64(SHUTDOWN), epoll::EventFlags::IN)?;
         Ok(Acceptor {
@@ -134,6 +136,21 @@ impl Acceptor {
         Ok(queued.map_or(Next::Shutdown, Next::Connection))
     }
 
+    /// Puts this process behind the others that wait at the same sockets. Until the shutdown, waits while the system has
+    /// no memory or epoll watches left.
+    pub(super) fn leave_to_others(&self) {
+        for (number, listener) in self.listeners().iter().enumerate() {
+            // Another thread may do the same now: then this fails, or the other has added the socket again.
+            let _ = epoll::delete(&self.epoll, listener);
+            while let Err(error) = watch(&self.epoll, listener, number)
+                && error != Errno::EXIST
+                && !self.shutdown.has_begun()
+            {
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+
     /// Opens the reserve again, if a connection has taken it.
     pub(super) fn restore_reserve(&self) {
         self.reserve.restore();
@@ -165,4 +182,10 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// Adds the listening socket with this number to `epoll`.
+fn watch(epoll: &OwnedFd, listener: &Listener, number: usize) -> Result<(), Errno> {
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+    epoll::add(epoll, listener, epoll::EventData::new_u64(number as u64), flags)
 }

@@ -175,6 +175,7 @@ impl Shared {
         // A thread needs one pair of buffers; the pool clears it between two connections.
         let mut pool = self.admission.buffer_pool(1);
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
+        self.acceptor.leave_to_others();
         loop {
             let is_spare = self.waiting.load(Ordering::SeqCst) > self.workers;
             let accepted = match self.acceptor.next(is_spare) {
