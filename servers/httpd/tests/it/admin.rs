@@ -10,13 +10,13 @@ use rustix::process::Signal;
 use std::net::SocketAddr;
 
 /// The address of the program's admin server: the last in its startup line.
-fn admin(program: &Program) -> SocketAddr {
+pub fn admin(program: &Program) -> SocketAddr {
     assert!(program.startup_line.contains(", admin at http://"), "{}", program.startup_line);
     *program.addresses.last().expect("addresses")
 }
 
 /// Returns the values of the samples of the metric `name` whose labels contain `label`.
-fn values(admin: SocketAddr, name: &str, label: &str) -> Vec<f64> {
+pub fn values(admin: SocketAddr, name: &str, label: &str) -> Vec<f64> {
     let response = Client::connect(admin).fetch(get("/metrics"));
     assert_eq!(
         (response.status, response.header("Content-Type")),

@@ -1,6 +1,7 @@
 //! Worker processes: the master replaces those that die, and they end with their master.
 
 use crate::{
+    admin::{admin, values},
     client::wait_for,
     operations::with_file_limit,
     program::{self, Program, ServerKind, check_served, connect_idle},
@@ -61,6 +62,20 @@ fn replaces_workers_that_end() {
             let is_about = |line: &str| line.contains(&format!("{pid}")) && line.contains(" ended: ");
             assert!(exit.stderr.lines().any(is_about), "{pid}: {}", exit.stderr);
         }
+    }
+}
+
+/// Each of four workers gets some of the connections that stay open, and none more than half of them.
+#[test]
+fn workers_share_the_connections() {
+    for kind in PREFORK.into_iter().chain([ServerKind::EventLoop]) {
+        let program = program::serve(kind, &["--admin", "0", "-w", "4"]);
+        let clients: Vec<_> = (0..128).map(|_| connect_idle(program.address())).collect();
+        let open = values(admin(&program), "http_open_connections", "");
+        assert_eq!((open.len(), open.iter().sum::<f64>()), (4, 128.0), "{kind:?}: {open:?}");
+        assert!(open.iter().all(|open| (1.0..=64.0).contains(open)), "{kind:?}: {open:?}");
+        drop(clients);
+        program.stop();
     }
 }
 
