@@ -168,53 +168,56 @@ impl Lookup<'_> {
     fn find(&self) -> Result<Found, Arc<Pool>> {
         let Wanted { path, is_directory, is_rewritten, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
-        let clean = options.clean_urls;
-        let mut found = match self.open(&name)? {
-            Ok(Entry::File(..))
-                if clean
-                    && !is_directory
-                    && !is_rewritten
-                    && pages::is_page(path)
-                    && self.has_clean_url(path)? =>
-            {
+        let may_redirect = options.clean_urls && !is_directory && !is_rewritten && pages::is_page(path);
+        let found = match self.open(&name)? {
+            Ok(Entry::File(..)) if may_redirect && self.has_clean_url(path)? => {
                 return Ok(Found::Redirect(Redirect::CleanUrl));
             }
             Ok(Entry::File(file, version)) => return self.load(&name, stale.as_ref(), file, version),
             Ok(Entry::Directory(..)) if !is_directory => Found::Redirect(Redirect::Directory),
-            Ok(Entry::Directory(..) | Entry::Special) => Found::Error(Status::NOT_FOUND),
+            Ok(Entry::Directory(..) | Entry::Special) | Err(Status::NOT_FOUND) => self.find_listing()?,
             Err(status) => Found::Error(status),
         };
-        if *is_directory
-            && matches!(found, Found::Error(Status::NOT_FOUND))
-            && (options.listing || self.root.has_links_outside())
-        {
-            match self.open(if path.is_empty() { b"." } else { path })? {
-                Ok(Entry::Directory(directory, _)) if options.listing => return self.list(&directory),
-                // It has no index, but the server may not read its files either, for example with Landlock.
-                Err(Status::FORBIDDEN) => found = Found::Error(Status::FORBIDDEN),
-                _ => {}
+        match found {
+            Found::Redirect(_) | Found::Error(Status::NOT_FOUND) if options.clean_urls => {
+                self.find_page(found)
             }
+            found => Ok(found),
         }
+    }
+
+    /// Finds the listing of the directory that the path names, if it names one. There is no index in it.
+    fn find_listing(&self) -> Result<Found, Arc<Pool>> {
+        let Wanted { path, is_directory, options, .. } = self.wanted;
+        if !is_directory || !options.listing && !self.root.has_links_outside() {
+            return Ok(Found::Error(Status::NOT_FOUND));
+        }
+        match self.open(if path.is_empty() { b"." } else { path })? {
+            Ok(Entry::Directory(directory, _)) if options.listing => self.list(&directory),
+            // The server may not read the files of the directory either, for example with Landlock.
+            Err(Status::FORBIDDEN) => Ok(Found::Error(Status::FORBIDDEN)),
+            _ => Ok(Found::Error(Status::NOT_FOUND)),
+        }
+    }
+
+    /// Finds the page that the path names as its clean URL. Returns `found` if there is none.
+    fn find_page(&self, found: Found) -> Result<Found, Arc<Pool>> {
+        let Wanted { path, is_directory, is_rewritten, stale, .. } = self.wanted;
         // `a.html` names no page `a.html.html`: it is another document ([`Options::document_name`]).
-        if clean
-            && !path.is_empty()
-            && !pages::is_page(path)
-            && !matches!(found, Found::Error(status) if status != Status::NOT_FOUND)
-        {
-            let page = pages::page_name(path);
-            if let Ok(Entry::File(file, version)) = self.open(&page)? {
-                return if *is_rewritten {
-                    self.load(&page, stale.as_ref(), file, version)
-                } else if *is_directory {
-                    Ok(if self.has_clean_url(&page)? { Found::Redirect(Redirect::Page) } else { found })
-                } else if pages::clean_path(path).is_some() {
-                    Ok(Found::Redirect(Redirect::CleanUrl))
-                } else {
-                    self.load(&page, stale.as_ref(), file, version)
-                };
-            }
+        if path.is_empty() || pages::is_page(path) {
+            return Ok(found);
         }
-        Ok(found)
+        let page = pages::page_name(path);
+        let Ok(Entry::File(file, version)) = self.open(&page)? else { return Ok(found) };
+        if *is_rewritten || !is_directory && pages::clean_path(path).is_none() {
+            self.load(&page, stale.as_ref(), file, version)
+        } else if !is_directory {
+            Ok(Found::Redirect(Redirect::CleanUrl))
+        } else if self.has_clean_url(&page)? {
+            Ok(Found::Redirect(Redirect::Page))
+        } else {
+            Ok(found)
+        }
     }
 
     /// Returns whether the clean URL of the page at `path` leads to it, and not to another file.
@@ -248,19 +251,12 @@ impl Lookup<'_> {
     /// Returns what is sent in place of a document.
     fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
         let Wanted { path, options, is_hidden, .. } = self.wanted;
-        let mut page = None;
         // A page in a hidden directory is hidden too.
         let file = if *is_hidden { Vec::new() } else { self.wanted.file() };
         let is_excluded = |page: &[u8]| options.excluded_pages.iter().any(|other| other.as_bytes() == page);
-        for candidate in options.error_pages.candidates(status, &file) {
-            if is_excluded(&candidate) {
-                continue;
-            }
-            page = self.page(&candidate)?;
-            if page.is_some() {
-                break;
-            }
-        }
+        let candidates = options.error_pages.candidates(status, &file);
+        let mut candidates = candidates.iter().filter(|page| !is_excluded(page));
+        let page = candidates.find_map(|page| self.page(page).transpose()).transpose()?;
         let is_application = status == Status::NOT_FOUND && !is_hidden && pages::is_application_path(path);
         let fallback = match &options.fallback {
             Some(fallback) if is_application => self.page(fallback.as_bytes())?,
@@ -312,6 +308,7 @@ impl Lookup<'_> {
             Err(LoadError::WouldBlock(pool)) => Err(pool),
         }
     }
+
     /// Adds the encoded forms to a document: looks for files beside it. If `document` has the same ones already, returns
     /// it as it is.
     fn add_variants(
