@@ -244,7 +244,7 @@ impl Lookup<'_> {
             Ok(listing) => Ok(Found::Listing(Arc::new(listing))),
             Err(ListError::Failed(errno)) => Ok(Found::Error(error_status(errno))),
             Err(ListError::TooLarge) => Ok(Found::Error(Status::SERVICE_UNAVAILABLE)),
-            Err(ListError::Elsewhere(pool)) => Err(pool),
+            Err(ListError::WouldBlock(pool)) => Err(pool),
         }
     }
 
@@ -288,7 +288,7 @@ impl Lookup<'_> {
         match self.root.open_entry(path, self.wanted.now, self.pool) {
             Ok(entry) => Ok(Ok(entry)),
             Err(EntryError::Failed(errno)) => Ok(Err(error_status(errno))),
-            Err(EntryError::Elsewhere(pool)) => Err(pool),
+            Err(EntryError::WouldBlock(pool)) => Err(pool),
         }
     }
 

@@ -188,9 +188,9 @@ impl Root {
     ) -> Result<Entry, EntryError> {
         let mounts = &self.mounts;
         if let (None, Some(pool)) = (pool, mounts.below(path, now)) {
-            return Err(EntryError::Elsewhere(pool));
+            return Err(EntryError::WouldBlock(pool));
         }
-        let in_root_pool = || EntryError::Elsewhere(Arc::clone(&mounts.root));
+        let in_root_pool = || EntryError::WouldBlock(Arc::clone(&mounts.root));
         let directory = self.directory(now, pool.is_some()).ok_or_else(in_root_pool)?;
         let file_system = self.file_system_of(&directory);
         let reach = match pool {
@@ -208,7 +208,7 @@ impl Root {
             (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(in_root_pool()),
             (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount || mount.is_some() => {
                 let mount_point = directory.mount_point(mount, path);
-                return Err(EntryError::Elsewhere(mounts.outside(mount_point, now)));
+                return Err(EntryError::WouldBlock(mounts.outside(mount_point, now)));
             }
             (result, _) => File::from(result?),
         };
@@ -334,7 +334,7 @@ pub(super) enum EntryError {
     /// The kernel cannot open it.
     Failed(Errno),
     /// A thread of this pool must open it, because this may block.
-    Elsewhere(Arc<Pool>),
+    WouldBlock(Arc<Pool>),
 }
 
 impl From<Errno> for EntryError {
@@ -404,7 +404,7 @@ mod tests {
             self.now += Duration::from_millis(millis);
             // If the name leads to another directory, only a thread may find that out.
             let entry = match self.root.open_entry(b"page", self.now, None) {
-                Err(EntryError::Elsewhere(pool)) => self.root.open_entry(b"page", self.now, Some(&pool)),
+                Err(EntryError::WouldBlock(pool)) => self.root.open_entry(b"page", self.now, Some(&pool)),
                 entry => entry,
             };
             let content = match entry {

@@ -85,7 +85,7 @@ pub(crate) enum ListError {
     /// There is no memory for more listings.
     TooLarge,
     /// A thread of this pool must read it.
-    Elsewhere(Arc<Pool>),
+    WouldBlock(Arc<Pool>),
 }
 
 impl Listing {
@@ -122,7 +122,7 @@ impl Listing {
                         Ok(Entry::Directory(_, version)) => Some((None, Some(version.modified_seconds()))),
                         // Its files may be served, and it may be on another file system, which may not answer.
                         Err(_) if found.file_type() == FileType::Directory => Some((None, None)),
-                        Err(EntryError::Elsewhere(pool)) => return Err(ListError::Elsewhere(pool)),
+                        Err(EntryError::WouldBlock(pool)) => return Err(ListError::WouldBlock(pool)),
                         Ok(Entry::Special) | Err(EntryError::Failed(_)) => None,
                     }
                 }
