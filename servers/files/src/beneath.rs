@@ -36,6 +36,13 @@ const MAX_LINKS: u32 = 40;
 /// The maximum number of components in one path and its symbolic links, if this file resolves them.
 const MAX_COMPONENTS: u32 = 512;
 
+/// How a file is opened that is sent. NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not
+/// become the controlling one.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// How a file is opened only to be found: this needs no permission to read it (`O_PATH`).
+const AS_PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
 /// How far a path may lead, and how long that may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -74,12 +81,11 @@ impl Directory {
     /// If there is no directory at `path`, if it is in a directory that may not be entered, or if `openat2` does not
     /// work here.
     pub(super) fn open(path: &Path) -> io::Result<Directory> {
-        let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let directory = open(path, AS_PATH | OFlags::DIRECTORY, Mode::empty())?;
         let (id, file_system) = (FileId::from_stat(&fstat(&directory)?), FileSystem::of(&directory)?);
         let directory = Directory { directory, id, file_system };
         // Opening a directory as a path needs no permission, so that only `openat2` itself can fail.
-        let resolve = Reach::Anywhere.resolve_flags();
-        check_openat2(directory.openat2(b".", OFlags::PATH | OFlags::CLOEXEC, resolve).map(drop))?;
+        check_openat2(directory.open_as_path(b".", OFlags::empty()).map(drop))?;
         Ok(directory)
     }
 
@@ -94,13 +100,12 @@ impl Directory {
 
     /// Returns whether `name` leads to this directory, as far as the kernel can tell without waiting for a disk.
     pub(super) fn is_at(&self, name: &Path) -> bool {
-        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         // Without a look at the file system, which may be a slow one: an inode keeps its number.
         let status = |found| {
             let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
             statx(found, "", flags, StatxFlags::INO)
         };
-        openat2(CWD, name, flags, Mode::empty(), ResolveFlags::CACHED)
+        openat2(CWD, name, AS_PATH | OFlags::DIRECTORY, Mode::empty(), ResolveFlags::CACHED)
             .and_then(status)
             .is_ok_and(|status| FileId::from_statx(&status) == self.id)
     }
@@ -120,15 +125,9 @@ impl Directory {
         reach: Reach,
         links: Links,
     ) -> Result<OwnedFd, Errno> {
-        // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
-        // one.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mut resolve = reach.resolve_flags();
-        // A request cannot name `..`: only a link can lead outside.
-        resolve.set(ResolveFlags::BENEATH, links == Links::Beneath);
-        match (self.openat2(path, flags, resolve), reach) {
+        match (openat2_in(&self.directory, path, READ, reach.resolve_flags(links)), reach) {
             (Err(Errno::XDEV), Reach::Anywhere) if links == Links::Beneath => {
-                self.openat2(&self.resolve(path, name)?, flags, reach.resolve_flags())
+                openat2_in(&self.directory, &self.resolve(path, name)?, READ, reach.resolve_flags(links))
             }
             // Kernels before Linux 5.12 do not know RESOLVE_CACHED.
             (Err(Errno::INVAL), Reach::Cached) => Err(Errno::AGAIN),
@@ -143,16 +142,9 @@ impl Directory {
     ///
     /// Those of openat2(2). EXDEV if the path leaves the mount.
     pub(super) fn open_on_mount(&self, mount: &[u8], path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mut resolve = Reach::Mount.resolve_flags();
-        resolve.set(ResolveFlags::BENEATH, links == Links::Beneath);
         let rest = path[mount.len()..].strip_prefix(b"/").filter(|rest| !rest.is_empty());
-        openat2_in(&self.open_mount(mount)?, rest.unwrap_or(b"."), flags, resolve)
-    }
-
-    /// Opens the root of the mount at `mount`. Makes no call to its file system.
-    fn open_mount(&self, mount: &[u8]) -> Result<OwnedFd, Errno> {
-        self.openat2(mount, OFlags::PATH | OFlags::CLOEXEC, Reach::Anywhere.resolve_flags())
+        let mount = self.open_as_path(mount, OFlags::empty())?;
+        openat2_in(&mount, rest.unwrap_or(b"."), READ, Reach::Mount.resolve_flags(links))
     }
 
     /// Returns the beginning of `path` that names a mount point, if the path leaves there the mount of this directory, or
@@ -160,14 +152,14 @@ impl Directory {
     /// Makes no call to another file system.
     pub(super) fn mount_point<'p>(&self, mount: Option<&[u8]>, path: &'p [u8]) -> Option<&'p [u8]> {
         let (opened, start) = match mount {
-            Some(mount) => (Some(self.open_mount(mount).ok()?), mount.len() + 1),
+            Some(mount) => (Some(self.open_as_path(mount, OFlags::empty()).ok()?), mount.len() + 1),
             None => (None, 0),
         };
         let outer = opened.as_ref().unwrap_or(&self.directory);
-        let resolve = Reach::Mount.resolve_flags() | ResolveFlags::NO_SYMLINKS;
+        let resolve = Reach::Mount.resolve_flags(Links::Beneath) | ResolveFlags::NO_SYMLINKS;
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
         for end in ends.chain([path.len()]).filter(|end| *end > start) {
-            match openat2_in(outer, &path[start..end], OFlags::PATH | OFlags::CLOEXEC, resolve) {
+            match openat2_in(outer, &path[start..end], AS_PATH, resolve) {
                 Ok(_) => {}
                 Err(errno) => return (errno == Errno::XDEV).then_some(&path[..end]),
             }
@@ -186,7 +178,7 @@ impl Directory {
         // Where this directory is now, without symbolic links.
         let own = readlinkat(CWD, format!("/proc/self/fd/{}", self.directory.as_raw_fd()), Vec::new())?;
         let own = components(own.to_bytes());
-        // How many components of `own` the position has, and then the components beneath this directory.
+        // The present position: how many components it has in common with `own`, and those beneath this directory.
         let (mut depth, mut beneath) = (own.len(), Vec::new());
         let mut pending = components(path);
         let (mut links, mut steps) = (0, 0);
@@ -234,8 +226,7 @@ impl Directory {
 
     /// Returns the target of the symbolic link at `path`, or `None` if the file at `path` is not a link.
     fn read_link(&self, path: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let link = self.openat2(path, flags, Reach::Anywhere.resolve_flags())?;
+        let link = self.open_as_path(path, OFlags::NOFOLLOW)?;
         match readlinkat(&link, "", Vec::new()) {
             Ok(target) => Ok(Some(target.into_bytes())),
             // The error for a file that is not a link: readlink(2).
@@ -244,9 +235,10 @@ impl Directory {
         }
     }
 
-    /// Opens `path`, relative to this directory, with these flags.
-    fn openat2(&self, path: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-        openat2_in(&self.directory, path, flags, resolve)
+    /// Opens the file at `path`, relative to this directory, only to be found. If it is the root of a mount, makes no call
+    /// to its file system.
+    fn open_as_path(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        openat2_in(&self.directory, path, AS_PATH | flags, Reach::Anywhere.resolve_flags(Links::Beneath))
     }
 }
 
@@ -269,9 +261,13 @@ fn openat2_in(
 }
 
 impl Reach {
-    fn resolve_flags(self) -> ResolveFlags {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        beneath
+    /// Returns the flags for openat2(2). A path contains no `..`: only a link can lead outside.
+    fn resolve_flags(self, links: Links) -> ResolveFlags {
+        let links = match links {
+            Links::Beneath => ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH,
+            Links::Anywhere => ResolveFlags::NO_MAGICLINKS,
+        };
+        links
             | match self {
                 Reach::Cached => ResolveFlags::NO_XDEV | ResolveFlags::CACHED,
                 Reach::Mount => ResolveFlags::NO_XDEV,
