@@ -146,10 +146,7 @@ impl ChunkSource for FileBody {
             Some(Piece::File(range)) => range.start..range.end,
         };
         let done = match self.read.take() {
-            ReadState::Pending => {
-                self.read.set(ReadState::Pending);
-                return Ok(Chunk::Pending);
-            }
+            ReadState::Pending => return Ok(Chunk::Pending),
             ReadState::None => None,
             ReadState::Done(read) => Some(read?),
         };
@@ -184,10 +181,7 @@ impl ChunkSource for FileBody {
     fn can_resume(&mut self, rest: &FileSlice) -> io::Result<bool> {
         let Medium::Local(pool) = self.file.medium.clone() else { return Ok(true) };
         match self.read.take() {
-            ReadState::Pending => {
-                self.read.set(ReadState::Pending);
-                return Ok(false);
-            }
+            ReadState::Pending => return Ok(false),
             ReadState::Done(read) => {
                 read?;
             }
@@ -249,8 +243,13 @@ impl ReadTask {
 }
 
 impl Read {
+    /// Takes the result of a read. A pending read stays so: its thread may pass on its result at any time.
     fn take(&self) -> ReadState {
-        std::mem::take(&mut *self.lock())
+        let mut state = self.lock();
+        match *state {
+            ReadState::Pending => ReadState::Pending,
+            _ => std::mem::take(&mut *state),
+        }
     }
 
     fn set(&self, state: ReadState) {
@@ -376,6 +375,14 @@ mod tests {
         }
         assert_eq!(body.next(), "end");
         assert!(body.bytes == file.content);
+    }
+
+    #[test]
+    fn a_pending_read_stays_pending_when_its_result_is_asked_for() {
+        let read = Read::default();
+        read.set(ReadState::Pending);
+        assert!(matches!(read.take(), ReadState::Pending));
+        assert!(matches!(*read.lock(), ReadState::Pending));
     }
 
     #[test]
