@@ -1,8 +1,8 @@
 //! A body from a file that may not be in memory: it waits until a thread has read what comes next, also after each pause
 //! of the client.
 //!
-//! It never makes a call that may block. A file on a local disk is sent from the page cache, a stretch at a time; what
-//! is not there is read ahead first. A file on a slow medium is read into memory, a little at a time.
+//! It never makes a call that may block. A file on a local disk is sent from the page cache, a chunk at a time; what is
+//! not there is read ahead first. A file on a slow medium is read into memory, a smaller chunk at a time.
 
 use crate::disk::{ClientKey, DiskFile, Medium, Pool, Task};
 use http_core::{Chunk, ChunkSource, FileSlice};
@@ -18,17 +18,17 @@ use std::{
 
 /// The number of bytes of a local file that are sent at once: as many as an event loop sends before it serves other
 /// clients.
-const STRETCH: u64 = 1024 * 1024;
+const LOCAL_CHUNK: u64 = 1024 * 1024;
 
 /// How far a thread reads ahead of what is sent, in bytes.
-const READ_AHEAD: u64 = 4 * STRETCH;
+const READ_AHEAD: u64 = 4 * LOCAL_CHUNK;
 
 /// How long what was found in the page cache counts as being there. The check costs a system call for each 64 KiB, and a
 /// full socket has room again within a millisecond if the client reads.
 const TRUST_CACHE: Duration = Duration::from_millis(100);
 
-/// The number of bytes that one read of a file on a slow medium takes, which wait in memory for the client.
-const SLOW_READ: u64 = 128 * 1024;
+/// The number of bytes of a file on a slow medium that are read at once. They wait in memory for the client.
+const SLOW_CHUNK: u64 = 128 * 1024;
 
 /// A part of a body.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ pub(super) enum Piece {
 pub(super) struct FileBody {
     file: Arc<DiskFile>,
     client: ClientKey,
-    /// What was not handed out.
+    /// What the engine has not taken yet.
     pieces: VecDeque<Piece>,
     /// The offset up to which a thread was asked to read ahead.
     read_ahead_to: u64,
-    /// When the bytes that were handed out last were found in the page cache.
+    /// When the bytes that the engine took last were found in the page cache.
     cached_at: Option<Instant>,
     read: Arc<Read>,
-    /// `None` before the engine has passed it on.
+    /// `None` before the engine calls [`start`](ChunkSource::start).
     waker: Option<Waker>,
 }
 
@@ -117,7 +117,7 @@ impl FileBody {
             return;
         }
         self.read_ahead_to = end.min(from + READ_AHEAD);
-        // In vain if the pool is busy: then the stretch is read when its turn comes.
+        // Fails if the pool is busy: `next_chunk` then submits a read that it waits for.
         let _ = pool.submit(self.client, Arc::new(self.task(from..self.read_ahead_to, None)));
     }
 }
@@ -150,7 +150,7 @@ impl ChunkSource for FileBody {
             ReadState::None => None,
             ReadState::Done(read) => Some(read?),
         };
-        let stretch = range.start..range.end.min(range.start + STRETCH);
+        let next = range.start..range.end.min(range.start + LOCAL_CHUNK);
         match (self.file.medium.clone(), done) {
             (Medium::Slow(_), Some(bytes)) => {
                 if bytes.is_empty() {
@@ -161,19 +161,19 @@ impl ChunkSource for FileBody {
                 return Ok(Chunk::Data);
             }
             (Medium::Slow(pool), None) => {
-                let end = range.end.min(range.start + SLOW_READ);
+                let end = range.end.min(range.start + SLOW_CHUNK);
                 return self.read(&pool, range.start..end);
             }
-            (Medium::Local(pool), None) if !self.file.is_cached(&stretch) => {
-                return self.read(&pool, stretch);
+            (Medium::Local(pool), None) if !self.file.is_cached(&next) => {
+                return self.read(&pool, next);
             }
             (Medium::Local(pool), _) => {
                 self.cached_at = Some(Instant::now());
-                self.read_ahead(&pool, &stretch, range.end);
+                self.read_ahead(&pool, &next, range.end);
             }
             (Medium::Memory, _) => {}
         }
-        let Range { start, end } = self.take(STRETCH);
+        let Range { start, end } = self.take(LOCAL_CHUNK);
         let file = Arc::clone(self.file.file());
         Ok(Chunk::File(FileSlice { file, offset: start, len: end - start }))
     }
