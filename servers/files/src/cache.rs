@@ -1,7 +1,7 @@
 //! One worker's cache of what lookups have found. Its key is the path of a request in its normalised form, so that all
 //! spellings of a path share one entry.
 //!
-//! A result is used for one second without another look at the file system. The cache never makes a system call, and
+//! A result is used for one second without another lookup in the file system. The cache never makes a system call, and
 //! keeps no file open.
 
 use crate::{
@@ -60,9 +60,9 @@ pub(super) struct Cache {
 /// How often the cache of one worker was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheCounts {
-    /// The requests for which it had the answer: a file or a 404.
+    /// The requests that were responded to from the cache: with a file or a 404.
     pub hits: u64,
-    /// The requests that needed a look at the file system.
+    /// The requests that needed a lookup in the file system.
     pub misses: u64,
 }
 

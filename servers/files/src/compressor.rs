@@ -143,8 +143,8 @@ impl Compressor {
         }
     }
 
-    /// Returns the form of a document that is compressed while it is sent; the document as it is if that does not suit the
-    /// request, or if too many are sent so.
+    /// Returns the form of a document that is compressed while it is sent; the document as it is if the request does not
+    /// permit that ([`permits_stream`]), or if [`MAX_STREAMS`] responses are compressed so.
     pub(super) fn compress_while_sent(&self, original: OpenDocument, request: &Request<'_>) -> OpenDocument {
         let slot = if permits_stream(request) { self.slot() } else { None };
         match slot {
@@ -153,7 +153,7 @@ impl Compressor {
         }
     }
 
-    /// Permits to compress a document while it is sent, unless too many are.
+    /// Permits to compress a response while it is sent; `None` if [`MAX_STREAMS`] are.
     pub(super) fn slot(&self) -> Option<GzipSlot> {
         let stream = Arc::clone(&self.0.state().streams);
         // The state has one more.
@@ -208,7 +208,7 @@ impl Compressor {
     ///
     /// # Errors
     ///
-    /// The system has no thread.
+    /// If there is no thread, and the system starts none.
     pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.0.state();
         if state.queue.len() >= state.idle && state.threads < max_threads() {
@@ -310,6 +310,7 @@ impl Progress {
 }
 
 impl Waiter {
+    /// Responds with the compressed form, or with the document as it is if there is none.
     fn respond(self, made: Option<&Arc<Document>>) {
         let form = choose(self.original.clone(), made);
         self.respond_with(form);

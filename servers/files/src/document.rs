@@ -54,8 +54,8 @@ pub(super) struct Document {
     /// The headers of a 304: all of `validator_headers`, and those that the operator has set for the path and that do
     /// not describe the content.
     pub(super) not_modified_headers: SharedHeaders,
-    /// Last-Modified (unless `last_modified` is `None`), ETag, and Accept-Ranges if there are ranges. The responses 412 and 416 have them
-    /// too.
+    /// Last-Modified (unless `last_modified` is `None`), ETag, and Accept-Ranges if there are ranges. The responses 412 and
+    /// 416 have them too.
     pub(super) validator_headers: SharedHeaders,
     /// Which encoded forms the document may have.
     pub(super) compression: Compression,
@@ -105,7 +105,7 @@ pub(super) struct Settings<'a> {
 }
 
 impl Document {
-    /// Makes a document of a file whose content is in memory. Of these, `version` is the version.
+    /// Makes a document of the content of a file, `bytes`, which the file has in this version.
     pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, settings: Settings<'_>) -> OpenDocument {
         let entity_tag = settings.options.entity_tags.of_content(&bytes, &version);
         let bytes: Arc<[u8]> = Arc::from(bytes);
@@ -345,7 +345,7 @@ fn file_part(file: &Arc<DiskFile>, range: Range<u64>, client: Option<SocketAddr>
     slice(file, range)
 }
 
-/// Returns whether sending a file may wait for a disk, if not now, then after a pause of the client.
+/// Returns whether sending a file may wait for a disk, now or after a pause of the client.
 fn may_wait(file: &DiskFile) -> bool {
     !matches!(file.medium, Medium::Memory)
 }
@@ -365,8 +365,7 @@ impl Deref for OpenDocument {
     }
 }
 
-/// Reads all of a file that has the version `version`. If it must not block,
-/// reads only from the page cache.
+/// Reads all of a file that has the version `version`; with `from_cache`, only from the page cache, without blocking.
 ///
 /// # Errors
 ///

@@ -46,13 +46,12 @@ pub struct Files {
     lookups: Arc<Lookups>,
 }
 
-/// Tells how often the cache of one [`Files`] was asked. It does not keep the cache.
+/// Reads how often the cache of one [`Files`] was asked. Does not keep the cache in memory.
 #[derive(Clone)]
 pub struct CacheCounter(Weak<Lookups>);
 
 impl CacheCounter {
-    /// Returns the present counts; `None` if the handler was dropped. Requests may wait meanwhile, for as long as it takes
-    /// to read two numbers.
+    /// Returns the present counts; `None` if the handler was dropped. Locks the cache while it reads the two numbers.
     pub fn read(&self) -> Option<CacheCounts> {
         Some(self.0.upgrade()?.counts())
     }
@@ -114,7 +113,8 @@ pub(super) enum Role {
     Requested,
     /// It is the page of a single-page application, in place of a file that does not exist.
     Fallback,
-    /// It is the page of an error with this status. `has_fallback` if other requests get the page of the application.
+    /// It is the page of an error with this status. `has_fallback`: a request that prefers HTML gets the page of the
+    /// application instead.
     ErrorPage { status: Status, has_fallback: bool },
 }
 
@@ -163,7 +163,7 @@ impl Files {
         Files { options: options.into().below(&self.prefix), ..self }
     }
 
-    /// Returns what tells how often the cache of this handler was asked.
+    /// Returns the counter of this handler's cache.
     pub fn cache_counter(&self) -> CacheCounter {
         CacheCounter(Arc::downgrade(&self.lookups))
     }

@@ -26,8 +26,8 @@
 //!
 //! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
 //! begins with the path of the root. A request for a link that leaves the root gets 403, unless
-//! [`Root::with_links_outside`] permits it. Hidden files, whose names begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`, and unless
-//! [`Options::hidden`] is set.
+//! [`Root::with_links_outside`] permits it. Requests for hidden files, whose names begin with a dot, get 404, except
+//! beneath `.well-known`, and unless [`Options::hidden`] is set.
 //!
 //! A large file stays open for two to four seconds after the last request for it. Then a thread closes it, so that a
 //! deleted file does not occupy disk space and a file system can be unmounted. One thread serves all workers that share

@@ -7,8 +7,7 @@ use crate::pages::ErrorDocument;
 use foldhash::fast::RandomState;
 use std::{hash::BuildHasher, sync::Arc, time::Instant};
 
-/// The number of slots. A slot holds one path; the hash of a path selects its slot. There are enough slots for the
-/// missing paths that browsers request again and again, such as icons.
+/// The number of slots: enough for the missing paths that browsers request again and again, such as icons.
 const SLOTS: usize = 256;
 
 /// The maximum length in bytes of a path that is cached.
@@ -17,7 +16,7 @@ const MAX_PATH_LEN: usize = 256;
 /// A cache of at most [`SLOTS`] paths that do not exist.
 #[derive(Default)]
 pub(super) struct NegativeCache {
-    /// Empty before the first insertion, then always [`SLOTS`] long. The hash of a path selects its slot.
+    /// Empty before the first insertion, then always [`SLOTS`] long.
     slots: Vec<Option<MissingPath>>,
     /// Hashes the paths. The seed is random, so that clients cannot find out which paths share a slot.
     hasher: RandomState,
@@ -42,8 +41,8 @@ impl NegativeCache {
         (missing.path == path && now < missing.fresh_until).then(|| missing.page.clone())
     }
 
-    /// Caches until `fresh_until` that `path` does not exist, and what the site sends for it. Paths whose hashes select the same slot replace each
-    /// other. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
+    /// Caches until `fresh_until` that `path` does not exist, and what the site sends for it. Does nothing if `path` is
+    /// longer than [`MAX_PATH_LEN`].
     pub(super) fn insert(&mut self, path: &[u8], page: Option<Arc<ErrorDocument>>, fresh_until: Instant) {
         if path.len() > MAX_PATH_LEN {
             return;
@@ -57,7 +56,7 @@ impl NegativeCache {
         missing.fresh_until = fresh_until;
     }
 
-    /// Returns the index of the slot for `path`, which its hash selects.
+    /// Returns the index of the slot for `path`.
     #[inline]
     fn slot(&self, path: &[u8]) -> usize {
         self.hasher.hash_one(path) as usize % SLOTS

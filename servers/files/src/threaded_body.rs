@@ -26,8 +26,8 @@ const PIECE: usize = 128 * 1024;
 /// bytes of a uniform piece; a packet and a wake-up of the event loop for each would cost more than the piece.
 const MIN_SENT: usize = 16 * 1024;
 
-/// How much to compress, from 1 to 9. The result is not kept, so that each client costs as much again. 100 MB of JSON (median
-/// of three interleaved rounds with either level, two shared cores, release build without LTO):
+/// The level of gzip, from 1 to 9. The result is not kept: each request costs this CPU time. 100 MB of JSON (median of
+/// three interleaved rounds with either level, two shared cores, release build without LTO):
 ///
 /// | level | 1 | 2 | 3 | 4 | 6 | nginx 1 | nginx 6 |
 /// |---|---|---|---|---|---|---|---|
@@ -46,7 +46,7 @@ struct Stream {
     pool: Option<Arc<Pool>>,
     compressor: Compressor,
     client: ClientKey,
-    /// Not set before the engine has passed it on.
+    /// Not set before the engine calls [`start`](ChunkSource::start).
     waker: OnceLock<Waker>,
     /// Only threads lock it.
     pieces: Mutex<Pieces>,

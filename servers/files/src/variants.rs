@@ -71,7 +71,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// All codings. Of two that the client likes equally, the first wins.
+    /// All codings. Of two that the client prefers equally, the first is sent.
     pub(super) const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
     /// The value of the Content-Encoding header.
@@ -100,7 +100,7 @@ pub(super) type Sidecars = [Option<Arc<Document>>; 3];
 #[derive(Debug)]
 pub(super) struct Variants {
     pub(super) sidecars: Sidecars,
-    /// What the document itself was made with, as [`Settings`].
+    /// The [`Settings`] of the document itself.
     path: Box<[u8]>,
     options: Arc<Options>,
     date: SystemTime,
@@ -116,7 +116,7 @@ pub(super) enum Compressed {
     None,
     /// The compressor may have it, or can make it.
     Unknown,
-    /// The compressor has made this one. It drops it to make room for others.
+    /// The compressor has made this one, and keeps it until it needs the memory for others.
     Made(Weak<Document>),
     /// It is made while it is sent, because the file is too long or may change soon.
     WhileSent,
@@ -134,7 +134,7 @@ pub(super) enum Selected {
 }
 
 impl Variants {
-    /// The forms of `document`, which was made with these settings.
+    /// Creates the forms of `document`, which has these settings.
     pub(super) fn new(
         document: &Document,
         sidecars: Sidecars,
