@@ -3,7 +3,7 @@
 //! Landlock rules restrict opening files. Descriptors that are already open, such as the listening sockets, stay
 //! usable. Worker processes and successors inherit the rules and cannot remove them.
 
-use crate::system::{Context, require_single_thread};
+use crate::system::{Context, parent_directory, require_single_thread};
 use landlock::{
     ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
     path_beneath_rules,
@@ -113,7 +113,10 @@ fn restrict(
     let ruleset = ruleset
         .add_rules(path_beneath_rules(parent_directories(reads), AccessFs::ReadFile))?
         .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
-        .add_rules(path_beneath_rules(removed.iter().map(|path| parent(path)), AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(
+            removed.iter().map(|path| parent_directory(path)),
+            AccessFs::RemoveFile,
+        ))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens `/dev/null` in place of a missing standard stream.
@@ -132,12 +135,8 @@ fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     let is_file = |path: &&&Path| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
-    files.iter().filter(is_file).filter(|path| path.parent().is_some()).map(|path| parent(path)).collect()
-}
-
-/// Returns the directory that contains the file `path`.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+    let files = files.iter().filter(is_file).filter(|path| path.parent().is_some());
+    files.map(|path| parent_directory(path)).collect()
 }
 
 /// Returns what must be executable so that `program` can be started again: its directory if that contains no other

@@ -4,7 +4,7 @@
 //! object and the cause, as in `cannot open x: permission denied`.
 
 use http_engine::io_cause;
-use std::{fmt::Display, fs, io, thread};
+use std::{fmt::Display, fs, io, path::Path, thread};
 
 /// Adds the name of the failed operation to the error of a result.
 pub trait Context<T> {
@@ -26,6 +26,11 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map(drop).context(format_args!("cannot start the thread {name}"))
+}
+
+/// Returns the directory that contains the file at `path`, which may be relative.
+pub fn parent_directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Fails if this process has more than one thread. Call this before the process drops its privileges or sets Landlock

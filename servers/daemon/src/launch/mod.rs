@@ -39,7 +39,7 @@ use crate::{
     options::Common,
     privileges::Identity,
     signals::SignalHandlers,
-    system::Context,
+    system::{Context, parent_directory},
 };
 use http_engine::{Engine, io_cause};
 use master::Master;
@@ -112,9 +112,8 @@ fn check_file(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = directory.unwrap_or(Path::new("."));
-            if fs::metadata(directory)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+            let directory = fs::metadata(parent_directory(path))?;
+            if directory.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
         }
         result => result.map(drop),
     }

@@ -3,7 +3,10 @@
 //! Other processes may write to the same output, and a write may be interrupted, incomplete or fail. Even then no line
 //! may mix with another.
 
-use crate::{privileges::Identity, system::Context};
+use crate::{
+    privileges::Identity,
+    system::{Context, parent_directory},
+};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},
@@ -67,9 +70,7 @@ impl Output {
     /// process must open the file as that user. Also returns `None` if the output is not a file.
     pub(super) fn open_as_root(&self, identity: &Identity) -> io::Result<Option<File>> {
         let Some(path) = self.path() else { return Ok(None) };
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        if identity.controls(directory).context(format_args!("cannot open {self}"))? {
+        if identity.controls(parent_directory(path)).context(format_args!("cannot open {self}"))? {
             return Ok(None);
         }
         match open_file(path, OFlags::NOFOLLOW) {
