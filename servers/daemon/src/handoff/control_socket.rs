@@ -22,26 +22,18 @@ use std::{
 /// The maximum number of descriptors in a message, which is that of the kernel.
 pub const MAX_DESCRIPTORS: usize = 253;
 
-/// The byte that stands for [`Message::Listeners`] on the socket.
+// The bytes that stand for the messages on the socket.
 const LISTENERS: u8 = b'L';
-/// The byte that stands for [`Message::PlainListeners`] on the socket.
 const PLAIN_LISTENERS: u8 = b'R';
-/// The byte that stands for [`Message::Application`] on the socket.
 const APPLICATION: u8 = b'C';
-/// The byte that stands for [`Message::PidFile`] on the socket.
 const PID_FILE: u8 = b'P';
-/// The byte that stands for [`Message::AccessLog`] on the socket.
 const ACCESS_LOG: u8 = b'A';
-/// The byte that stands for [`Message::ErrorLog`] on the socket.
 const ERROR_LOG: u8 = b'E';
-/// The byte that stands for [`Message::Admin`] on the socket.
 const ADMIN: u8 = b'H';
-/// The byte that stands for [`Message::SendMetrics`] on the socket.
 const SEND_METRICS: u8 = b'M';
-/// The byte that stands for [`Message::Serve`] on the socket.
 const SERVE: u8 = b'S';
-/// The byte that stands for [`Message::ReopenLogs`] on the socket.
 const REOPEN_LOGS: u8 = b'O';
+
 /// The byte that a child process sends to its parent when it accepts connections. A child sends nothing else.
 const READY: u8 = b'+';
 
