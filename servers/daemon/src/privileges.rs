@@ -19,12 +19,6 @@ use std::{
     path::Path,
 };
 
-/// Reads a text file. Replaces bytes that are not UTF-8.
-fn read_text(path: &str) -> io::Result<String> {
-    let content = fs::read(path).context(format_args!("cannot read {path}"))?;
-    Ok(String::from_utf8_lossy(&content).into_owned())
-}
-
 /// An unprivileged user and its groups, to which a process switches.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -110,6 +104,12 @@ impl Identity {
     fn can_regain_root(&self) -> bool {
         set_thread_uid(Uid::ROOT).is_ok() || (!self.group.is_root() && set_thread_gid(Gid::ROOT).is_ok())
     }
+}
+
+/// Reads a text file. Replaces bytes that are not UTF-8.
+fn read_text(path: &str) -> io::Result<String> {
+    let content = fs::read(path).context(format_args!("cannot read {path}"))?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// Finds `user` and its groups. `passwd` and `groups` are the contents of `/etc/passwd` and `/etc/group`. `user` and
