@@ -19,6 +19,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+// The maximum lengths of what a client chooses in a log line, in bytes after escaping. Longer text is truncated, and `...`
+// is appended. So a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
+const MAX_METHOD: usize = 32;
+const MAX_TARGET: usize = 2000;
+const MAX_REFERER: usize = 1000;
+const MAX_USER_AGENT: usize = 500;
+
+/// The initial capacity of an unfinished line in bytes: most lines fit without growing it.
+pub(super) const TYPICAL_LINE_BYTES: usize = 320;
+
 /// The client of a Unix socket in the log, as in nginx.
 pub(super) const UNIX_CLIENT: &str = "unix:";
 
@@ -129,24 +139,6 @@ impl<'r> Logged<'r> {
     }
 }
 
-// With these limits a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
-
-/// The maximum length of the request's method in a log line, in bytes after escaping. A longer method is
-/// truncated, and `...` is appended.
-const MAX_METHOD: usize = 32;
-/// The maximum length of the request's target in a log line, in bytes after escaping. A longer target is
-/// truncated, and `...` is appended.
-const MAX_TARGET: usize = 2000;
-/// The maximum length of the `Referer` header's value in a log line, in bytes after escaping. A longer value is
-/// truncated, and `...` is appended.
-const MAX_REFERER: usize = 1000;
-/// The maximum length of the `User-Agent` header's value in a log line, in bytes after escaping. A longer value is
-/// truncated, and `...` is appended.
-const MAX_USER_AGENT: usize = 500;
-
-/// Initial capacity of [`RecordBuilder::text`] in bytes: most lines fit without growing it.
-const TYPICAL_LINE_BYTES: usize = 320;
-
 /// An unfinished line of the access log. It lacks the time and what the line says about the response:
 /// [`finish`](RecordBuilder::finish) inserts both.
 struct RecordBuilder {
@@ -205,8 +197,8 @@ impl RecordBuilder {
 
     /// Builds a line in the Common Log Format, `client - - [time] "request line" status bytes`, but leaves out `time`
     /// and `status bytes`: [`finish`](RecordBuilder::finish) inserts them. For [`Format::Combined`], adds the headers
-    /// `Referer` and `User-Agent` in quotes. The client of a Unix socket is `unix:`. `-` stands for an unknown value. A request line that is not valid appears as it
-    /// was received.
+    /// `Referer` and `User-Agent` in quotes. The client of a Unix socket is `unix:`. `-` stands for an unknown value. A
+    /// request line that is not valid appears as it was received.
     fn write_common(&mut self, client: Option<SocketAddr>, request: Logged<'_>) {
         let text = &mut self.text;
         let _ = match client {

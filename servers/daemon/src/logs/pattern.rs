@@ -2,7 +2,7 @@
 //! nginx. It is compiled when the server starts; an unknown variable is an error.
 
 use super::{
-    access_log::{Logged, UNIX_CLIENT},
+    access_log::{Logged, TYPICAL_LINE_BYTES, UNIX_CLIENT, version},
     escape::Escape,
     output::MAX_LINE_BYTES,
     request_id::HEADER,
@@ -151,18 +151,17 @@ impl Pattern {
 
     /// Copies the values of the request.
     pub(super) fn begin(&self, client: Option<SocketAddr>, request: Logged<'_>) -> PatternRecord {
-        let count = |is_counted: fn(&Part) -> usize| self.0.iter().map(is_counted).sum::<usize>();
-        let fixed = count(|part| match part {
+        let reserved = self.0.iter().map(|part| match part {
             Part::Text(text) => text.len(),
             Part::Early(_) => 0,
             Part::Late(_) => LATE_VALUE,
         });
         let mut record = PatternRecord {
             pattern: self.clone(),
-            text: Vec::with_capacity(320),
+            text: Vec::with_capacity(TYPICAL_LINE_BYTES),
             gaps: Vec::new(),
             headers: Vec::new(),
-            left: MAX_LINE_BYTES - 1 - fixed,
+            left: MAX_LINE_BYTES - 1 - reserved.sum::<usize>(),
         };
         for part in &*self.0 {
             match part {
@@ -203,13 +202,13 @@ impl PatternRecord {
             }
             (Early::Request, Logged::Valid(request)) => {
                 let (method, target) = (request.method_token(), request.target());
-                own = Some(format!("{method} {target} {}", super::access_log::version(request)));
+                own = Some(format!("{method} {target} {}", version(request)));
                 own.as_ref().map(String::as_bytes)
             }
             (Early::Request, Logged::Line(line)) => Some(line),
             (Early::Method, _) => valid.map(|request| request.method_token().as_bytes()),
             (Early::Target, _) => valid.map(|request| request.target().as_bytes()),
-            (Early::Protocol, _) => valid.map(|request| super::access_log::version(request).as_bytes()),
+            (Early::Protocol, _) => valid.map(|request| version(request).as_bytes()),
             (Early::Host, _) => valid.and_then(Request::host).map(str::as_bytes),
             (Early::Scheme, _) => valid.map(|request| request.scheme().as_bytes()),
             (Early::SslProtocol, _) => {
@@ -218,9 +217,7 @@ impl PatternRecord {
             (Early::SslCipher, _) => valid.and_then(Request::tls).map(|session| session.cipher.as_bytes()),
             (Early::Header(name), _) => valid.and_then(|request| request.header(name)),
         };
-        let mut text = std::mem::take(&mut self.text);
-        self.left -= write_value(&mut text, value, self.left);
-        self.text = text;
+        self.left -= write_value(&mut self.text, value, self.left);
     }
 
     /// Copies what the line says of the headers of the response.
