@@ -2,6 +2,7 @@
 
 use super::{
     announcement::{Announcement, Style, Urls},
+    differences::differences,
     engine, listeners,
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
@@ -119,11 +120,7 @@ impl Master<'_> {
         };
         let socket_files = SocketFiles::of(settings, &listeners);
         // Logged when the error log is open.
-        let kept = if is_successor {
-            listeners::differences(settings, &listeners, &plain, &admin)
-        } else {
-            Vec::new()
-        };
+        let kept = if is_successor { differences(settings, &listeners, &plain, &admin) } else { Vec::new() };
         let plain = match application.application.redirects() {
             Some(_) if plain.is_empty() => listeners::listen_plain(settings)?,
             Some(_) => plain,

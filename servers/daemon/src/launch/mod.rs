@@ -20,6 +20,7 @@
 //! | 10 | readiness | the predecessor ends when its successor is ready |
 
 mod announcement;
+mod differences;
 mod engine;
 mod listeners;
 mod master;
