@@ -96,6 +96,27 @@ pub struct Handoff<'a> {
     pub logs: LogFiles<BorrowedFd<'a>>,
 }
 
+impl<'a> Handoff<'a> {
+    /// Returns the messages that the child receives.
+    fn messages(self) -> impl Iterator<Item = Message<BorrowedFd<'a>>> {
+        let listeners = chunks(self.listeners).map(Message::Listeners);
+        let plain = chunks(self.plain).map(Message::PlainListeners);
+        let admin = chunks(self.admin).map(Message::Admin);
+        let application: Vec<_> = self.application.iter().map(AsFd::as_fd).collect();
+        let application = (!application.is_empty()).then_some(Message::Application(application));
+        let pid_file = self.pid_file.map(Message::PidFile);
+        let LogFiles { access, errors } = self.logs;
+        let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
+        let rest = [application, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
+        listeners.chain(plain).chain(admin).chain(rest)
+    }
+}
+
+/// Borrows the descriptors, in as many parts as there are messages for them.
+fn chunks<D: AsFd>(descriptors: &[D]) -> impl Iterator<Item = Vec<BorrowedFd<'_>>> {
+    descriptors.chunks(MAX_DESCRIPTORS).map(|chunk| chunk.iter().map(AsFd::as_fd).collect())
+}
+
 /// A child process: a worker process or a successor that this process has started. Dropping this value kills the child.
 /// [`detach`](Child::detach) lets it run.
 #[derive(Debug)]
@@ -107,7 +128,7 @@ pub struct Child {
     pub socket: ControlSocket,
     /// When the child was started.
     pub started_at: Instant,
-    /// The same, for people.
+    /// When the child was started, for the metrics.
     pub started_on: SystemTime,
 }
 
@@ -140,24 +161,7 @@ impl Child {
         let socket = ControlSocket(socket);
         let child =
             Child { process, role, socket, started_at: Instant::now(), started_on: SystemTime::now() };
-        let listeners = handoff.listeners.chunks(MAX_DESCRIPTORS);
-        let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
-        let plain = handoff.plain.chunks(MAX_DESCRIPTORS);
-        let plain = plain.map(|some| Message::PlainListeners(some.iter().map(AsFd::as_fd).collect()));
-        let application = handoff.application.iter().map(AsFd::as_fd).collect::<Vec<_>>();
-        let application = (!application.is_empty()).then_some(Message::Application(application));
-        let admin = handoff.admin.chunks(MAX_DESCRIPTORS);
-        let admin = admin.map(|some| Message::Admin(some.iter().map(AsFd::as_fd).collect()));
-        let pid_file = handoff.pid_file.map(Message::PidFile);
-        let LogFiles { access, errors } = handoff.logs;
-        let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
-        let rest = [application, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
-        match listeners
-            .chain(plain)
-            .chain(admin)
-            .chain(rest)
-            .try_for_each(|message| child.socket.send(&message))
-        {
+        match handoff.messages().try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
@@ -269,12 +273,8 @@ impl Inherited {
         };
         loop {
             match inherited.socket.receive()? {
-                Some(Message::Listeners(sockets)) => {
-                    inherited.listeners.extend(listeners(sockets)?);
-                }
-                Some(Message::PlainListeners(sockets)) => {
-                    inherited.plain.extend(listeners(sockets)?);
-                }
+                Some(Message::Listeners(sockets)) => inherited.listeners.extend(listeners(sockets)?),
+                Some(Message::PlainListeners(sockets)) => inherited.plain.extend(listeners(sockets)?),
                 Some(Message::Application(files)) => inherited.application = files,
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
                 Some(Message::Admin(sockets)) => inherited.admin.extend(listeners(sockets)?),
@@ -287,7 +287,7 @@ impl Inherited {
     }
 }
 
-/// Returns the sockets as listeners. Fails if one of them is none.
+/// Converts sockets to listeners. Fails if one of them does not listen.
 fn listeners(sockets: Vec<OwnedFd>) -> io::Result<Vec<Listener>> {
     sockets.into_iter().map(Listener::try_from).collect()
 }
