@@ -201,12 +201,12 @@ impl Logs {
 
     /// The number of lines that did not reach the logs of this process.
     pub(crate) fn lost(&self) -> u64 {
-        self.access.iter().map(|access| &access.log).chain([&self.errors]).map(Log::lost).sum()
+        self.all().map(Log::lost).sum()
     }
 
     /// Makes the writer threads reopen the log files by their names, for log rotation. Does not wait.
     pub(crate) fn reopen(&self) {
-        self.access.iter().map(|access| &access.log).chain([&self.errors]).for_each(Log::reopen);
+        self.all().for_each(Log::reopen);
     }
 
     /// Waits until the lines appended so far are written, for at most `timeout` per log. If the access log has lost
@@ -218,5 +218,10 @@ impl Logs {
         }
         // The error log last, because failures of the access log are reported to it.
         self.errors.flush(timeout);
+    }
+
+    /// The access log, if it is on, and the error log.
+    fn all(&self) -> impl Iterator<Item = &Log> {
+        self.access.iter().map(|access| &access.log).chain([&self.errors])
     }
 }
