@@ -33,8 +33,7 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 /// name. If several event loops run in one process, each TCP address gets one socket per event loop, and the kernel
 /// distributes connections among these sockets (`SO_REUSEPORT`).
 ///
-/// The second sockets are those without TLS beside the others, for redirects, that the service manager has passed: those with
-/// their port.
+/// The second vector has the sockets without TLS that the service manager has passed: those with the port of the redirects.
 ///
 /// Fails if a passed descriptor is not a listening TCP or Unix socket, or if an address cannot be bound.
 pub(super) fn listen(settings: &ServerSettings) -> io::Result<(Vec<Listener>, Vec<Listener>)> {
@@ -71,7 +70,7 @@ pub(super) fn listen_admin(options: &Common) -> io::Result<Vec<Listener>> {
     };
     if !bound.iter().all(is_local) {
         log::warn!(
-            "the admin server at {address} is open to other machines: everyone who reaches it can read the metrics"
+            "the admin server at {address} is open to other machines: every client that reaches it can read the metrics"
         );
     }
     Ok(bound.into_iter().map(Listener::from).collect())

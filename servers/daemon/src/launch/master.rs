@@ -242,8 +242,8 @@ impl Master<'_> {
         let _ = logs::print(Output::Stdout, &announcement.text(Style::of_stdout()));
     }
 
-    /// Logs what the application finds noteworthy about what it serves ([`Application::notice`]). Does not wait, because
-    /// the application may look at a disk that does not answer.
+    /// Logs what the operator should know about what the application serves ([`Application::notice`]). Does not wait,
+    /// because the application may read from a disk that does not answer.
     fn check_application(&self) {
         let application = Arc::clone(&self.settings.application);
         let check = move || application.notice().into_iter().for_each(|notice| log::info!("{notice}"));
@@ -540,8 +540,8 @@ fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<Fi
 }
 
 /// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the PID
-/// file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that. Fails if a document root
-/// cannot be opened, or if the process has a second thread.
+/// file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that. Fails if
+/// a document root cannot be opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs = logs.paths();

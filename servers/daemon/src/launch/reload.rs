@@ -84,7 +84,7 @@ impl<R, T: Send + 'static> Reloads<R, T> {
         }
         running.report_at = None;
         log::warn!(
-            "the reload has not ended after {} seconds: does a disk not answer? (still serving as before)",
+            "the reload has not ended after {} seconds: a disk may not answer (still serving as before)",
             SLOW.as_secs()
         );
         None
