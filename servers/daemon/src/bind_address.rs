@@ -10,6 +10,24 @@ use std::{
     str::FromStr,
 };
 
+/// The accepted forms of a [`BindAddress`], for the error message.
+const FORMS: &str = "must be an address or a name, with or without a port, as in 127.0.0.1, localhost, [::1]:8080, \
+    [fe80::1%eth0]:80, *:8080; or unix:PATH, unix:@NAME, fd:NUMBER";
+
+/// The accepted forms of a Unix socket, for the error message.
+const UNIX_FORMS: &str = "must be unix:PATH or unix:@NAME, as in unix:/run/httpd/httpd.sock, with at most 107 bytes of path or name";
+
+/// The accepted forms of a [`RedirectAddress`], for the error message.
+const REDIRECT_FORMS: &str =
+    "must be a port, or an address or a name, as in 80, 127.0.0.1:80, localhost:80, [::1]:80, *:80";
+
+/// The accepted forms of an [`AdminAddress`], for the error message.
+const ADMIN_FORMS: &str = "must be a port of 127.0.0.1, or an address or a name with a port, as in 9100, localhost:9100, \
+    [::1]:9100, 10.0.0.1:9100, *:9100";
+
+/// The accepted form of a descriptor, for the error message.
+const FD_FORM: &str = "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3";
+
 /// What `--bind` names. The `Display` output is the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindAddress {
@@ -76,75 +94,6 @@ pub struct TcpAddress {
     pub(crate) port: Option<u16>,
 }
 
-/// A TCP address to listen on without TLS: a port alone stands for the TCP addresses of `--bind`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedirectAddress {
-    /// This port of each TCP address that the server listens on.
-    Port(u16),
-    /// This address, with port 80 if it has none.
-    Address(TcpAddress),
-}
-
-impl RedirectAddress {
-    /// The port.
-    pub(crate) fn port(&self) -> u16 {
-        match self {
-            RedirectAddress::Port(port) => *port,
-            RedirectAddress::Address(address) => address.port.unwrap_or(80),
-        }
-    }
-
-    /// Returns the addresses to listen on at [`port`](RedirectAddress::port), if the server listens on those in `bind`:
-    /// `None` if a TCP address is needed there, and only sockets of other kinds are.
-    pub(crate) fn binds(&self, bind: &[BindAddress]) -> Option<Vec<BindAddress>> {
-        if let RedirectAddress::Address(address) = self {
-            return Some(vec![BindAddress::Tcp(address.clone())]);
-        }
-        let with_port = |address: &BindAddress| match address {
-            BindAddress::Tcp(address) => Some(BindAddress::Tcp(TcpAddress { port: None, ..address.clone() })),
-            BindAddress::Unix(_) | BindAddress::Descriptor(_) => None,
-        };
-        let binds: Vec<_> = bind.iter().filter_map(with_port).collect();
-        (bind.is_empty() || !binds.is_empty()).then_some(binds)
-    }
-}
-
-impl FromStr for RedirectAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<RedirectAddress, &'static str> {
-        match count(0..=65_535)(text) {
-            Ok(port) => Ok(RedirectAddress::Port(port)),
-            Err(_) => text.parse().map(RedirectAddress::Address).map_err(|_| REDIRECT_FORMS),
-        }
-    }
-}
-
-/// The value of `--admin`: an address or a name with a port, or only a port of 127.0.0.1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminAddress(
-    /// A TCP address with a port.
-    pub(crate) BindAddress,
-);
-
-impl FromStr for AdminAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<AdminAddress, &'static str> {
-        let address = match count(0..=65_535)(text) {
-            Ok(port) => Ok(TcpAddress { host: Host::Address(Ipv4Addr::LOCALHOST.into()), port: Some(port) }),
-            Err(_) => text.parse().map_err(|_| ADMIN_FORMS),
-        }?;
-        address.port.map(|_| AdminAddress(BindAddress::Tcp(address))).ok_or(ADMIN_FORMS)
-    }
-}
-
-impl fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// What a [`TcpAddress`] says about the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
@@ -156,24 +105,6 @@ enum Host {
     /// All IPv4 and IPv6 addresses of the machine.
     All,
 }
-
-/// The accepted forms, for the error message.
-const FORMS: &str = "must be an address or a name, with or without a port, as in 127.0.0.1, localhost, [::1]:8080, \
-    [fe80::1%eth0]:80, *:8080; or unix:PATH, unix:@NAME, fd:NUMBER";
-
-/// The accepted forms of a Unix socket, for the error message.
-const UNIX_FORMS: &str = "must be unix:PATH or unix:@NAME, as in unix:/run/httpd/httpd.sock, with at most 107 bytes of path or name";
-
-/// The accepted forms of a [`RedirectAddress`], for the error message.
-const REDIRECT_FORMS: &str =
-    "must be a port, or an address or a name, as in 80, 127.0.0.1:80, localhost:80, [::1]:80, *:80";
-
-/// The accepted forms of an [`AdminAddress`], for the error message.
-const ADMIN_FORMS: &str = "must be a port of 127.0.0.1, or an address or a name with a port, as in 9100, localhost:9100, \
-    [::1]:9100, 10.0.0.1:9100, *:9100";
-
-/// The accepted form of a descriptor, for the error message.
-const FD_FORM: &str = "must be fd: and the number of an inherited descriptor, at least 3, as in fd:3";
 
 impl TcpAddress {
     /// Returns the address to listen on, or the addresses if the host is a name or `*`. `port` is used if the value has no
@@ -245,6 +176,75 @@ impl fmt::Display for TcpAddress {
             Host::All => f.write_str("*")?,
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// A TCP address to listen on without TLS: a port alone stands for the TCP addresses of `--bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectAddress {
+    /// This port of each TCP address that the server listens on.
+    Port(u16),
+    /// This address, with port 80 if it has none.
+    Address(TcpAddress),
+}
+
+impl RedirectAddress {
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            RedirectAddress::Port(port) => *port,
+            RedirectAddress::Address(address) => address.port.unwrap_or(80),
+        }
+    }
+
+    /// Returns the addresses to listen on at [`port`](RedirectAddress::port), if the server listens on those in `bind`:
+    /// `None` if a TCP address is needed there, and only sockets of other kinds are.
+    pub(crate) fn binds(&self, bind: &[BindAddress]) -> Option<Vec<BindAddress>> {
+        if let RedirectAddress::Address(address) = self {
+            return Some(vec![BindAddress::Tcp(address.clone())]);
+        }
+        let with_port = |address: &BindAddress| match address {
+            BindAddress::Tcp(address) => Some(BindAddress::Tcp(TcpAddress { port: None, ..address.clone() })),
+            BindAddress::Unix(_) | BindAddress::Descriptor(_) => None,
+        };
+        let binds: Vec<_> = bind.iter().filter_map(with_port).collect();
+        (bind.is_empty() || !binds.is_empty()).then_some(binds)
+    }
+}
+
+impl FromStr for RedirectAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<RedirectAddress, &'static str> {
+        match count(0..=65_535)(text) {
+            Ok(port) => Ok(RedirectAddress::Port(port)),
+            Err(_) => text.parse().map(RedirectAddress::Address).map_err(|_| REDIRECT_FORMS),
+        }
+    }
+}
+
+/// The value of `--admin`: an address or a name with a port, or only a port of 127.0.0.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAddress(
+    /// A TCP address with a port.
+    pub(crate) BindAddress,
+);
+
+impl FromStr for AdminAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<AdminAddress, &'static str> {
+        let address = match count(0..=65_535)(text) {
+            Ok(port) => Ok(TcpAddress { host: Host::Address(Ipv4Addr::LOCALHOST.into()), port: Some(port) }),
+            Err(_) => text.parse().map_err(|_| ADMIN_FORMS),
+        }?;
+        address.port.map(|_| AdminAddress(BindAddress::Tcp(address))).ok_or(ADMIN_FORMS)
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
