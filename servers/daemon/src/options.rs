@@ -13,6 +13,10 @@ use std::{path::PathBuf, time::Duration};
 /// The heading in the help of the options that determine the workers.
 pub const WORKERS: &str = "Workers";
 
+/// Explains the values of options at the end of the help.
+const VALUES: &str = "A SIZE is a number of bytes or has a unit: 512, 64K, 10M, 1G (powers of 1024).\n\
+    A TIME is a number of seconds or has a unit: 500ms, 30s, 1m, 2h.";
+
 /// The maximum number of addresses to listen on. A name that `--bind` gives counts as its addresses.
 pub(crate) const MAX_BINDS: usize = 64;
 
@@ -223,10 +227,6 @@ pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
     let matches = command::<P>(name, default_port).get_matches();
     P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
-
-/// Explains the values of options at the end of the help.
-const VALUES: &str = "A SIZE is a number of bytes or has a unit: 512, 64K, 10M, 1G (powers of 1024).\n\
-    A TIME is a number of seconds or has a unit: 500ms, 30s, 1m, 2h.";
 
 /// Returns the command line of the program `name`, for a program that does more than [`parse`] with it. `P` is a struct
 /// that flattens [`Common`], and `default_port` the default of `--port`.
