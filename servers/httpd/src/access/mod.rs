@@ -5,6 +5,7 @@
 //! | `networks` | allows and denies networks |
 //! | `rate` | limits the requests of each client |
 //! | `login` | Basic authentication |
+//! | `protected_paths` | the paths that need a password |
 //! | `attempts` | the passwords that wait to be verified |
 //! | `passwords` | the file of users and hashes of passwords |
 //! | `times` | a bounded table, which `rate` and `login` use |
@@ -15,6 +16,7 @@ mod attempts;
 pub mod login;
 pub mod networks;
 mod passwords;
+pub mod protected_paths;
 pub mod rate;
 pub mod times;
 
@@ -163,7 +165,7 @@ impl Handler for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use super::{login::ProtectedPaths, *};
+    use super::{protected_paths::ProtectedPaths, *};
     use http_engine::testing::TestRequest;
     use std::fs;
 

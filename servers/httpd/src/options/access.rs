@@ -2,8 +2,9 @@
 
 use crate::access::{
     AccessOptions,
-    login::{LoginOptions, ProtectedPath, ProtectedPaths, Realm},
+    login::{LoginOptions, Realm},
     networks::Networks,
+    protected_paths::{ProtectedPath, ProtectedPaths},
     rate::Rate,
 };
 use clap::Args;
