@@ -6,7 +6,8 @@
 //! | `bandwidth` | how fast responses are sent |
 //! | `options` | the options of the command line that the other servers do not have |
 //! | `config` | the options from the command line, the environment and a file |
-//! | `server` | the application: chooses the site and the directory of a request |
+//! | `server` | the application: its sites, and their handlers |
+//! | `dispatch` | chooses the site and the directory of a request |
 //! | `hosts` | which site serves a host |
 //! | `metrics` | the metrics of the file caches |
 //! | `rules` | redirects and rewrites |
@@ -18,6 +19,7 @@
 mod access;
 mod bandwidth;
 mod config;
+mod dispatch;
 mod hosts;
 mod metrics;
 mod options;

@@ -17,9 +17,10 @@ mod sites;
 pub use reload::Reloader;
 
 use crate::{
+    dispatch::Misdirected,
     options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE, Subcommands},
     precompress::Precompress,
-    server::{Misdirected, Server},
+    server::Server,
 };
 use clap::{FromArgMatches, Subcommand};
 use clap_complete::Shell;
