@@ -107,7 +107,6 @@ fn is_ipv6(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -279,11 +279,10 @@ impl FromStr for Destination {
             Some(rest) => {
                 let (host, path) = rest.split_at(rest.find('/').ok_or(FORM)?);
                 // A parameter in the host would let clients choose where they are sent.
-                let is_host = !host.is_empty() && uri::is_valid(host) && !host.contains(['?', '{', '@']);
-                (
-                    Some(text[..text.len() - path.len()].to_owned()).filter(|_| is_host).ok_or(FORM)?.into(),
-                    path,
-                )
+                if host.is_empty() || !uri::is_valid(host) || host.contains(['?', '{', '@']) {
+                    return Err(FORM);
+                }
+                (Some(text[..text.len() - path.len()].to_owned()), path)
             }
             None => (None, text),
         };
@@ -415,7 +414,6 @@ impl<H: Handler> Handler for Redirecting<H> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
     use std::fmt::Debug;
