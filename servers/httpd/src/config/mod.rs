@@ -96,7 +96,7 @@ impl Configuration {
             Some(document) => {
                 (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
             }
-            None => (vec![sites::only(top, &merged)], String::new()),
+            None => (vec![sites::single_site(top, &merged)], String::new()),
         };
         let text = Text { options, tables };
         let reloader = Reloader::new(path, arguments, text.clone());

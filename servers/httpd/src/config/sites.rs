@@ -33,37 +33,42 @@ fn site_tables() -> Vec<(&'static str, Schema)> {
 
 /// Returns the schema of a table with the options of `T`.
 fn of<T: CommandFactory>(tables: Vec<(&'static str, Schema)>) -> Schema {
-    let mut command = options::with_switches(T::command()).disable_help_flag(true);
+    let mut command = command::<T>();
     command.build();
     Schema { command, excluded: &[], tables }
 }
 
+/// Returns the options of `T`, the type of a table.
+fn command<T: CommandFactory>() -> Command {
+    options::with_switches(T::command()).disable_help_flag(true)
+}
+
 /// Returns the site of a server without tables.
-pub fn only(parts: SiteParts, merged: &Merged) -> VirtualHost {
+pub fn single_site(parts: SiteParts, merged: &Merged) -> VirtualHost {
     let SiteParts { redirects, certificate, site } = parts;
     let rules = Rules { hosts: redirects, ..Rules::default() };
-    let certificate = certificate.map(|certificate| placed(certificate, merged));
+    let certificate = certificate.map(|certificate| with_place(certificate, merged));
     VirtualHost { hosts: Vec::new(), site, mounts: Vec::new(), rules: rules.into(), certificate }
 }
 
 /// Adds where the configuration names the certificate.
-fn placed(certificate: SiteCertificate, merged: &Merged) -> SiteCertificate {
+fn with_place(certificate: SiteCertificate, merged: &Merged) -> SiteCertificate {
     let setting = merged.settings.iter().find(|setting| setting.name == "tls-cert");
     let place = setting.map(|setting| &setting.origin);
     let place = place.filter(|origin| !matches!(origin, Origin::CommandLine)).map(Origin::to_string);
     SiteCertificate { place, ..certificate }
 }
 
-/// Returns the sites in `document`. `top` has the options that sites inherit, and `only` is the site if the document has no
-/// tables of sites.
+/// Returns the sites in `document`. `top` has the options that sites inherit, and `single` is the site if the document has
+/// no tables of sites.
 ///
 /// # Errors
 ///
 /// If an option of a table is missing, or a table is in the wrong place.
-pub fn virtual_hosts(document: &Table, top: &Merged, only: SiteParts) -> Result<Vec<VirtualHost>, String> {
+pub fn virtual_hosts(document: &Table, top: &Merged, single: SiteParts) -> Result<Vec<VirtualHost>, String> {
     let sites = document.tables("site");
     if sites.is_empty() {
-        return Ok(vec![virtual_host(document, (Vec::new(), only), top)?]);
+        return Ok(vec![virtual_host(document, (Vec::new(), single), top)?]);
     }
     if let Some((name, table)) = document.all_tables().find(|(name, _)| *name != "site") {
         return Err(format!("{}: a file with sites has this in a site: [[site.{name}]]", table.place));
@@ -93,7 +98,7 @@ fn virtual_host(
         check_protected_paths(table, &mount)?;
         mounts.push(mount);
     }
-    let host = only(parts, merged);
+    let host = single_site(parts, merged);
     let mut rules = Rules { hosts: host.rules.hosts.clone(), ..Rules::default() };
     for table in table.tables("redirect") {
         let redirect = parse::<RedirectTable>(table, &[])?.0.into_redirect();
@@ -134,8 +139,8 @@ fn parse<T: CommandFactory + FromArgMatches>(
         Some(setting) => format!("{}: {misfit}", setting.origin),
         None => format!("{}: {misfit}", table.place),
     };
-    let command = options::with_switches(T::command()).disable_help_flag(true);
-    let merged = layers::merge(command, &["".into()], &[&table.settings, inherited]).map_err(wrong)?;
+    let layers = [&*table.settings, inherited];
+    let merged = layers::merge(command::<T>(), &["".into()], &layers).map_err(wrong)?;
     let parsed = T::from_arg_matches(&merged.matches).map_err(|error| wrong(error.into()))?;
     Ok((parsed, merged))
 }
