@@ -205,7 +205,7 @@ impl Totals {
         if terminal.is_terminal() {
             let (done, files) = (self.done.load(Ordering::Relaxed), self.files.load(Ordering::Relaxed));
             let end = if done == files { "\n" } else { "" };
-            // If the terminal is gone, there is nobody to tell.
+            // Fails if the terminal was closed.
             let _ = write!(terminal, "\r{done} of {files} files{end}");
         }
     }

@@ -1,4 +1,5 @@
-//! The attempts to log in that wait for a thread. Clients take turns, so that one that guesses does not lock out others.
+//! The attempts to log in that wait for a thread. Clients take turns, so that a client that guesses passwords does not lock
+//! out others.
 
 use super::rate::client_key;
 use http_engine::http_core::catch_panic;
@@ -45,8 +46,8 @@ impl<T: Send + 'static> Attempts<T> {
         Attempts { queue, sender }
     }
 
-    /// Queues an attempt of a client. Returns the attempt for which there is no room: the last one of the client with the
-    /// most.
+    /// Queues an attempt of a client. If the queue is full, returns an attempt that does not stay in it: the last one of the
+    /// client that has the most.
     pub fn push(&self, client: Option<IpAddr>, attempt: T) -> Option<T> {
         let mut queue = lock(&self.queue);
         queue.push(client.map(client_key), attempt);

@@ -1,7 +1,7 @@
 //! Basic authentication (RFC 7617): who may request the protected paths.
 //!
 //! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are accepted
-//! for a minute without another look.
+//! for a minute without being verified again.
 
 use super::{
     attempts::Attempts, passwords::Users, protected_paths::ProtectedPaths, rate::RateLimit, times::Times,
@@ -27,8 +27,8 @@ const MAX_VERIFIED: usize = 4096;
 /// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
 pub(super) const MAX_LEN: usize = 256;
 
-/// How many passwords that were not right before a client may try: so many at once, and so many per second. A further request
-/// gets 429. Clients behind one address share this.
+/// How many unverified credentials a client may send: the rate, and the number at once. A further request gets 429. Clients
+/// behind one address share this. Credentials that were right before do not count.
 const ATTEMPTS: (&str, u32) = ("10/s", 40);
 
 /// What an operator chooses about authentication.
@@ -69,13 +69,13 @@ impl Default for Realm {
     }
 }
 
-/// What a request gets.
+/// Whether a request may reach the files.
 pub enum Access {
     /// It needs no credentials.
     Public,
     /// Its credentials were verified lately. The response must pass [`keep_private`].
     Verified,
-    /// This response.
+    /// It gets this response instead.
     Denied(Response),
     /// Its credentials must be verified: see [`Login::verify_later`].
     Unverified(Arc<Login>, Credentials),
@@ -168,7 +168,7 @@ impl Login {
         if self.time(now) < until {
             return Access::Verified;
         }
-        // They were right before. So clients that guess do not lock out others behind the same address.
+        // They were right before and do not count, so that clients that guess do not lock out others behind the same address.
         if !until.is_zero() {
             return Access::Unverified(Arc::clone(self), credentials);
         }

@@ -80,7 +80,7 @@ pub struct AccessRules {
 }
 
 impl AccessRules {
-    /// Returns what a request gets.
+    /// Returns whether a request may reach the files.
     fn check(&self, request: &Request<'_>) -> Access {
         let client = request.client_addr().map(|address| address.ip());
         if !self.networks.allow(client) {
@@ -107,7 +107,7 @@ fn refuse(options: &Options, handler: &dyn Handler, request: &Request<'_>, respo
     }
     let denied = request.with_shared_extension(Arc::new(Denied(status)));
     handler.handle(&denied.as_request()).map(move |page| {
-        // A handler that does not know of this must not send what is denied.
+        // A handler that ignores `Denied` must not send what is denied.
         if page.status() != status {
             return refusal;
         }

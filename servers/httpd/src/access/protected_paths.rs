@@ -85,7 +85,7 @@ impl FromStr for ProtectedPath {
         if !text.starts_with('/') {
             return Err("must begin with a slash, as in /private");
         }
-        // It would protect only a file whose name has these characters, and that is hardly meant.
+        // It would protect only a file whose name has these characters, which no operator means.
         let has_escape = |digits: &[u8]| digits[0] == b'%' && digits[1..].iter().all(u8::is_ascii_hexdigit);
         if text.contains('*') || text.as_bytes().windows(3).any(has_escape) {
             return Err(

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The clients that a process remembers. Another one replaces the client that has used least of its burst, which then
-/// starts with a full burst again. The table takes 1.6 MB.
+/// The maximum number of clients that a process remembers. Another one replaces the client that has used least of its
+/// burst, which then starts with a full burst again. The table takes 1.6 MB.
 const MAX_CLIENTS: usize = 65_536;
 
 /// The largest number of requests in a period. Smaller intervals than 1 µs are not worth measuring.
@@ -41,7 +41,7 @@ impl FromStr for Rate {
     }
 }
 
-/// Counts what clients do, and says when one does it too often. An IPv6 client is the /64 network of its address.
+/// The token buckets of all clients. An IPv6 client is the /64 network of its address.
 ///
 /// A token bucket is kept as one time: the moment at which it is full again (GCRA).
 pub struct RateLimit {

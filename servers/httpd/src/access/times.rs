@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// The entries among which a new key chooses the one to replace.
+/// The number of entries of a set. A new key replaces one of its set.
 const ENTRIES_PER_SET: usize = 8;
 
 /// A key with its time. [`Duration::ZERO`] marks a free entry.
@@ -14,7 +14,8 @@ type Entry<K> = (K, Duration);
 
 /// A table of keys and their times, which count from a moment that the user of the table chooses.
 ///
-/// Each key has a set of eight entries, and each set a lock of its own, so that threads hardly ever wait for each other.
+/// The hash of a key selects a set of eight entries. Each set has a lock of its own, so that threads rarely wait for each
+/// other.
 pub struct Times<K> {
     /// Chooses the set of a key. Its seed is random, so that clients cannot fill the set of another one.
     hasher: RandomState,

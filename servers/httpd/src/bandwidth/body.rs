@@ -1,8 +1,9 @@
 //! A body that is sent in pieces, each not before its time.
 //!
-//! The time of each piece is reserved, as in a queue: so the connections of a client take turns, and each waits once for
-//! each piece. While a piece waits, the engine asks nothing of the client, and the body holds no more memory than one that a
-//! slow client receives. The engine does not see either that the client has left: so the queue of a client is bounded.
+//! The time of each piece is reserved when the piece before it is sent: the connections of a client form a queue, in which
+//! they take turns. While a piece waits, the engine expects nothing of the client, and the body holds no more memory than
+//! one that a slow client receives. The engine does not notice either that the client has left, so the queue of a client is
+//! bounded.
 
 use super::{Limits, rate::ByteRate};
 use http_engine::{Body, Chunk, ChunkSource, FileSlice, Headers};
@@ -32,7 +33,7 @@ pub(super) struct LimitedBody {
     limits: Arc<Limits>,
     /// The limit of this response.
     rate: Option<ByteRate>,
-    /// Until when the pieces before take their time, as of `rate`.
+    /// When all bytes that are reserved so far are sent at `rate`.
     busy_until: Duration,
     /// The bytes that `rate` does not limit.
     free: u64,
@@ -47,7 +48,7 @@ pub(super) struct LimitedBody {
 struct Reservation {
     bytes: u64,
     at: Duration,
-    /// Whether that time has come, so that only the source is waited for.
+    /// Whether that time has come, so that the piece waits only for the source.
     is_due: bool,
 }
 

@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The clients that a process remembers, as those of [`crate::access::rate`].
+/// The maximum number of clients that a process remembers, as in [`crate::access::rate`].
 const MAX_CLIENTS: usize = 65_536;
 
 /// The limit of each response, written as `[GLOB=]RATE`.
@@ -65,7 +65,7 @@ pub struct Limits {
     prefix: String,
     /// The moment at which all times begin to count.
     start: Instant,
-    /// For each client, until when its responses take their time. `None` without a limit per client.
+    /// The rate for each client, and when all bytes reserved for a client are sent. `None` without a limit per client.
     clients: Option<(ByteRate, Times<u64>)>,
 }
 
