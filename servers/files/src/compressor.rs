@@ -1,10 +1,10 @@
 //! Compresses documents with gzip, each once, and keeps the results.
 //!
-//! Threads compress, at most one for each CPU, and never one that serves connections. Requests for one document share its
-//! compression. If the threads have too much to do, clients get the document as it is. The threads also compress documents
-//! that are not kept, while they are sent (`threaded_body`).
+//! The threads of a `CpuPool` compress. Requests for one document share its compression. If the threads have too much to do,
+//! clients get the document as it is. Documents that are not kept are compressed while they are sent (`threaded_body`).
 
 use crate::{
+    cpu_pool::CpuPool,
     disk::{ClientKey, Task},
     document::{Document, OpenDocument},
     files::{Outcome, Role, respond},
@@ -16,12 +16,10 @@ use flate2::{Compression, write::GzEncoder};
 use foldhash::fast::RandomState;
 use http_core::{OwnedRequest, Request, Responder, SharedHeaders, catch_panic};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     io::{self, Write},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// The maximum number of bytes of all compressed documents.
@@ -41,18 +39,11 @@ const MAX_WAITING: usize = 16 * 1024;
 /// document, the encoder, and what the client has not taken.
 const MAX_STREAMS: usize = 64;
 
-/// How long a thread waits for a job before it ends.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The threads that compress, and what they have made.
+/// The threads that compress, and what they have made. Clones share both.
 #[derive(Clone, Default)]
-pub(super) struct Compressor(Arc<SharedCompressor>);
-
-#[derive(Default)]
-struct SharedCompressor {
-    state: Mutex<State>,
-    /// Wakes a thread for a job.
-    changed: Condvar,
+pub(super) struct Compressor {
+    pub(super) threads: CpuPool,
+    state: Arc<Mutex<State>>,
 }
 
 /// Two documents with the same key have the same compressed form.
@@ -67,19 +58,12 @@ struct State {
     running: usize,
     /// Each document that is compressed while it is sent has a clone.
     streams: Arc<()>,
-    queue: VecDeque<Job>,
-    threads: usize,
-    /// The number of threads that wait for a job.
-    idle: usize,
 }
-
-/// What a thread does.
-type Job = Box<dyn FnOnce() + Send>;
 
 /// The permission to compress a document while it is sent. Dropping it permits another one.
 #[derive(Clone, Debug)]
 pub(super) struct GzipSlot {
-    pub(super) compressor: Compressor,
+    pub(super) threads: CpuPool,
     _stream: Arc<()>,
 }
 
@@ -106,7 +90,7 @@ impl Compressor {
     ///
     /// The document, if it must be compressed: call [`begin`](Compressor::begin).
     pub(super) fn find(&self, original: OpenDocument) -> Result<OpenDocument, OpenDocument> {
-        let mut state = self.0.state();
+        let mut state = self.state();
         let Some(Progress::Done { document, used }) = state.entries.get_mut(&key(&original)) else {
             return Err(original);
         };
@@ -119,7 +103,7 @@ impl Compressor {
     /// Responds to a request with the compressed form of the document when that is made. Begins to compress it, unless
     /// that has begun.
     pub(super) fn begin(&self, waiter: Waiter) {
-        let mut state = self.0.state();
+        let mut state = self.state();
         let client = waiter.request.as_request().client_addr().into();
         let original = waiter.original.clone();
         let is_full = state.running >= MAX_RUNNING;
@@ -155,10 +139,10 @@ impl Compressor {
 
     /// Permits to compress a response while it is sent; `None` if [`MAX_STREAMS`] are.
     pub(super) fn slot(&self) -> Option<GzipSlot> {
-        let stream = Arc::clone(&self.0.state().streams);
+        let stream = Arc::clone(&self.state().streams);
         // The state has one more.
         let is_free = Arc::strong_count(&stream) <= MAX_STREAMS + 1;
-        is_free.then(|| GzipSlot { compressor: self.clone(), _stream: stream })
+        is_free.then(|| GzipSlot { threads: self.threads.clone(), _stream: stream })
     }
 
     /// Makes threads read and compress a document.
@@ -168,7 +152,7 @@ impl Compressor {
                 let task = ContentTask { compressor: self.clone(), original };
                 let key = key(&task.original);
                 if pool.submit(client, Arc::new(task)).is_err() {
-                    self.0.give_up(&key);
+                    self.give_up(&key);
                 }
             }
             None => self.compress(original, None),
@@ -178,16 +162,16 @@ impl Compressor {
     /// Makes a thread compress a document: `content`, if it was read already.
     fn compress(&self, original: OpenDocument, content: Option<Vec<u8>>) {
         let (compressor, key) = (self.clone(), key(&original));
-        let submitted = self.submit({
+        let submitted = self.threads.submit({
             let key = key.clone();
             move || match catch_panic(|| compress(&original, content)) {
-                Ok(Ok(document)) => compressor.0.complete(&key, document.as_ref()),
+                Ok(Ok(document)) => compressor.complete(&key, document.as_ref()),
                 Ok(Err(error)) => compressor.fail(&key, &error),
-                Err(_) => compressor.0.give_up(&key),
+                Err(_) => compressor.give_up(&key),
             }
         });
         if submitted.is_err() {
-            self.0.give_up(&key);
+            self.give_up(&key);
         }
     }
 
@@ -195,57 +179,13 @@ impl Compressor {
     /// compresses it while it is sent.
     fn fail(&self, key: &Key, error: &io::Error) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
-            return self.0.give_up(key);
+            return self.give_up(key);
         }
-        let requests = self.0.state().take(key);
+        let requests = self.state().take(key);
         for waiter in requests {
             let form = self.compress_while_sent(waiter.original.clone(), &waiter.request.as_request());
             waiter.respond_with(form);
         }
-    }
-
-    /// Queues a job for the threads, and starts one if none is idle.
-    ///
-    /// # Errors
-    ///
-    /// If there is no thread, and the system starts none.
-    pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let mut state = self.0.state();
-        if state.queue.len() >= state.idle && state.threads < max_threads() {
-            let shared = Arc::clone(&self.0);
-            let thread = thread::Builder::new().name("compressor".to_owned()).spawn(move || shared.run());
-            if let (0, Err(error)) = (state.threads, &thread) {
-                return Err(error.kind().into());
-            }
-            state.threads += usize::from(thread.is_ok());
-        }
-        state.queue.push_back(Box::new(job));
-        self.0.changed.notify_one();
-        Ok(())
-    }
-}
-
-impl SharedCompressor {
-    /// The loop of a thread: runs jobs, until none comes for [`IDLE_TIMEOUT`].
-    fn run(&self) {
-        let mut state = self.state();
-        loop {
-            if let Some(job) = state.queue.pop_front() {
-                drop(state);
-                let _ = catch_panic(job);
-                state = self.state();
-                continue;
-            }
-            state.idle += 1;
-            let (locked, timeout) =
-                self.changed.wait_timeout(state, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
-            state = locked;
-            state.idle -= 1;
-            if timeout.timed_out() && state.queue.is_empty() {
-                break;
-            }
-        }
-        state.threads -= 1;
     }
 
     /// Stores what a thread has made, and responds to the requests that wait for it.
@@ -356,7 +296,7 @@ impl Task for ContentTask {
     }
 
     fn expire(&self) {
-        self.compressor.0.give_up(&key(&self.original));
+        self.compressor.give_up(&key(&self.original));
     }
 }
 
@@ -368,10 +308,6 @@ impl fmt::Debug for Compressor {
 
 fn key(original: &OpenDocument) -> Key {
     (original.version, original.headers.clone())
-}
-
-fn max_threads() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Returns what to send for `original`, whose compressed form is `made`. The next request finds it without the compressor.
@@ -393,7 +329,7 @@ mod tests {
     use http_core::{CancellationToken, Rejection, Response, testing::ReceivedRequest};
     use std::{
         sync::mpsc::{self, Receiver},
-        time::{Instant, SystemTime},
+        time::{Duration, Instant, SystemTime},
     };
 
     /// The longest wait for another thread, after which the test fails.
@@ -440,25 +376,21 @@ mod tests {
     fn requests_for_one_document_share_its_compression() {
         let (compressor, document) = (Compressor::default(), document(2_000));
         // No thread takes the document before both requests wait for it.
-        compressor.0.state().threads = max_threads();
+        let gates = compressor.threads.occupy();
         let waiting = [request(&compressor, &document), request(&compressor, &document)];
-        let mut state = compressor.0.state();
-        assert_eq!((state.running, state.queue.len()), (1, 1));
-        state.threads = 1;
-        drop(state);
-        let shared = Arc::clone(&compressor.0);
-        thread::spawn(move || shared.run());
+        assert_eq!(compressor.state().running, 1);
+        drop(gates);
         waiting.iter().for_each(|response| check(response, true));
-        assert_eq!(compressor.0.state().running, 0);
+        assert_eq!(compressor.state().running, 0);
         assert!(compressor.find(document).is_ok());
     }
 
     #[test]
     fn a_document_is_sent_as_it_is_while_too_many_are_compressed() {
         let (compressor, document) = (Compressor::default(), document(2_000));
-        compressor.0.state().running = MAX_RUNNING;
+        compressor.state().running = MAX_RUNNING;
         check(&request(&compressor, &document), false);
-        compressor.0.state().running = 0;
+        compressor.state().running = 0;
         check(&request(&compressor, &document), true);
     }
 

@@ -17,7 +17,8 @@
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `pages` | what is served for paths that name no file: clean URLs, single-page applications, error pages |
 //! | `listing` | directory listings |
-//! | `variants`, `compressor` | compressed forms of files: which one a client gets; threads that make them |
+//! | `variants`, `compressor` | compressed forms of files: which one a client gets; what makes and keeps them |
+//! | `cpu_pool` | the threads that compress and format |
 //! | `threaded_body` | a body that threads make while it is sent |
 //! | `byteranges` | responses to Range requests |
 //! | `mime`, `types` | media types by file extension: the known ones, and those that an operator chooses |
@@ -38,6 +39,7 @@ mod byteranges;
 mod cache;
 mod compressor;
 mod cors;
+mod cpu_pool;
 mod disk;
 mod document;
 mod entity_tag;

@@ -5,7 +5,8 @@
 //! piece ahead of what the client takes.
 
 use crate::{
-    compressor::{Compressor, GzipSlot},
+    compressor::GzipSlot,
+    cpu_pool::CpuPool,
     disk::{ClientKey, Pool, Task},
     document::OpenDocument,
 };
@@ -44,7 +45,8 @@ pub(super) struct ThreadedBody(Arc<Stream>);
 struct Stream {
     /// The threads that must read the pieces; `None` if reading does not block.
     pool: Option<Arc<Pool>>,
-    compressor: Compressor,
+    /// The threads that format or compress.
+    threads: CpuPool,
     client: ClientKey,
     /// Not set before the engine calls [`start`](ChunkSource::start).
     waker: OnceLock<Waker>,
@@ -93,31 +95,31 @@ impl ThreadedBody {
         slot: GzipSlot,
         client: Option<SocketAddr>,
     ) -> ThreadedBody {
-        let (pool, compressor) = (original.pool().cloned(), slot.compressor.clone());
+        let (pool, threads) = (original.pool().cloned(), slot.threads.clone());
         let pieces = Box::new(FilePieces { original, offset: 0 });
-        ThreadedBody::new(pieces, pool, compressor, Some(slot), client.into())
+        ThreadedBody::new(pieces, pool, threads, Some(slot), client.into())
     }
 
     /// The body with `pieces`, which are made without a call that may block. It is compressed if there is a `slot`.
     pub(super) fn of_pieces(
         pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
-        compressor: Compressor,
+        threads: CpuPool,
         slot: Option<GzipSlot>,
     ) -> ThreadedBody {
-        ThreadedBody::new(Box::new(pieces.map(Ok)), None, compressor, slot, None.into())
+        ThreadedBody::new(Box::new(pieces.map(Ok)), None, threads, slot, None.into())
     }
 
     fn new(
         pieces: Pieces,
         pool: Option<Arc<Pool>>,
-        compressor: Compressor,
+        threads: CpuPool,
         slot: Option<GzipSlot>,
         client: ClientKey,
     ) -> ThreadedBody {
         let encoder = slot.map(|slot| (GzEncoder::new(Vec::new(), Compression::new(LEVEL)), slot));
         ThreadedBody(Arc::new(Stream {
             pool,
-            compressor,
+            threads,
             client,
             waker: OnceLock::new(),
             pieces: Mutex::new(pieces),
@@ -167,7 +169,7 @@ impl Stream {
     /// Makes a thread compress the next piece: `read`, if it was read already.
     fn compress_later(self: &Arc<Stream>, read: Option<NextPiece>) -> io::Result<()> {
         let stream = Arc::downgrade(self);
-        self.compressor.submit(move || {
+        self.threads.submit(move || {
             // If the body is dropped, the client has left.
             if let Some(stream) = stream.upgrade() {
                 let made = catch_panic(|| stream.compress(read));

@@ -175,7 +175,7 @@ impl Listing {
             (Some(whole), None) => Body::from(whole),
             (whole, slot) => {
                 let pieces = whole.into_iter().chain(pieces);
-                Body::Stream(Box::new(ThreadedBody::of_pieces(pieces, self.compressor.clone(), slot)))
+                Body::Stream(Box::new(ThreadedBody::of_pieces(pieces, self.compressor.threads.clone(), slot)))
             }
         })
     }
