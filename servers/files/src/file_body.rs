@@ -189,9 +189,8 @@ impl ChunkSource for FileBody {
                 return Ok(true);
             }
             ReadState::None => {
-                self.file.forget_cached();
                 let range = rest.offset..rest.offset + rest.len;
-                if !self.file.is_cached(&range) {
+                if !self.file.is_still_cached(&range) {
                     return self.read(&pool, range).map(|_| false);
                 }
             }

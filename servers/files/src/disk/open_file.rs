@@ -51,7 +51,7 @@ pub(crate) struct DiskFile {
     /// `None` only after `drop` has taken it. Responses hold the file too, if its medium is not slow.
     file: Option<Arc<File>>,
     pub(crate) medium: Medium,
-    /// How many bytes at the beginning were found in the page cache since the last lookup.
+    /// How many bytes at the beginning were found in the page cache, or read into it, since the last lookup.
     cached_to: AtomicU64,
     /// How many bytes at the beginning were read ahead, for file systems that do not tell what is in the page cache.
     read_to: AtomicU64,
@@ -74,9 +74,29 @@ impl DiskFile {
         }
     }
 
-    /// Returns whether these bytes can be read without waiting for the disk: their first and last pages, and a page of
-    /// each [`BLOCK`] between them, are in the page cache. Call this only for a local file.
+    /// Returns whether these bytes can be read without waiting for the disk. Asks the kernel only for what was not found
+    /// since the last lookup. Call this only for a local file.
     pub(crate) fn is_cached(&self, range: &Range<u64>) -> bool {
+        let cached_to = self.cached_to.load(Ordering::Relaxed);
+        let is_cached = self.has_pages(range, cached_to);
+        if is_cached {
+            extend(&self.cached_to, range);
+        }
+        is_cached
+    }
+
+    /// As [`is_cached`](DiskFile::is_cached), but asks the kernel for all bytes, also for those that were found before.
+    pub(crate) fn is_still_cached(&self, range: &Range<u64>) -> bool {
+        let is_cached = self.has_pages(range, 0);
+        if !is_cached {
+            self.forget_cached();
+        }
+        is_cached
+    }
+
+    /// Returns whether the first and the last page of `range`, and after `cached_to` a page of each [`BLOCK`] between them,
+    /// are in the page cache.
+    fn has_pages(&self, range: &Range<u64>, cached_to: u64) -> bool {
         let has_page = |offset| {
             let mut byte = [0];
             let mut byte = [IoSliceMut::new(&mut byte)];
@@ -88,16 +108,11 @@ impl DiskFile {
             }
         };
         let (first, last) = (range.start, range.end.saturating_sub(1));
-        let cached_to = self.cached_to.load(Ordering::Relaxed);
         let mut blocks = range.start.max(cached_to) / BLOCK + 1..range.end.div_ceil(BLOCK);
-        let is_cached = has_page(first) && blocks.all(|block| has_page(block * BLOCK)) && has_page(last);
-        if is_cached && range.start <= cached_to {
-            self.cached_to.fetch_max(range.end, Ordering::Relaxed);
-        }
-        is_cached
+        has_page(first) && blocks.all(|block| has_page(block * BLOCK)) && has_page(last)
     }
 
-    /// Notes that a lookup has found the file: the page cache may have lost parts of it meanwhile.
+    /// Forgets what was found in the page cache: the kernel may have dropped parts of it meanwhile.
     pub(crate) fn forget_cached(&self) {
         self.cached_to.store(0, Ordering::Relaxed);
     }
@@ -123,9 +138,8 @@ impl DiskFile {
             }
             next += count as u64;
         }
-        if start <= self.read_to.load(Ordering::Relaxed) {
-            self.read_to.fetch_max(end, Ordering::Relaxed);
-        }
+        extend(&self.cached_to, &(start..end));
+        extend(&self.read_to, &(start..end));
         Ok(())
     }
 
@@ -141,6 +155,13 @@ impl DiskFile {
         })?;
         bytes.truncate(count);
         Ok(bytes)
+    }
+}
+
+/// Sets `end`, the end of a part at the beginning of a file, to the end of `range`, if the range continues the part.
+fn extend(end: &AtomicU64, range: &Range<u64>) {
+    if range.start <= end.load(Ordering::Relaxed) {
+        end.fetch_max(range.end, Ordering::Relaxed);
     }
 }
 
