@@ -24,7 +24,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, Sender, TrySendError, channel, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -63,13 +63,20 @@ impl AdminServer {
     ) -> io::Result<AdminServer> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let draining = Arc::clone(&is_draining);
-        let (sender, requests) = channel();
+        // Clients that have left may have requests in the queue.
+        let (sender, requests) = sync_channel(2 * MAX_CONNECTIONS);
         spawn("metrics", move || respond_with_metrics(&requests, &signals, application))?;
         let router = Router::builder()
             .get("/healthz", move |_| health(draining.load(Ordering::Relaxed)))
             .get("/metrics", move |_| {
                 let sender = sender.clone();
-                Reply::deferred(move |responder| _ = sender.send(responder))
+                Reply::deferred(move |responder| {
+                    if let Err(TrySendError::Full(responder) | TrySendError::Disconnected(responder)) =
+                        sender.try_send(responder)
+                    {
+                        responder.respond(Response::error(Status::SERVICE_UNAVAILABLE));
+                    }
+                })
             })
             .build()
             .map_err(|error| io::Error::other(error.to_string()))?;
