@@ -1,5 +1,5 @@
-//! Threads for work that takes long on a CPU: compressing documents and formatting listings. There is at most one for each
-//! CPU, and never one that serves connections.
+//! Threads for work that takes long on a CPU: compressing documents and formatting listings. There is at most one thread for
+//! each CPU. These threads never serve connections.
 //!
 //! A job must not wait for a disk or a client.
 
@@ -48,7 +48,7 @@ impl CpuPool {
         let mut state = self.0.state();
         if state.jobs.len() >= state.idle && state.threads < max_threads() {
             let shared = Arc::clone(&self.0);
-            let thread = thread::Builder::new().name("compressor".to_owned()).spawn(move || shared.run());
+            let thread = thread::Builder::new().name("cpu-pool".to_owned()).spawn(move || shared.run());
             if let (0, Err(error)) = (state.threads, &thread) {
                 return Err(error.kind().into());
             }

@@ -29,7 +29,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many connections the admin server holds open at once. A new one replaces the one that has been idle for longest.
+/// How many connections the admin server holds open at once. A new connection closes the
+/// connection that has been idle for the longest time.
 const MAX_CONNECTIONS: usize = 128;
 
 /// How long a client that is not idle may take to send its request, to read its response, or to close its connection.
@@ -63,7 +64,7 @@ impl AdminServer {
     ) -> io::Result<AdminServer> {
         let is_draining = Arc::new(AtomicBool::new(false));
         let draining = Arc::clone(&is_draining);
-        // Clients that have left may have requests in the queue.
+        // More than there are connections: the requests of clients that have left stay in the queue.
         let (sender, requests) = sync_channel(2 * MAX_CONNECTIONS);
         spawn("metrics", move || respond_with_metrics(&requests, &signals, application))?;
         let router = Router::builder()

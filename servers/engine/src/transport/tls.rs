@@ -631,7 +631,7 @@ mod tests {
         }
     }
 
-    /// Not only each batch: a client that reads slowly is not one that reads nothing.
+    /// Bytes count when the client has taken them, also before a whole record is sent: a slow client has not stalled.
     #[test]
     fn each_byte_that_the_client_takes_counts() {
         let mut pair = Pair::new();
