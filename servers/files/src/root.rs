@@ -46,7 +46,7 @@ pub struct Root {
     pub(super) pages: PageDocuments,
     /// The memory that directory listings take, in bytes.
     pub(super) listing_bytes: Arc<AtomicUsize>,
-    pub(super) mounts: Mounts,
+    pub(super) mounts: Arc<Mounts>,
     pub(super) compressor: Compressor,
     ignored_sidecars: Mutex<HashSet<IgnoredSidecar>>,
 }
@@ -100,7 +100,7 @@ impl Root {
     pub fn open_as(path: &Path, name: &Path) -> io::Result<Root> {
         let name = std::path::absolute(name)?;
         let directory = Arc::new(Directory::open(path)?);
-        let mounts = Mounts::new(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
+        let mounts = Mounts::of(name.display().to_string(), None, Root::DEFAULT_FILE_TIMEOUT);
         let next_check = Some(Instant::now());
         let current = Mutex::new(Current { directory, next_check, state: NameState::Served });
         Ok(Root {
@@ -119,7 +119,7 @@ impl Root {
     /// Sets the kind of the file systems beneath the root. By default, statfs(2) tells it for each.
     #[must_use]
     pub fn with_file_system(self, kind: FileSystem) -> Root {
-        let mounts = Mounts::new(self.name.display().to_string(), Some(kind), self.mounts.timeout);
+        let mounts = Mounts::of(self.name.display().to_string(), Some(kind), self.mounts.timeout);
         Root { mounts, ..self }
     }
 
@@ -129,7 +129,7 @@ impl Root {
     /// The time limit of the engine for a response, [`Timeouts::reply`](http_core::Timeouts::reply), should be longer.
     #[must_use]
     pub fn with_file_timeout(self, timeout: Duration) -> Root {
-        let mounts = Mounts::new(self.name.display().to_string(), self.mounts.kind, timeout);
+        let mounts = Mounts::of(self.name.display().to_string(), self.mounts.kind, timeout);
         Root { mounts, ..self }
     }
 

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use std::{
     collections::HashSet,
     os::fd::AsFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -38,6 +38,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The maximum number of devices that are remembered as slow.
 const MAX_SLOW_DEVICES: usize = 256;
+
+/// The mounts of all document roots of the process. A root that is opened again, for example at a reload, uses the threads
+/// that it has: otherwise each reload would leave threads behind that hang.
+static ALL_MOUNTS: Mutex<Vec<Weak<Mounts>>> = Mutex::new(Vec::new());
 
 /// The mounts of a document root: that of the root itself, and those that lookups have met below it.
 #[derive(Debug)]
@@ -74,6 +78,22 @@ struct Mount {
 }
 
 impl Mounts {
+    /// Returns those of the root with this name, on file systems of this kind if that is not `None`, whose calls may take as
+    /// long as `timeout`. Creates them if there is no such root. Otherwise, gives mounts whose threads hang tasks again.
+    pub(super) fn of(name: String, kind: Option<FileSystem>, timeout: Duration) -> Arc<Mounts> {
+        let mut all = ALL_MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|mounts| mounts.strong_count() > 0);
+        let is_same =
+            |mounts: &Arc<Mounts>| (&mounts.name, mounts.kind, mounts.timeout) == (&name, kind, timeout);
+        if let Some(mounts) = all.iter().filter_map(Weak::upgrade).find(is_same) {
+            mounts.retry();
+            return mounts;
+        }
+        let mounts = Arc::new(Mounts::new(name, kind, timeout));
+        all.push(Arc::downgrade(&mounts));
+        mounts
+    }
+
     /// For a root with this name, on file systems of this kind if that is not `None`. A call may take as long as
     /// `timeout`.
     pub(super) fn new(name: String, kind: Option<FileSystem>, timeout: Duration) -> Mounts {
@@ -86,6 +106,13 @@ impl Mounts {
         let root = pool(format!("the file system of {name}"));
         let links = pool(format!("a file system that a link in {name} leads to"));
         Mounts { kind, timeout, root, links, name, monitor, table: Mutex::default() }
+    }
+
+    /// Gives mounts whose threads hang tasks again.
+    fn retry(&self) {
+        let table = self.table();
+        let below = table.below.iter().map(|mount| &mount.pool);
+        below.chain([&self.root, &self.links]).for_each(|pool| pool.retry());
     }
 
     /// Returns the threads of the mount below the root that this path leads to at the time `now`, as far as lookups have
@@ -256,6 +283,19 @@ mod tests {
         assert_eq!(mounts.mount_of(&inner, b"a/b/c/d"), Some(&b"a/b/c"[..]));
         assert_eq!(mounts.mount_of(&inner, b"a/b"), None);
         assert_eq!(mounts.mount_of(&mounts.root, b"a/b"), None);
+    }
+
+    #[test]
+    fn a_root_that_is_opened_again_has_the_same_threads() {
+        let open = |kind, seconds| Mounts::of("again".to_owned(), kind, Duration::from_secs(seconds));
+        let first = open(None, 1);
+        assert!(Arc::ptr_eq(&first, &open(None, 1)));
+        for (kind, seconds) in [(None, 2), (Some(FileSystem::Slow), 1)] {
+            assert!(!Arc::ptr_eq(&first, &open(kind, seconds)), "{kind:?}, {seconds} s");
+        }
+        let dropped = Arc::downgrade(&first);
+        drop(first);
+        assert!(dropped.upgrade().is_none());
     }
 
     #[test]

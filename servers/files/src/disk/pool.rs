@@ -19,7 +19,7 @@ use std::{
 /// The maximum number of threads of one mount. A disk serves about so many calls at once; nginx has 32 threads for all.
 pub(super) const MAX_THREADS: usize = 16;
 
-/// How many threads may hang before the mount gets no more tasks.
+/// How many threads may hang before the mount gets no more tasks, and how many more after each [`Pool::retry`].
 const MAX_HUNG: usize = 4;
 
 /// The maximum number of tasks in the queue of one mount. A connection waits for at most one, so that this is enough
@@ -78,7 +78,6 @@ pub(crate) struct Pool {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct PoolState {
     /// The tasks that no thread has taken, by client, the one that waits for longest first.
     queues: HashMap<ClientKey, VecDeque<Queued>, RandomState>,
@@ -93,6 +92,8 @@ struct PoolState {
     waiting: usize,
     /// The number of tasks in `running` that have hung.
     hung: usize,
+    /// With so many of them, the mount gets no more tasks.
+    max_hung: usize,
     /// Whether the document root was dropped.
     is_closed: bool,
 }
@@ -111,7 +112,25 @@ struct Running {
 
 impl Pool {
     pub(super) fn new(name: String, monitor: Arc<Monitor>) -> Pool {
-        Pool { name, monitor, state: Mutex::default(), changed: Condvar::new() }
+        let state = PoolState {
+            queues: HashMap::default(),
+            turns: VecDeque::new(),
+            queued: 0,
+            running: Vec::new(),
+            threads: 0,
+            waiting: 0,
+            hung: 0,
+            max_hung: MAX_HUNG,
+            is_closed: false,
+        };
+        Pool { name, monitor, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Gives the mount tasks again although threads hang: an operator may have mounted a working file system in the place
+    /// of one that never answers. The last [`MAX_HUNG`] threads are for tasks that must not be lost.
+    pub(super) fn retry(&self) {
+        let mut state = self.state();
+        state.max_hung = (state.hung + MAX_HUNG).min(MAX_THREADS - MAX_HUNG);
     }
 
     /// Queues a task for a client.
@@ -135,7 +154,7 @@ impl Pool {
         since: Instant,
     ) -> Result<(), Busy> {
         let state = self.state();
-        if state.hung >= MAX_HUNG || state.queued >= MAX_QUEUED {
+        if state.hung >= state.max_hung || state.queued >= MAX_QUEUED {
             return Err(Busy);
         }
         self.queue(state, client, Queued { task, since })
@@ -411,6 +430,27 @@ mod tests {
         test.tasks.check_none();
         test.tasks.release(gates);
         assert_eq!(test.pool.state().hung, 0);
+    }
+
+    #[test]
+    fn each_retry_lets_more_threads_hang_up_to_a_limit() {
+        let test = TestPool::new();
+        let mut gates = Vec::new();
+        for hung in [4, 8, 12] {
+            gates.extend(test.tasks.occupy(&test.pool, hung - gates.len()));
+            assert!(test.expire());
+            test.tasks.check(&["hanging expires"; MAX_HUNG]);
+            assert_eq!(test.submit(1, "rejected"), Err(Busy));
+            test.tasks.check(&["rejected ends"]);
+            test.pool.retry();
+        }
+        assert_eq!(test.submit(1, "rejected"), Err(Busy));
+        test.tasks.check(&["rejected ends"]);
+        test.pool.submit_always(test.tasks.short("always"));
+        test.tasks.check(&["always runs", "always ends"]);
+        test.tasks.release(gates);
+        test.pool.retry();
+        assert_eq!(test.pool.state().max_hung, MAX_HUNG);
     }
 
     #[test]

@@ -317,6 +317,31 @@ http_testing::both_engines! {
         }
     }
 
+    /// A reload opens the root again.
+    fn after_a_reload_no_more_threads_hang(kind: ServerKind) {
+        let config = Directory::new();
+        let write = |version: &str| config.write("httpd.toml", format!("header = 'X-Version: {version}'\n"));
+        write("old");
+        let path = config.path("httpd.toml").display().to_string();
+        let arguments = ["--file-timeout", "1s", "--config", &path];
+        let Some(setup) = Setup::start(kind, Mount::InDisk, &arguments) else { return };
+        let names = setup.add_files(MANY);
+        let held = setup.slow.hang(Op::Open, &names);
+        let check = |expected| {
+            setup.request(&names).iter_mut().for_each(|client| assert_eq!(client.response().status, expected));
+        };
+        check(504);
+        write("new");
+        setup.server.signal(Signal::HUP);
+        wait_for("the reload", || {
+            let response = Client::connect(setup.server.address()).fetch(get("/notes.txt"));
+            (response.header("X-Version") == Some("new")).then_some(())
+        });
+        check(503);
+        held.release();
+        assert_eq!(setup.server.stop().code, Some(0));
+    }
+
     fn a_reload_follows_one_that_hangs(kind: ServerKind) {
         let Some(setup) = Setup::start(kind, Mount::Root, &[]) else { return };
         let held = setup.slow.hang(Op::Getattr, &[ROOT]);
