@@ -26,12 +26,21 @@ pub struct SoakOptions {
     #[arg(value_name = "ARGUMENTS", last = true)]
     arguments: Vec<OsString>,
 
+    /// Publish a new version of the site every second, by a symbolic link, and make the server reload with SIGHUP
+    #[arg(long)]
+    reload: bool,
+
+    /// A program that mounts a file system that never answers on each directory given as its argument, prints a line, and
+    /// unmounts them when its input ends: clients then also request files of these
+    #[arg(long, value_name = "PROGRAM")]
+    dead_mount: Option<PathBuf>,
+
     /// How long clients open connections, without the warm-up: 60s, 5m
     #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     time: Duration,
 
     /// How long the server may take to free the resources of closed connections
-    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = duration::parse)]
     free_within: Duration,
 
     /// Print the result as JSON
@@ -41,10 +50,10 @@ pub struct SoakOptions {
 
 /// Runs the soak. Returns false if the server had faults.
 pub fn run(options: &SoakOptions) -> Result<bool, Box<dyn Error>> {
-    let SoakOptions { program, arguments, time, free_within, json } = options.clone();
+    let SoakOptions { program, arguments, reload, dead_mount, time, free_within, json } = options.clone();
     let spinner = ProgressBar::new_spinner().with_message(format!("{} and a warm-up", duration::show(time)));
     spinner.enable_steady_tick(SPINNER_INTERVAL);
-    let result = Soak { program, arguments, time, free_within }.run()?;
+    let result = Soak { program, arguments, reload, dead_mount, time, free_within }.run()?;
     spinner.finish_and_clear();
     print_result(&result, &result, json)?;
     Ok(result.passes())

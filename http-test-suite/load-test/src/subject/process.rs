@@ -133,6 +133,15 @@ impl Server {
         Ok(Server { address, processes: ProcessTree::of(child.id())?, child })
     }
 
+    /// Sends SIGHUP, at which a server reads its configuration and opens its files again.
+    ///
+    /// # Errors
+    ///
+    /// If the server has ended.
+    pub fn reload(&self) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::HUP)?)
+    }
+
     /// Sends SIGTERM, and waits until the server has stopped.
     ///
     /// # Errors
@@ -177,7 +186,7 @@ fn spawn(command: &mut Command, temp_dir: &Path) -> io::Result<(Child, File)> {
 }
 
 /// Reads the first line that a program prints; returns an empty string if it does not come within [`TIMEOUT`].
-fn first_line(stdout: impl Read + Send + 'static) -> String {
+pub fn first_line(stdout: impl Read + Send + 'static) -> String {
     let (line, lines) = channel();
     let read = move || {
         let mut text = String::new();

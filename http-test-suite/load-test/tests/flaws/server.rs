@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +45,7 @@ pub fn serve(arguments: &[String]) -> ! {
     }
     if env::var_os(INNER).is_none() {
         let code = if flaw == "exit code 3" { 3 } else { 0 };
-        let script = format!("trap 'kill $!; exit {code}' TERM; \"$0\" \"$@\" & wait");
+        let script = format!("trap '' HUP; trap 'kill $!; exit {code}' TERM; \"$0\" \"$@\" & wait");
         panic!("{}", Command::new("sh").arg("-c").arg(script).args(arguments).env(INNER, "").exec());
     }
     let size = value(&["--size"]).map(|size| size.parse().unwrap());
@@ -53,7 +53,7 @@ pub fn serve(arguments: &[String]) -> ! {
     if size.is_none() {
         read_files(root.as_ref(), "", flaw == "always wrong", &mut files);
     }
-    let site = Arc::new(Site { flaw, size, files });
+    let site = Arc::new(Site { flaw, size, files, root: root.into() });
     let port = value(&["-p", "--port"]).unwrap().parse().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     println!("small server at http://{}/", listener.local_addr().unwrap());
@@ -90,6 +90,8 @@ struct Site {
     size: Option<usize>,
     /// The contents of the files by target, read once, so that only a flaw can change the memory.
     files: HashMap<String, Vec<u8>>,
+    /// The directory of the files.
+    root: PathBuf,
 }
 
 impl Site {
@@ -99,6 +101,10 @@ impl Site {
             (Some(size), _) => Some(vec![b'x'; size].into()),
             (_, Some((_, ms))) => {
                 Some(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n").into_bytes().into())
+            }
+            // The only file that a reload changes.
+            _ if target == "/version.txt" && self.flaw != "does not reload" => {
+                Some(fs::read(self.root.join("version.txt")).ok()?.into())
             }
             _ if target == "/hello" => Some(b"Hello, World!".into()),
             _ => Some(self.files.get(target.trim_start_matches("/static"))?.into()),

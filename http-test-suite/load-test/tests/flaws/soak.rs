@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// All tests of the soak: each flaw of the server, and everything that the soak then reports: kinds of clients,
-/// resources, the stop.
+/// resources, the operator, the stop.
 pub const TESTS: &[fn()] = &[
     || check("none", &[]),
     || check("always wrong", &[WELL_BEHAVED]),
     || check("closes without a response", &[WELL_BEHAVED, &["reset download", "reset request"]]),
     || check("accepts malformed requests", &[&["garbage", "TLS hello", "too large", "bad framing"]]),
     || check("leaks", &[&["descriptors", "threads", "memory"]]),
+    || check("does not reload", &[&["operator"]]),
     || check("exit code 3", &[&["after SIGTERM"]]),
 ];
 
@@ -38,7 +39,7 @@ const IDLE_CLIENTS: u64 = 40;
 fn check(flaw: &str, expected: &[&[&str]]) {
     let dir = crate::programs(flaw);
     let output = Command::new(env!("CARGO_BIN_EXE_load-test"))
-        .args(["soak", "--time", "1s", "--free-within", "2s", "--json"])
+        .args(["soak", "--reload", "--time", "1s", "--free-within", "2s", "--json"])
         .arg(dir.path().join(flaw).join("httpd"))
         .output()
         .unwrap();

@@ -22,6 +22,7 @@ use http_test_suite::runner::judge;
 use serde::Serialize;
 
 use super::documents::Document;
+use super::operator::DEAD_DIR;
 
 /// The timeout for connecting, for a write, and for a response, under the load of all clients.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,7 +112,8 @@ const KINDS: &[Kind] = &[
     kind("bad framing", 1, 15.0, TestCase(frames_ambiguously)),
     kind("reset download", 2, 20.0, Socket(|task| task.reset_after(&Vec::from(get(&task.longest().target))))),
     kind("reset request", 2, 20.0, Socket(resets_request)),
-    kind("leaves early", 10, 20.0, Socket(leaves)),
+    kind("leaves early", 10, 20.0, Socket(|task| task.leave_after(b"GET / HTTP/1.1\r\nHost: te"))),
+    kind("dead mount", 2, 5.0, Socket(requests_from_dead_mount)),
 ];
 
 /// The results of all clients of one kind.
@@ -252,6 +254,13 @@ impl<'a> ClientTask<'a> {
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.write_all(bytes)?;
         Ok(stream)
+    }
+
+    /// Sends `bytes`, waits a moment, and closes the connection, whether the server has responded or not.
+    fn leave_after(&self, bytes: &[u8]) -> io::Result<()> {
+        let _stream = self.open(bytes)?;
+        thread::sleep(LEAVE_AFTER);
+        Ok(())
     }
 
     /// Sends `bytes`, waits until the response begins, and closes with it unread, so the kernel sends a reset (RFC 2525
@@ -418,11 +427,9 @@ fn resets_request(task: &ClientTask<'_>) -> io::Result<()> {
     task.reset_after(&[&request, &request[..request.len() / 2]].concat())
 }
 
-/// Closes the connection after a part of a request, before the server can respond.
-fn leaves(task: &ClientTask<'_>) -> io::Result<()> {
-    let _stream = task.open(b"GET / HTTP/1.1\r\nHost: te")?;
-    thread::sleep(LEAVE_AFTER);
-    Ok(())
+/// Requests a file whose file system never answers, and leaves. Without such a file system, the server sends 404.
+fn requests_from_dead_mount(task: &ClientTask<'_>) -> io::Result<()> {
+    task.leave_after(&Vec::from(get(&format!("/{DEAD_DIR}/file"))))
 }
 
 #[cfg(test)]

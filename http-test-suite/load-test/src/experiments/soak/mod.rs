@@ -4,18 +4,22 @@
 //! is right to the byte, whatever other clients do; after the last client has left, the server holds no more
 //! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
 //!
-//! The `documents` are the files that the server serves; `clients` is the table of clients; `resources` reads what the
-//! server's processes hold.
+//! The `documents` are the files that the server serves; `clients` is the table of clients; `operator` publishes versions
+//! of the site meanwhile; `resources` reads what the server's processes hold.
 
 mod clients;
 mod documents;
+mod operator;
 mod resources;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -23,6 +27,8 @@ use serde::Serialize;
 use crate::subject::process::Server;
 
 pub use clients::ClientResults;
+pub use operator::Operations;
+use operator::Site;
 pub use resources::Resources;
 
 /// The time of the soak, divided by this, is the time of the warm-up, but no longer than [`WARM_UP_MAX`].
@@ -40,6 +46,11 @@ pub struct Soak {
     pub program: PathBuf,
     /// Further arguments for the program, before the directory.
     pub arguments: Vec<OsString>,
+    /// Whether an operator publishes versions of the site meanwhile, and makes the server reload with SIGHUP.
+    pub reload: bool,
+    /// A program that mounts file systems that never answer on the directories given as its arguments, prints a line, and
+    /// unmounts them when its standard input ends. Clients then request files of these file systems.
+    pub dead_mount: Option<PathBuf>,
     /// How long clients open connections. Connections that are open then may finish.
     pub time: Duration,
     /// How long the server may take to free the resources of closed connections: longer than its lingering close after
@@ -58,13 +69,13 @@ impl Soak {
     /// server, even a crash, are in the result.
     pub fn run(&self) -> io::Result<SoakResult> {
         let temp_dir = tempfile::tempdir()?;
-        let documents = documents::write(&temp_dir.path().join("root"))?;
+        let site = Site::create(temp_dir.path())?;
         let mut command = Command::new(&self.program);
-        command.args(["--port", "0"]).args(&self.arguments).arg(temp_dir.path().join("root"));
+        command.args(["--port", "0"]).args(&self.arguments).arg(site.root());
         let server = Server::announced(command, temp_dir.path())?;
         let pid = server.processes.pids().first().copied().unwrap_or_default();
         let mut clients = ClientResults::of_all_kinds();
-        let mut run_clients = |time| clients::run(server.address, &documents, time, &mut clients);
+        let mut run_clients = |time| self.run_clients(&server, &site, time, &mut clients);
 
         run_clients((self.time / WARM_UP_SHARE).min(WARM_UP_MAX))?;
         let mut faults = Vec::new();
@@ -75,14 +86,39 @@ impl Soak {
             })
         };
         let before = held(resources::wait_until_settled(pid));
-        let (ran, peak) = resources::peak_during(pid, || run_clients(self.time));
-        ran?;
-        let peak = held(peak);
+        let (operations, peak) = resources::peak_during(pid, || run_clients(self.time));
+        let (operations, peak) = (operations?, held(peak));
         let after = held(resources::wait_until_freed(pid, &before, self.free_within));
         faults.dedup();
+        let fault = operations.as_ref().and_then(|operations| operations.fault.as_ref());
+        faults.extend(fault.map(|fault| format!("operator: {fault}")));
         faults.extend(after.excess(&before));
         faults.extend(server.stop().err().map(|error| format!("after SIGTERM: {error}")));
-        Ok(SoakResult { clients, before, peak, after, faults })
+        Ok(SoakResult { clients, operations, before, peak, after, faults })
+    }
+
+    /// Runs the clients for `time`, with the operator and the file system that never answers, if the soak has them. Returns
+    /// what the operator has done.
+    fn run_clients(
+        &self,
+        server: &Server,
+        site: &Site,
+        time: Duration,
+        clients: &mut [ClientResults],
+    ) -> io::Result<Option<Operations>> {
+        // Dropped at the end: threads that hang end when the file system is unmounted.
+        let _mount = self.dead_mount.as_deref().map(|program| site.mount(program)).transpose()?;
+        let (running, clients_left) = channel();
+        thread::scope(|scope| {
+            let operate = move || operator::operate(server, site, &clients_left);
+            let operator = self.reload.then(|| scope.spawn(operate));
+            let result = clients::run(server.address, &site.documents, time, clients);
+            drop(running);
+            let join = |operator: ScopedJoinHandle<'_, _>| {
+                operator.join().unwrap_or_else(|panic| resume_unwind(panic))
+            };
+            result.map(|()| operator.map(join))
+        })
     }
 }
 
@@ -91,6 +127,8 @@ impl Soak {
 pub struct SoakResult {
     /// The results of each kind of client, warm-up included.
     pub clients: Vec<ClientResults>,
+    /// What the operator has done after the warm-up, if there was one.
+    pub operations: Option<Operations>,
     /// The resources that the server held after the warm-up.
     pub before: Resources,
     /// The most of each resource that the server held after the warm-up.
@@ -115,6 +153,9 @@ impl fmt::Display for SoakResult {
         for ClientResults { name, passed, failed, messages } in &self.clients {
             writeln!(f, "{name:<15} {:>12} {passed:>8} {failed:>8}", passed + failed)?;
             messages.iter().try_for_each(|message| writeln!(f, "    {message}"))?;
+        }
+        if let Some(Operations { published, longest_seconds, .. }) = &self.operations {
+            writeln!(f, "\n{published} versions published, each served within {longest_seconds:.1} s")?;
         }
         writeln!(f, "\n{:<15} {:>12} {:>8} {:>8}", "server", "before", "peak", "after")?;
         let mut row = |name: &str, value: fn(&Resources) -> String| {
