@@ -10,7 +10,7 @@ use serde_json::Value;
 pub const TESTS: &[fn()] = &[
     || check("none", &[]),
     || check("always wrong", &[WELL_BEHAVED]),
-    || check("closes without a response", &[WELL_BEHAVED, &["reset download", "reset request"]]),
+    || check("closes without a response", &[WELL_BEHAVED, &["reset download", "reset request", "operator"]]),
     || check("accepts malformed requests", &[&["garbage", "TLS hello", "too large", "bad framing"]]),
     || check("leaks", &[&["descriptors", "threads", "memory"]]),
     || check("does not reload", &[&["operator"]]),
