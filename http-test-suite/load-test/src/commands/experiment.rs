@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
-use load_test::experiments::{Experiment, Plan, PlannedMeasurement};
+use load_test::experiments::{Experiment, Plan, PlannedMeasurement, Workload};
 use load_test::report::table;
 use load_test::subject::programs::Programs;
 
@@ -28,7 +28,7 @@ pub struct ExperimentOptions {
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Measure only these workloads, by the ids that --list shows; may be repeated
+    /// Measure only these workloads, by the ids that --list shows, or by the first word of several ids; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     workload: Vec<String>,
 
@@ -64,7 +64,8 @@ impl ExperimentOptions {
         let mut plan = if self.quick { Plan::quick(experiment) } else { Plan::whole(experiment) };
         if !self.workload.is_empty() {
             let all = Plan::whole(experiment).workloads;
-            plan.workloads = chosen(&self.workload, &all, |workload| workload.id)?;
+            let ids = self.workload.iter().flat_map(|word| with_first_word(word, &all)).collect::<Vec<_>>();
+            plan.workloads = chosen(&ids, &all, |workload| workload.id)?;
         }
         if !self.only.is_empty() {
             plan.subjects = chosen(&self.only, &plan.subjects, |subject| subject.id)?;
@@ -106,12 +107,20 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
 
 /// The text for --list: a line for each workload of a plan, with its title and the subjects that take part.
 fn list(plan: &Plan) -> String {
-    let line = |workload: &&load_test::experiments::Workload| {
+    let line = |workload: &&Workload| {
         let subjects = plan.subjects.iter().filter(|subject| workload.includes(subject));
         let ids = subjects.map(|subject| subject.id);
         format!("{:24} {:44} {}\n", workload.id, workload.title, ids.collect::<Vec<_>>().join(" "))
     };
     plan.workloads.iter().map(line).collect()
+}
+
+/// The ids of the workloads whose first word this is; the word itself if it is an id, or the first of none.
+fn with_first_word(word: &str, all: &[&Workload]) -> Vec<String> {
+    let ids = || all.iter().map(|workload| workload.id);
+    let begins = |id: &&str| id.strip_prefix(word).is_some_and(|rest| rest.starts_with('-'));
+    let found: Vec<String> = ids().filter(begins).map(str::to_owned).collect();
+    if found.is_empty() || ids().any(|id| id == word) { vec![word.to_owned()] } else { found }
 }
 
 /// The items with these ids, in the order of `all`. An unknown id is an error, which lists the known ones.
