@@ -117,6 +117,7 @@ impl QuickOptions {
                 None => Until::Time(self.time.unwrap_or(TIME)),
             },
             rate: self.rate,
+            opening: Duration::ZERO,
             threads: self.threads,
             timeout: self.timeout,
             count_header: None,

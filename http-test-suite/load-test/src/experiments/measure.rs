@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::requests::{Requests, serves_page};
 use super::tools;
-use super::workload::{Background, Task, Workload};
+use super::workload::{Background, Rate, Task, Workload};
 use crate::clients::{beside_idle, beside_slow};
 use crate::load::{self, Load, Progress, Stats, Until};
 use crate::report::{Metric, Sample};
@@ -48,6 +48,9 @@ const BYSTANDER_CONNECTIONS: usize = 16;
 /// all after one second.
 const BEFORE_ALL_RESPOND: Duration = Duration::from_millis(700);
 
+/// How long a closed loop measures the capacity before an open loop.
+const CAPACITY_TIME: Duration = Duration::from_millis(500);
+
 /// The response header by which the demo application names the worker.
 const WORKER_HEADER: &str = "X-Served-By";
 
@@ -67,6 +70,8 @@ pub(super) struct Measurement {
     pub(super) cpus: Cpus,
     /// The duration of the measurement, without warm-up and opening.
     pub(super) time: Duration,
+    /// The least capacity that this round has measured so far, in requests per second.
+    pub(super) least_capacity: Option<f64>,
 }
 
 /// What a server had used at one time during a load, and how far the load had come.
@@ -89,6 +94,10 @@ struct Observation {
     end: Reading,
     /// Memory of the server under load, in bytes.
     memory_bytes: u64,
+    /// The rate of the load, if it was an open loop.
+    rate: Option<f64>,
+    /// What a closed loop has measured before an open one, in requests per second.
+    capacity: Option<f64>,
 }
 
 impl Measurement {
@@ -152,9 +161,29 @@ impl Measurement {
             }
             Task::Load(requests) => {
                 let load = self.load(server, requests)?;
-                let (connections, until) = (WARM_UP_CONNECTIONS, Until::Time(WARM_UP));
-                load::run(&Load { connections, until, ..load.clone() }, &|_| {})?;
+                warm_up(&load)?;
                 observe(server, &load, middle)
+            }
+            Task::Steady(rate) => {
+                let load = self.load(server, Requests::PAGE)?;
+                warm_up(&load)?;
+                let (capacity, base, percent) = match rate {
+                    Rate::OfCapacity(percent) => {
+                        let until = Until::Time(CAPACITY_TIME);
+                        let stats = load::run(&Load { until, ..load.clone() }, &|_| {})?;
+                        let capacity = Some(stats.requests_per_second());
+                        (capacity, capacity, percent)
+                    }
+                    Rate::OfLeastCapacity(percent) => (None, self.least_capacity, percent),
+                };
+                let unknown = || {
+                    let why = "no capacity was measured before in the same round";
+                    io::Error::new(io::ErrorKind::Unsupported, why)
+                };
+                let rate = Some(base.ok_or_else(unknown)? * f64::from(percent) / 100.0);
+                // Without a middle, so that no reading of the server's memory disturbs it.
+                let observation = observe(server, &Load { rate, opening: self.opening(), ..load }, None)?;
+                Ok(Observation { capacity, ..observation })
             }
             _ => {
                 // A single thread gives every connection a request before it reads any response, so each sends one.
@@ -208,6 +237,7 @@ impl Measurement {
             pipeline: self.workload.pipeline,
             until: Until::Time(self.opening() + self.time),
             rate: None,
+            opening: Duration::ZERO,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
             count_header: matches!(program, Program::Demo(..)).then_some(WORKER_HEADER),
@@ -221,7 +251,7 @@ impl Measurement {
 
     /// Computes the metrics that apply to the task, from what was observed. The memory is in bytes.
     fn sample(&self, memory_at_start: u64, observation: &Observation) -> Sample {
-        let Observation { stats, begin, end, memory_bytes } = observation;
+        let Observation { stats, begin, end, memory_bytes, rate, capacity } = observation;
         let (requests, seconds) = (end.requests - begin.requests, end.seconds - begin.seconds);
         let spent = end.usage.since(&begin.usage);
         let (task, workers, cpus) = (self.workload.task, self.environment.workers, self.cpus.server.len());
@@ -236,12 +266,17 @@ impl Measurement {
         let is_busy = task != Task::Idle;
         // A bystander's rate is fixed, and the server also works for others.
         let is_load = matches!(task, Task::Load(_) | Task::AllAtOnce(_));
+        let is_steady = matches!(task, Task::Steady(_));
         let metrics = [
             (true, Metric::Memory, mib(memory)),
             (true, Metric::MemoryAtStart, mib(memory_at_start)),
             (has_connections, Metric::MemoryPerConnection, growth / self.connections as f64),
             (is_busy, Metric::P50, millis(50.0)),
             (is_busy, Metric::P99, millis(99.0)),
+            (is_steady, Metric::P999, millis(99.9)),
+            (is_steady, Metric::Rate, rate.unwrap_or_default()),
+            (capacity.is_some(), Metric::Capacity, capacity.unwrap_or_default()),
+            (is_steady, Metric::DriverDelay, stats.driver_delay(99.0).as_secs_f64() * 1e3),
             (is_busy, Metric::Busy, cpu_seconds / seconds / usable as f64 * 100.0),
             (is_busy, Metric::DriverBusy, stats.busiest_thread * 100.0),
             (is_busy, Metric::Threads, end.usage.threads() as f64),
@@ -256,6 +291,12 @@ impl Measurement {
         let wrong = stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect();
         Sample { round: 0, values, per_worker: with_idle_workers(stats.by_header.clone(), workers), wrong }
     }
+}
+
+/// Sends requests for a short time, so that the server's caches are filled.
+fn warm_up(load: &Load) -> io::Result<Stats> {
+    let (connections, until) = (WARM_UP_CONNECTIONS, Until::Time(WARM_UP));
+    load::run(&Load { connections, until, ..load.clone() }, &|_| {})
 }
 
 /// Runs a load, and reads what the server uses for it: from when every connection has a response to the last response.
@@ -286,6 +327,8 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
         begin: begin.transpose()?.filter(is_before_end).unwrap_or(start),
         end: Reading { usage: usage?, requests, seconds },
         memory_bytes: memory.unwrap_or(memory_at_end)?,
+        rate: load.rate,
+        capacity: None,
         stats,
     })
 }

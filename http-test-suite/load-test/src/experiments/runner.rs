@@ -18,7 +18,7 @@ use super::measure::Measurement;
 use super::requests::Requests;
 use super::workload::{Experiment, Task, Workload};
 use crate::report::results::VERSION;
-use crate::report::{Cell, Results, Run, Sample};
+use crate::report::{Cell, Metric, Results, Run, Sample};
 use crate::subject::catalog::{self, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
@@ -131,7 +131,7 @@ impl Plan {
         let setup = Setup { plan: self, programs, temp_dir: temp_dir.path(), weather_service, cpus };
         for (done, measurement) in planned.iter().enumerate() {
             watch(done, planned.len(), measurement);
-            match setup.measure(measurement) {
+            match setup.measure(measurement, least_capacity(&results.cells, measurement.round)) {
                 Ok(sample) => cell(&mut results.cells, measurement).samples.push(sample),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     let line = format!("{} in {}: {error}", measurement.subject.id, measurement.workload.id);
@@ -238,7 +238,7 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     /// Makes a measurement: chooses the workers and the CPUs, and runs it with an empty directory for the subject.
-    fn measure(&self, measurement: &PlannedMeasurement) -> io::Result<Sample> {
+    fn measure(&self, measurement: &PlannedMeasurement, least_capacity: Option<f64>) -> io::Result<Sample> {
         let PlannedMeasurement { round, workload, connections, subject } = *measurement;
         let subject_dir = self.temp_dir.join(subject.id);
         fs::create_dir_all(&subject_dir)?;
@@ -262,7 +262,9 @@ impl Setup<'_> {
         bind_to(&cpus.driver)?;
         let program = self.programs.find(subject.program).map_err(io::Error::other)?;
         let time = self.plan.experiment.time;
-        let sample = Measurement { workload, connections, subject, program, environment, cpus, time }.run();
+        let measurement =
+            Measurement { workload, connections, subject, program, environment, cpus, time, least_capacity };
+        let sample = measurement.run();
         // An error here is ignored: files of an earlier measurement do not matter to a server.
         let _ = fs::remove_dir_all(&subject_dir);
         Ok(Sample { round, ..sample? })
@@ -275,6 +277,12 @@ fn taking_part(
     workloads: &[&Workload],
 ) -> Vec<&'static Subject> {
     subjects.filter(|subject| workloads.iter().any(|workload| workload.includes(subject))).collect()
+}
+
+/// The least capacity that a round has measured so far.
+fn least_capacity(cells: &[Cell], round: usize) -> Option<f64> {
+    let samples = cells.iter().flat_map(|cell| &cell.samples).filter(|sample| sample.round == round);
+    samples.filter_map(|sample| sample.value(Metric::Capacity)).min_by(f64::total_cmp)
 }
 
 /// The [`Cell`] of a measurement, which is added to `cells` if it is not there.

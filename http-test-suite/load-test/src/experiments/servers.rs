@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::requests::Requests;
-use super::workload::{BASE, Experiment, Task, Workload};
+use super::workload::{BASE, Experiment, Rate, Task, Workload};
 use crate::report::Metric::{Cpu, P50, P99, Throughput};
 
-/// The ids of the servers that are measured with an access log.
-const LOGGING: &str = "httpd httpd-blocking nginx lighttpd h2o";
+/// The ids of httpd with both engines, and of the packaged servers.
+const PACKAGED: &str = "httpd httpd-blocking nginx lighttpd h2o";
 /// The ids of the servers that are measured with the page of 1 KiB: servers of files, and of one constant response.
 const EVERY: &str =
     "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
@@ -105,7 +105,7 @@ const WORKLOADS: &[Workload] = &[
         id: "logged",
         title: "1 KiB, keep-alive, with an access log",
         description: "As the first, with a line in the combined format for each request in a file.",
-        subjects: LOGGING,
+        subjects: PACKAGED,
         access_log: true,
         ..USUAL
     },
@@ -115,6 +115,31 @@ const WORKLOADS: &[Workload] = &[
         description: "As the first, with more and more connections, all of them busy.",
         subjects: EVERY,
         connections: &[64, 1000, 10_000],
+        ..USUAL
+    },
+    Workload {
+        id: "tail-50",
+        title: "Latency at half of the capacity",
+        description: "64 connections request the file of 1 KiB at a steady rate: half of what the server can do, as a \
+        closed loop has just measured it.",
+        subjects: PACKAGED,
+        task: Task::Steady(Rate::OfCapacity(50)),
+        ..USUAL
+    },
+    Workload {
+        id: "tail-80",
+        title: "Latency at 80 % of the capacity",
+        description: "As before, at 80 % of what the server can do. So a faster server does more work.",
+        subjects: PACKAGED,
+        task: Task::Steady(Rate::OfCapacity(80)),
+        ..USUAL
+    },
+    Workload {
+        id: "tail-equal",
+        title: "Latency at the same rate for all",
+        description: "As before, at 80 % of what the slowest server could do in this round, so all do the same work.",
+        subjects: PACKAGED,
+        task: Task::Steady(Rate::OfLeastCapacity(80)),
         ..USUAL
     },
     Workload {

@@ -57,6 +57,9 @@ pub struct Workload {
 pub enum Task {
     /// Every connection sends the next request when it has received the last response: measures the cost of a request.
     Load(Requests),
+    /// Requests for the page start at a steady rate (an open loop), whether or not the server keeps up: measures the tail
+    /// of the latency.
+    Steady(Rate),
     /// Every connection sends one request, all at the same time: measures the time until all have a response.
     AllAtOnce(Requests),
     /// A few connections request `/hello` at a steady rate beside other clients: measures the latency of the few.
@@ -70,6 +73,15 @@ pub enum Task {
     /// The conformance suite tests the server: measures how many cases it passes. The server serves the suite's
     /// fixtures with its default configuration.
     Conformance,
+}
+
+/// The rate of the requests of an open loop. It follows the speed of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// A percentage of the server's own capacity, which a closed loop measures just before.
+    OfCapacity(u32),
+    /// A percentage of the least capacity that the same round has measured before, so that all servers do the same work.
+    OfLeastCapacity(u32),
 }
 
 /// What the other clients do while the latency of a bystander, a few steady connections, is measured.
@@ -117,11 +129,12 @@ impl Workload {
     /// What reports say about the workload: title, description and the metrics to show.
     pub fn label(&self, experiment: &Experiment) -> WorkloadLabel {
         use Metric::{
-            Cpu, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet, P50, P99,
-            RobustMet, ShouldMet, StartTime, Threads, Throughput,
+            Cpu, DriverDelay, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet,
+            P50, P99, P999, RobustMet, ShouldMet, StartTime, Threads, Throughput,
         };
         let metrics: &[Metric] = match self.task {
             Task::Load(_) => experiment.load_metrics,
+            Task::Steady(_) => &[P99, P50, P999, Metric::Rate, Metric::Busy, DriverDelay],
             Task::AllAtOnce(_) => &[Elapsed, Memory, Threads, Cpu],
             Task::Bystander(_) => &[P99, Metric::Busy, MemoryPerConnection, Threads],
             Task::Idle => &[MemoryPerConnection, MemoryAtStart],

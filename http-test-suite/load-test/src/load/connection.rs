@@ -290,8 +290,8 @@ impl Connection {
 
     /// Records the outcome of the first request, and removes it.
     fn finish(&mut self, outcome: Outcome, recorder: &mut Recorder) {
-        recorder.record(outcome, self.response.is_complete().then_some(&self.response));
-        self.requests.pop_front();
+        let Some(request) = self.requests.pop_front() else { return };
+        recorder.record(request.due, outcome, self.response.is_complete().then_some(&self.response));
         self.response.reset();
     }
 

@@ -30,6 +30,9 @@ pub struct Load {
     /// to wait for a free connection; its latency counts from its scheduled time. `None`: each connection sends the
     /// next request as soon as it has received the last response (a *closed* loop).
     pub rate: Option<f64>,
+    /// Requests that are due earlier than this after the start do not count in
+    /// [`Stats::latencies`](super::Stats::latencies): the connections are opened then.
+    pub opening: Duration,
     /// The number of driver threads, which divide the connections among them. At least one.
     pub threads: usize,
     /// The longest time that a request may take, from the start of its latency. Checked about twenty times per timeout.
@@ -102,6 +105,7 @@ impl Load {
             pipeline: 1,
             until: Until::Time(Duration::from_secs(10)),
             rate: None,
+            opening: Duration::ZERO,
             threads: 1,
             timeout: Duration::from_secs(2),
             count_header: None,

@@ -17,6 +17,8 @@ pub(super) struct Recorder {
     pub(super) stats: Stats,
     /// When the last response or fault was recorded.
     pub(super) last_outcome: Instant,
+    /// Latencies and delays of requests that are due earlier do not count.
+    pub(super) measured_from: Instant,
     /// The header whose values are counted: [`Load::count_header`](super::Load::count_header).
     count_header: Option<&'static str>,
 }
@@ -24,16 +26,19 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Makes an empty recorder. `count_header` is the header for [`Stats::by_header`].
     pub(super) fn new(count_header: Option<&'static str>) -> Recorder {
-        Recorder { stats: Stats::default(), last_outcome: Instant::now(), count_header }
+        let now = Instant::now();
+        Recorder { stats: Stats::default(), last_outcome: now, measured_from: now, count_header }
     }
 
-    /// Records the outcome of a request, and its response if that was complete, right or wrong.
-    pub(super) fn record(&mut self, outcome: Outcome, response: Option<&ResponseChecker>) {
+    /// Records the outcome of a request that was due at `due`, and its response if that was complete, right or wrong.
+    pub(super) fn record(&mut self, due: Instant, outcome: Outcome, response: Option<&ResponseChecker>) {
         match outcome {
             Ok(latency) => {
                 self.last_outcome = Instant::now();
                 self.stats.requests += 1;
-                self.stats.latencies.saturating_record(latency.as_nanos().try_into().unwrap_or(u64::MAX));
+                if due >= self.measured_from {
+                    self.stats.latencies.saturating_record(nanos(latency));
+                }
             }
             Err(fault) => self.record_fault(fault),
         }
@@ -45,6 +50,13 @@ impl Recorder {
                 Some(count) => *count += 1,
                 None => drop(self.stats.by_header.insert(value.into_owned(), 1)),
             }
+        }
+    }
+
+    /// Records that the driver sends a request at `now` that was due at `due`, although a connection was free then.
+    pub(super) fn record_driver_delay(&mut self, due: Instant, now: Instant) {
+        if due >= self.measured_from {
+            self.stats.driver_delays.saturating_record(nanos(now.saturating_duration_since(due)));
         }
     }
 
@@ -64,4 +76,9 @@ impl Recorder {
         }
         stats
     }
+}
+
+/// A duration in nanoseconds, for a histogram.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }

@@ -18,6 +18,9 @@ pub struct Stats {
     /// due to the last byte of its response. In an open loop a request is due at its scheduled time; in a closed loop,
     /// when it could be sent, or, with a connection of its own, when connecting started.
     pub latencies: Histogram<u64>,
+    /// In an open loop: how late the driver sent those requests for which a connection was free, in **nanoseconds**. Each
+    /// latency contains the delay of its request, so latencies that are hardly longer say nothing about the server.
+    pub driver_delays: Histogram<u64>,
     /// The number of requests with a right response.
     pub requests: u64,
     /// Time from the start of the load to the last response or fault.
@@ -72,6 +75,11 @@ impl Stats {
         Duration::from_nanos(self.latencies.value_at_quantile(percent / 100.0))
     }
 
+    /// The delay in the driver that `percent` percent of the requests did not exceed. Zero in a closed loop.
+    pub fn driver_delay(&self, percent: f64) -> Duration {
+        Duration::from_nanos(self.driver_delays.value_at_quantile(percent / 100.0))
+    }
+
     /// Right responses per second of the elapsed time.
     pub fn requests_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
@@ -87,7 +95,8 @@ impl Stats {
     pub(super) fn merge(&mut self, other: &Stats) {
         // Both have the bounds of `default`, and `add` fails only on different bounds.
         let added = self.latencies.add(&other.latencies);
-        debug_assert!(added.is_ok());
+        let also_added = self.driver_delays.add(&other.driver_delays);
+        debug_assert!(added.is_ok() && also_added.is_ok());
         self.requests += other.requests;
         self.elapsed = self.elapsed.max(other.elapsed);
         self.bytes_received += other.bytes_received;
@@ -131,6 +140,7 @@ impl Default for Stats {
         #[expect(clippy::expect_used, reason = "0 to 5 digits are valid")]
         let latencies = latencies.expect("three significant digits");
         Stats {
+            driver_delays: latencies.clone(),
             latencies,
             requests: 0,
             elapsed: Duration::ZERO,

@@ -109,6 +109,7 @@ impl<'a> Worker<'a> {
             (self.load.timeout / CHECKS_PER_TIMEOUT).clamp(Duration::from_millis(1), CHECK_INTERVAL_MAX);
         let mut events = Events::with_capacity(EVENTS);
         let mut next_check = start + interval;
+        self.recorder.measured_from = start + self.load.opening;
         self.start_due()?;
         while !self.finished || self.idle.len() < self.connections.len() {
             match self.poll.poll(&mut events, Some(interval)) {
@@ -174,6 +175,10 @@ impl<'a> Worker<'a> {
     fn take_due(&mut self, now: Instant) -> Result<OpenRequest, Option<Instant>> {
         match self.schedule.next(now) {
             Next::Due { number, since } => {
+                // A connection becomes idle only when no request is due. So if one is idle, the driver itself is late.
+                if self.load.rate.is_some() && !self.idle.is_empty() {
+                    self.recorder.record_driver_delay(since, now);
+                }
                 // The remainder is less than the number of exchanges, so it fits into a usize.
                 let exchange = (number % self.load.exchanges.len() as u64) as usize;
                 Ok(OpenRequest { exchange, due: since })

@@ -15,6 +15,15 @@ pub enum Metric {
     P50,
     /// 99th percentile of the latency, in milliseconds.
     P99,
+    /// 99.9th percentile of the latency, in milliseconds.
+    P999,
+    /// What a closed loop measures just before an open one: correct responses per second.
+    Capacity,
+    /// The rate of an open loop: requests that are due per second.
+    Rate,
+    /// 99th percentile of the time, in milliseconds, by which the load driver was late with a request of an open loop,
+    /// although a connection was free.
+    DriverDelay,
     /// Time from the start of the load to the last response, in seconds.
     Elapsed,
     /// CPU time of all the server's processes per correct response, user and system, in microseconds.
@@ -63,6 +72,10 @@ impl Metric {
             Metric::Throughput => "requests/s",
             Metric::P50 => "median latency, ms",
             Metric::P99 => "99th percentile of latency, ms",
+            Metric::P999 => "99.9th percentile of latency, ms",
+            Metric::Capacity => "capacity, requests/s",
+            Metric::Rate => "rate, requests/s",
+            Metric::DriverDelay => "99th percentile of the driver's delay, ms",
             Metric::Elapsed => "time for all, s",
             Metric::Cpu => "CPU per request, µs",
             Metric::Busy => "server CPU busy, %",
@@ -99,7 +112,12 @@ impl Metric {
     pub fn more_is_better(self) -> bool {
         matches!(
             self,
-            Metric::Throughput | Metric::Fairness | Metric::MustMet | Metric::ShouldMet | Metric::RobustMet
+            Metric::Throughput
+                | Metric::Capacity
+                | Metric::Fairness
+                | Metric::MustMet
+                | Metric::ShouldMet
+                | Metric::RobustMet
         )
     }
 
@@ -107,7 +125,8 @@ impl Metric {
     pub fn format(self, value: f64) -> String {
         match self {
             Metric::Busy | Metric::DriverBusy => format!("{value:.0}"),
-            Metric::P50 | Metric::P99 | Metric::Elapsed | Metric::Cpu | Metric::Memory => three_digits(value),
+            Metric::P50 | Metric::P99 | Metric::P999 | Metric::DriverDelay => three_digits(value),
+            Metric::Elapsed | Metric::Cpu | Metric::Memory => three_digits(value),
             Metric::MemoryAtStart | Metric::StartTime => three_digits(value),
             Metric::Waits | Metric::Preemptions | Metric::Fairness => three_digits(value),
             _ => thousands(value),

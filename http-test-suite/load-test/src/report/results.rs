@@ -267,13 +267,19 @@ impl Cell {
         failures.chain(self.wrong().iter().map(|(fault, count)| format!("{count} × {fault}"))).collect()
     }
 
-    /// Whether in most rounds the load driver was at its limit and the server was not: the server could do more.
+    /// Whether in most rounds the load driver was at its limit and the server was not: the server could do more. In an
+    /// open loop, also whether the delays of the driver make up most of the latencies.
     pub fn is_driver_bound(&self) -> bool {
         /// From this percentage of its time on the CPU, a program counts as being at its limit.
         const LIMIT: f64 = 95.0;
         let is_limited = |sample: &Sample, metric| sample.value(metric).is_some_and(|busy| busy > LIMIT);
-        let is_bound =
-            |sample: &&Sample| is_limited(sample, Metric::DriverBusy) && !is_limited(sample, Metric::Busy);
+        let is_late = |sample: &Sample| match (sample.value(Metric::DriverDelay), sample.value(Metric::P99)) {
+            (Some(delay), Some(latency)) => delay > latency / 2.0,
+            _ => false,
+        };
+        let is_bound = |sample: &&Sample| {
+            is_late(sample) || is_limited(sample, Metric::DriverBusy) && !is_limited(sample, Metric::Busy)
+        };
         self.samples.iter().filter(is_bound).count() * 2 > self.samples.len()
     }
 }
@@ -375,6 +381,15 @@ pub(super) mod tests {
         check(60.0, 99.0, true);
         check(99.0, 99.0, false);
         check(60.0, 70.0, false);
+        let mut cell = cell(Metric::P99, &[1.0, 1.0, 1.0]);
+        let mut check = |delays: [f64; 3], expected: bool| {
+            for (sample, delay) in cell.samples.iter_mut().zip(delays) {
+                sample.values.insert(Metric::DriverDelay, delay);
+            }
+            assert_eq!(cell.is_driver_bound(), expected, "{delays:?}");
+        };
+        check([0.6, 0.1, 0.6], true);
+        check([0.4, 0.4, 0.6], false);
     }
 
     #[test]

@@ -322,10 +322,22 @@ fn an_open_loop_counts_the_wait_for_a_stalled_server() {
             resume.send(()).unwrap();
         }
     });
-    let shortest = Duration::from_nanos(stats.unwrap().latencies.min());
+    let stats = stats.unwrap();
+    // Only the first request found a free connection; the others waited for the server, not for the driver.
+    assert_eq!(stats.driver_delays.len(), 1);
+    let shortest = Duration::from_nanos(stats.latencies.min());
     // The histogram has three significant digits, so allow half a millisecond.
     let expected = stall.lock().unwrap().1 - Duration::from_micros(10_500);
     assert!(shortest >= expected, "{shortest:?}, not {expected:?}");
+}
+
+#[test]
+fn counts_no_latency_while_connections_are_opened() {
+    let opening = Duration::from_millis(50);
+    let load = Load { rate: Some(1000.0), opening, threads: 2, ..load(responding(&[RESPONSE]), 80, 80) };
+    let stats = load::run(&load, &|_| {}).unwrap();
+    assert_eq!((stats.requests, stats.latencies.len(), stats.driver_delays.len()), (80, 30, 30));
+    assert!(stats.driver_delay(100.0) <= stats.percentile(100.0));
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub const TESTS: &[fn()] = &[
     sets_the_conditions_of_a_workload,
     reports_wrong_responses,
     reports_failures,
+    derives_rates_from_capacities,
     leaves_out_missing_programs,
     refuses_wrong_options,
 ];
@@ -150,6 +151,22 @@ fn reports_failures() {
     check("disconnects idle clients", "architectures", &idle, expected);
 }
 
+fn derives_rates_from_capacities() {
+    let run = run("none", "servers", "2", &["--only", "httpd", "--workload", "tail"]);
+    let [half, most, equal] = &*run.results().cells else { panic!("{}", run.output) };
+    for round in 0..2 {
+        let value = |cell: &Cell, metric| cell.samples[round].value(metric).unwrap();
+        let [half_capacity, most_capacity] = [half, most].map(|cell| value(cell, Metric::Capacity));
+        let expected = [half_capacity * 0.5, most_capacity * 0.8, half_capacity.min(most_capacity) * 0.8];
+        let rates = [half, most, equal].map(|cell| value(cell, Metric::Rate));
+        for (rate, expected) in rates.iter().zip(expected) {
+            // The file has rounded numbers.
+            assert!((rate / expected - 1.0).abs() < 0.01, "{rates:?}: {}", run.output);
+        }
+        assert!(value(equal, Metric::P999) >= value(equal, Metric::P50), "{}", run.output);
+    }
+}
+
 fn leaves_out_missing_programs() {
     let run =
         run("no tags", "servers", "1", &["--only", "httpd,tiny-http", "--workload", "not-modified,absent"]);
@@ -158,6 +175,10 @@ fn leaves_out_missing_programs() {
         ["tiny-http: tiny-http is missing in baselines", "httpd in not-modified: it sends no entity tag"];
     assert_eq!(left_out, &expected, "{}", run.output);
     assert_eq!((&*run.cell().workload, run.cell().samples.len(), run.code), ("absent", 1, Some(0)));
+    let options = ["--only", "httpd", "--workload", "tail-equal,absent"];
+    let run = self::run("none", "servers", "1", &options);
+    let left_out = &run.results().runs["servers"].left_out;
+    assert_eq!(left_out, &["httpd in tail-equal: no capacity was measured before in the same round"]);
 }
 
 fn refuses_wrong_options() {
