@@ -100,7 +100,8 @@ impl QuickOptions {
             None => None,
         };
         let [first, others @ ..] = self.urls.as_slice() else { return Err("no URL".into()) };
-        if let Some(other) = others.iter().find(|url| url.host != first.host) {
+        let is_other = |url: &&Url| (&url.host, url.is_https) != (&first.host, first.is_https);
+        if let Some(other) = others.iter().find(is_other) {
             return Err(format!("cannot test two servers at once: {first} and {other}").into());
         }
         Ok(Load {
@@ -118,6 +119,7 @@ impl QuickOptions {
             },
             rate: self.rate,
             opening: Duration::ZERO,
+            tls: first.is_https.then(|| first.host.0.clone()),
             threads: self.threads,
             timeout: self.timeout,
             count_header: None,

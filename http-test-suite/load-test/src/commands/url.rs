@@ -1,4 +1,4 @@
-//! Parses `http://host:port/path?query` as far as a load needs it. The target is not checked, because a test may need
+//! Parses `http://host:port/path?query` and `https:` as far as a load needs it. The target is not checked, because a test may need
 //! to send an invalid target.
 
 use std::fmt;
@@ -7,9 +7,11 @@ use std::str::FromStr;
 /// A URL: the server and the target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
+    /// Whether the scheme is https.
+    pub(crate) is_https: bool,
     /// Host and port as given, for the header Host.
     pub(crate) authority: String,
-    /// Host and port for the resolver: without brackets; the default port is 80.
+    /// Host and port for the resolver: without brackets; the default port is 80, or 443.
     pub(crate) host: (String, u16),
     /// Path and query, as in a request line; at least `/`.
     pub(crate) target: String,
@@ -21,11 +23,11 @@ impl FromStr for Url {
 
     /// Parses a URL; `http://` may be left out.
     fn from_str(text: &str) -> Result<Url, String> {
-        let rest = match text.split_once("://") {
-            None => text,
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => return Err(format!("the scheme {scheme} is not supported, only http")),
-        };
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let is_https = scheme.eq_ignore_ascii_case("https");
+        if !is_https && !scheme.eq_ignore_ascii_case("http") {
+            return Err(format!("the scheme {scheme} is not supported, only http and https"));
+        }
         // A fragment is not sent to the server (RFC 3986 §3.5).
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -33,24 +35,26 @@ impl FromStr for Url {
             return Err("white space or user information in the URL".into());
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Url { authority: authority.into(), host: host(authority)?, target: format!("{slash}{target}") })
+        let host = host(authority, if is_https { 443 } else { 80 })?;
+        Ok(Url { is_https, authority: authority.into(), host, target: format!("{slash}{target}") })
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.target)
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.target)
     }
 }
 
 /// Splits the authority of a URL into host and port.
-fn host(authority: &str) -> Result<(String, u16), String> {
+fn host(authority: &str, default_port: u16) -> Result<(String, u16), String> {
     let (host, port) = match authority.rsplit_once(':') {
         // The colons of an IPv6 address are within brackets.
         Some((host, port)) if !port.ends_with(']') => {
             (host, port.parse().map_err(|_| format!("not a port: {port:?}"))?)
         }
-        _ => (authority, 80),
+        _ => (authority, default_port),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if bare.is_empty() || (bare.contains(':') && bare == host) {
@@ -75,13 +79,15 @@ mod tests {
         check("HTTP://a:8080/b/c?d=/#e", Some(("a:8080", "a", 8080, "/b/c?d=/")));
         check("localhost:81?q", Some(("localhost:81", "localhost", 81, "/?q")));
         check("http://[::1]:8080/", Some(("[::1]:8080", "::1", 8080, "/")));
+        check("https://a/b", Some(("a", "a", 443, "/b")));
+        check("https://a:8443", Some(("a:8443", "a", 8443, "/")));
         check("http://[::1]", Some(("[::1]", "::1", 80, "/")));
     }
 
     #[test]
     fn rejects_unsupported_urls() {
         for text in [
-            "https://a/",
+            "ftp://a/",
             "http://",
             "",
             "/a",

@@ -238,6 +238,7 @@ impl Measurement {
             until: Until::Time(self.opening() + self.time),
             rate: None,
             opening: Duration::ZERO,
+            tls: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
             count_header: matches!(program, Program::Demo(..)).then_some(WORKER_HEADER),

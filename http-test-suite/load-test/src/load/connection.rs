@@ -17,6 +17,7 @@ use super::plan::Load;
 use super::recorder::{Outcome, Recorder};
 use super::response::ResponseChecker;
 use super::stats::Fault;
+use super::stream::{Stream, TlsConnector};
 
 /// The most requests in one `send`.
 const REQUESTS_PER_SEND: usize = 32;
@@ -27,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) load: &'a Load,
     /// Registers a new socket for events.
     pub(super) registry: &'a Registry,
+    /// Makes the connections with TLS, if the load uses it.
+    pub(super) tls: Option<&'a TlsConnector>,
     /// Holds received bytes until they are read.
     pub(super) buffer: &'a mut [u8],
     /// Records the outcomes of requests.
@@ -73,8 +76,8 @@ pub(super) struct Connection {
 
 /// The socket of a [`Connection`], which connects without blocking.
 struct Socket {
-    /// The TCP connection, perhaps not established yet.
-    stream: TcpStream,
+    /// The connection to the server, perhaps not established yet.
+    stream: Stream,
     /// Whether a `send` has succeeded. Until then an error means that connecting failed.
     connected: bool,
 }
@@ -185,14 +188,18 @@ impl Connection {
                 (self.offset, self.unsent) = (rest, self.unsent - 1);
             }
         }
-        Ok(())
+        match socket.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(Fault::Reset),
+            _ => Ok(()),
+        }
     }
 
     /// Receives responses, until the socket is empty or no request is left.
     fn receive(&mut self, event: &Event, context: &mut Context<'_>) -> State {
-        // No later event reports a reset: receive the bytes before it, then the reset itself.
-        let reset = event.is_error();
-        let ended = event.is_read_closed() && !reset;
+        let ended = event.is_read_closed() && !event.is_error();
+        // No later event reports a reset: receive the bytes before it, then the reset itself. And only a read tells whether
+        // TLS has ended before TCP.
+        let reads_end = event.is_error() || (ended && context.tls.is_some());
         loop {
             let Some(socket) = &mut self.socket else { return State::Waiting };
             let count = match socket.stream.read(context.buffer) {
@@ -206,8 +213,8 @@ impl Connection {
             };
             let emptied = count < context.buffer.len();
             match self.take(count, context) {
-                State::Waiting if emptied && ended => return self.close(context),
-                State::Waiting if emptied && !reset => return State::Waiting,
+                State::Waiting if emptied && ended && !reads_end => return self.close(context),
+                State::Waiting if emptied && !reads_end => return State::Waiting,
                 State::Waiting => {}
                 state => {
                     if ended {
@@ -307,7 +314,7 @@ fn connect(context: &Context<'_>, token: Token) -> io::Result<Socket> {
     let mut stream = TcpStream::connect(context.load.address)?;
     stream.set_nodelay(true)?;
     context.registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-    Ok(Socket { stream, connected: false })
+    Ok(Socket { stream: Stream::new(stream, context.tls)?, connected: false })
 }
 
 /// The fault that an error of connecting counts as.

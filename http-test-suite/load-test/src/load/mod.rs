@@ -18,8 +18,8 @@
 //! # Modules
 //!
 //! `plan` and `stats` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes due
-//! requests from the `schedule` and queues them on a `connection`. A connection checks each `response`,
-//! and records its outcome in the `recorder`.
+//! requests from the `schedule` and queues them on a `connection`. A connection has a `stream`, checks each `response`, and
+//! records its outcome in the `recorder`.
 
 mod connection;
 mod driver;
@@ -28,6 +28,7 @@ mod recorder;
 mod response;
 mod schedule;
 mod stats;
+mod stream;
 mod worker;
 
 pub use driver::{Progress, run, run_and_inspect};

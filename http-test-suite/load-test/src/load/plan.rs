@@ -33,6 +33,8 @@ pub struct Load {
     /// Requests that are due earlier than this after the start do not count in
     /// [`Stats::latencies`](super::Stats::latencies): the connections are opened then.
     pub opening: Duration,
+    /// The name of the server for TLS, or its address; `None` without TLS.
+    pub tls: Option<String>,
     /// The number of driver threads, which divide the connections among them. At least one.
     pub threads: usize,
     /// The longest time that a request may take, from the start of its latency. Checked about twenty times per timeout.
@@ -106,6 +108,7 @@ impl Load {
             until: Until::Time(Duration::from_secs(10)),
             rate: None,
             opening: Duration::ZERO,
+            tls: None,
             threads: 1,
             timeout: Duration::from_secs(2),
             count_header: None,

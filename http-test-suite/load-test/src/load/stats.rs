@@ -25,7 +25,7 @@ pub struct Stats {
     pub requests: u64,
     /// Time from the start of the load to the last response or fault.
     pub elapsed: Duration,
-    /// The number of bytes received, in right and wrong responses.
+    /// The number of bytes received, in right and wrong responses; with TLS, as decrypted.
     pub bytes_received: u64,
     /// The number of failed requests, and of connections that failed without a request, for each fault.
     pub errors: BTreeMap<Fault, u64>,
@@ -46,7 +46,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Connecting failed: refused, unreachable, or no descriptor left.
+    /// Connecting failed: refused, unreachable, no descriptor left, or no common parameters of TLS.
     Connect,
     /// Connecting failed because all local ports towards the server are taken, most by connections in TIME-WAIT.
     NoPort,

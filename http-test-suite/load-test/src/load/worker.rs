@@ -22,6 +22,7 @@ use super::plan::Load;
 use super::recorder::Recorder;
 use super::schedule::{Next, Schedule};
 use super::stats::{Fault, Stats};
+use super::stream::TlsConnector;
 
 /// The token of the timer; it is not the index of a connection.
 const TIMER: Token = Token(usize::MAX);
@@ -51,6 +52,8 @@ pub(super) struct Worker<'a> {
     schedule: Schedule<'a>,
     /// The progress of all threads, to which this thread adds its own.
     counts: &'a Counts,
+    /// Makes the connections with TLS, if the load uses it.
+    tls: Option<TlsConnector>,
     /// Waits for the sockets of all connections and for the timer.
     poll: Poll,
     /// A timerfd that wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
@@ -89,6 +92,7 @@ impl<'a> Worker<'a> {
             load,
             schedule,
             counts,
+            tls: load.tls.as_deref().map(TlsConnector::new).transpose()?,
             poll,
             timer,
             timer_at: None,
@@ -244,6 +248,7 @@ impl<'a> Worker<'a> {
         let mut context = Context {
             load: self.load,
             registry: self.poll.registry(),
+            tls: self.tls.as_ref(),
             buffer: &mut self.buffer,
             recorder: &mut self.recorder,
         };

@@ -98,7 +98,7 @@ fn exits_with_the_result() {
         (2, &["-n", "10", "-c", "0", &server]),
         (2, &["-n", "10", "--rate", "0", &server]),
         (2, &["-n", "10", "-H", "no colon", &server]),
-        (2, &["-n", "10", "https://localhost/"]),
+        (2, &["-n", "10", "ftp://localhost/"]),
         (2, &[]),
     ] {
         assert_eq!(load_test(arguments).status.code(), Some(code), "{arguments:?}");

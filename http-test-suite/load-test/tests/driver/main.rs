@@ -5,6 +5,7 @@
 
 mod command;
 mod load;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,6 +17,7 @@ fn listen(serve: impl Fn(&mut TcpStream) + Clone + Send + 'static) -> SocketAddr
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
+            stream.set_nodelay(true).unwrap();
             let serve = serve.clone();
             thread::spawn(move || serve(&mut stream));
         }
@@ -24,12 +26,12 @@ fn listen(serve: impl Fn(&mut TcpStream) + Clone + Send + 'static) -> SocketAddr
 }
 
 /// Reads the head of the next request. Without pipelining, nothing follows it.
-fn read_head(stream: &mut TcpStream) -> Option<String> {
+fn read_head(stream: &mut impl Read) -> Option<String> {
     read_heads(stream, 1)
 }
 
 /// Reads the heads of the next requests.
-fn read_heads(stream: &mut TcpStream, count: usize) -> Option<String> {
+fn read_heads(stream: &mut impl Read, count: usize) -> Option<String> {
     let (mut heads, mut buffer) = (String::new(), [0; 4096]);
     while heads.matches("\r\n\r\n").count() < count {
         match stream.read(&mut buffer) {
@@ -41,7 +43,6 @@ fn read_heads(stream: &mut TcpStream, count: usize) -> Option<String> {
 }
 
 /// Writes each piece in a write of its own. Returns whether the client was still there.
-fn write(stream: &mut TcpStream, pieces: &[&str]) -> bool {
-    stream.set_nodelay(true).unwrap();
+fn write(stream: &mut impl Write, pieces: &[&str]) -> bool {
     pieces.iter().all(|piece| stream.write_all(piece.as_bytes()).is_ok())
 }
