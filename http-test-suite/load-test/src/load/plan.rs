@@ -62,6 +62,8 @@ pub struct Exchange {
     pub is_head: bool,
     /// The expected status code; `None` if every one is right.
     pub status: Option<u16>,
+    /// The name of a header and its expected value; `None` if every one is right.
+    pub header: Option<(&'static str, &'static str)>,
     /// The expected content, with any transfer coding removed; `None` if its bytes are not known.
     pub body: Option<Arc<[u8]>>,
     /// The expected length of the content in bytes, if `body` is `None`; `None` if every length is right.
@@ -73,12 +75,19 @@ impl Exchange {
     /// response is right.
     pub fn new(request: impl Into<Vec<u8>>) -> Exchange {
         let request = request.into();
-        Exchange { is_head: request.starts_with(b"HEAD "), request, status: None, body: None, length: None }
+        let is_head = request.starts_with(b"HEAD ");
+        Exchange { is_head, request, status: None, header: None, body: None, length: None }
     }
 
     /// Sets the expected status code.
     pub fn expect_status(mut self, status: u16) -> Exchange {
         self.status = Some(status);
+        self
+    }
+
+    /// Sets the expected value of a header.
+    pub fn expect_header(mut self, name: &'static str, value: &'static str) -> Exchange {
+        self.header = Some((name, value));
         self
     }
 

@@ -72,11 +72,13 @@ impl ResponseChecker {
         self.reader.keeps_alive()
     }
 
-    /// Compares status and content of the complete response with what the exchange expects.
+    /// Compares status, header and content of the complete response with what the exchange expects.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Fault> {
         let length = exchange.body.as_deref().map(<[u8]>::len).or(exchange.length);
         if exchange.status.is_some_and(|status| status != self.status()) {
             Err(Fault::WrongStatus)
+        } else if exchange.header.is_some_and(|(name, value)| self.header(name) != value.as_bytes()) {
+            Err(Fault::WrongHeader)
         } else if self.differs || length.is_some_and(|length| length != self.body_len) {
             Err(Fault::WrongBody)
         } else {

@@ -65,6 +65,8 @@ pub enum Fault {
     ExtraBytes,
     /// The response is well-formed, but has another status code than expected.
     WrongStatus,
+    /// The response is well-formed, but has not the expected value of a header.
+    WrongHeader,
     /// The response is well-formed, but its content or the length of its content is not the expected one.
     WrongBody,
 }
@@ -127,6 +129,7 @@ impl fmt::Display for Fault {
             Fault::Malformed => "malformed response",
             Fault::ExtraBytes => "more bytes than the response",
             Fault::WrongStatus => "wrong status",
+            Fault::WrongHeader => "wrong header",
             Fault::WrongBody => "wrong content",
         })
     }
