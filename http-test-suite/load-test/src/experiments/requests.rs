@@ -26,6 +26,9 @@ static NEXT_PLACE: AtomicU32 = AtomicU32::new(0);
 pub enum Requests {
     /// GET for the file with this target. Servers without files respond with [`PAGE_LEN`] bytes.
     File(&'static str),
+    /// GET for the text file with this target, with `Accept-Encoding: gzip`. The expected response is compressed; its bytes
+    /// differ between servers.
+    Gzip(&'static str),
     /// GET for the page, with If-None-Match and its current entity tag; the expected status is 304.
     PageIfChanged,
     /// HEAD for the page of 1 KiB.
@@ -61,6 +64,11 @@ impl Requests {
     /// GET for the page of 1 KiB, which every server has.
     pub const PAGE: Requests = Requests::File(PAGE);
 
+    /// Whether the responses are compressed.
+    pub fn is_compressed(self) -> bool {
+        matches!(self, Requests::Gzip(_))
+    }
+
     /// The requests to send in turn, each with the expected response.
     ///
     /// # Errors
@@ -85,6 +93,8 @@ impl Requests {
                 exchange(get(target), 200).expect_body([b'x'; PAGE_LEN])
             }
             Requests::File(target) => file(target),
+            Requests::Gzip(target) => exchange(get(target).with("Accept-Encoding: gzip"), 200)
+                .expect_header("Content-Encoding", "gzip"),
             Requests::PageIfChanged => {
                 let response = fetch(server, PAGE)?;
                 let no_tag = || io::Error::new(io::ErrorKind::Unsupported, "it sends no entity tag");

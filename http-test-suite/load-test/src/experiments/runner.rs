@@ -256,6 +256,8 @@ impl Setup<'_> {
             subject_dir: subject_dir.clone(),
             workers,
             access_log: workload.access_log,
+            tls: workload.tls,
+            compress: matches!(workload.task, Task::Load(requests) if requests.is_compressed()),
             is_fast: !is_conformance,
             weather_service: self.weather_service.as_ref().map(|server| server.address),
         };

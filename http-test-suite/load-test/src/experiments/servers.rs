@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::requests::Requests;
 use super::workload::{BASE, Experiment, Rate, Task, Workload};
 use crate::report::Metric::{Cpu, P50, P99, Throughput};
+use crate::subject::site::LONG_TEXT;
 
 /// The ids of httpd with both engines, and of the packaged servers.
 const PACKAGED: &str = "httpd httpd-blocking nginx lighttpd h2o";
@@ -13,6 +14,8 @@ const EVERY: &str =
     "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
 /// The ids of httpd with both engines, and of nginx.
 const HTTPD_AND_NGINX: &str = "httpd httpd-blocking nginx";
+/// The ids of the servers that are measured with TLS and with compression, which need further packages for lighttpd.
+const ENCODING: &str = "httpd httpd-blocking nginx h2o";
 /// The ids of httpd with both engines, each also with worker processes, and of nginx.
 const EVERY_HTTPD_AND_NGINX: &str = "httpd httpd-blocking httpd-prefork httpd-blocking-prefork nginx";
 /// The ids of the servers that the conformance suite tests.
@@ -140,6 +143,45 @@ const WORKLOADS: &[Workload] = &[
         description: "As before, at 80 % of what the slowest server could do in this round, so all do the same work.",
         subjects: PACKAGED,
         task: Task::Steady(Rate::OfLeastCapacity(80)),
+        ..USUAL
+    },
+    Workload {
+        id: "tls-keep-alive",
+        title: "TLS: a file of 1 KiB, keep-alive",
+        description: "As the first, encrypted with AES-128-GCM.",
+        subjects: ENCODING,
+        tls: true,
+        ..USUAL
+    },
+    Workload {
+        id: "tls-close",
+        title: "TLS: a connection for each request",
+        description: "32 clients, each with a new connection and a full handshake (X25519, ECDSA P-256) for every request \
+        of 1 KiB.",
+        subjects: ENCODING,
+        tls: true,
+        keep_alive: false,
+        connections: &[32],
+        ..USUAL
+    },
+    Workload {
+        id: "tls-large",
+        title: "TLS: a file of 955 kB, keep-alive",
+        description: "16 connections. Encryption and copying are most of the work.",
+        subjects: ENCODING,
+        task: Task::Load(Requests::File("/large.html")),
+        tls: true,
+        connections: &[16],
+        ..USUAL
+    },
+    Workload {
+        id: "gzip",
+        title: "A text of 5 MiB, compressed while it is sent",
+        description: "4 connections request it with Accept-Encoding: gzip. Servers compress at their default level, so the \
+        lengths of the responses differ.",
+        subjects: ENCODING,
+        task: Task::Load(Requests::Gzip(LONG_TEXT)),
+        connections: &[4],
         ..USUAL
     },
     Workload {

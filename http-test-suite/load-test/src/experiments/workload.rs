@@ -48,6 +48,8 @@ pub struct Workload {
     pub pipeline: usize,
     /// Whether the server writes an access log.
     pub access_log: bool,
+    /// Whether the server and its clients use TLS.
+    pub tls: bool,
     /// Whether server and driver share all CPUs, with a worker for each CPU.
     pub shares_cpus: bool,
 }
@@ -109,6 +111,7 @@ pub(super) const BASE: Workload = Workload {
     keep_alive: true,
     pipeline: 1,
     access_log: false,
+    tls: false,
     shares_cpus: false,
 };
 
@@ -130,9 +133,10 @@ impl Workload {
     pub fn label(&self, experiment: &Experiment) -> WorkloadLabel {
         use Metric::{
             Cpu, DriverDelay, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet,
-            P50, P99, P999, RobustMet, ShouldMet, StartTime, Threads, Throughput,
+            P50, P99, P999, RobustMet, ShouldMet, Size, StartTime, Threads, Throughput,
         };
         let metrics: &[Metric] = match self.task {
+            Task::Load(requests) if requests.is_compressed() => &[Cpu, Throughput, Size, P50, P99],
             Task::Load(_) => experiment.load_metrics,
             Task::Steady(_) => &[P99, P50, P999, Metric::Rate, Metric::Busy, DriverDelay],
             Task::AllAtOnce(_) => &[Elapsed, Memory, Threads, Cpu],

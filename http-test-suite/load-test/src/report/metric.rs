@@ -28,6 +28,8 @@ pub enum Metric {
     Elapsed,
     /// CPU time of all the server's processes per correct response, user and system, in microseconds.
     Cpu,
+    /// The length of a response with its head, in bytes.
+    Size,
     /// CPU time of the server as a percentage of that of the CPUs it can use: one per worker, or all if each connection
     /// has a thread.
     Busy,
@@ -78,6 +80,7 @@ impl Metric {
             Metric::DriverDelay => "99th percentile of the driver's delay, ms",
             Metric::Elapsed => "time for all, s",
             Metric::Cpu => "CPU per request, µs",
+            Metric::Size => "bytes per response",
             Metric::Busy => "server CPU busy, %",
             Metric::DriverBusy => "driver CPU busy, %",
             Metric::Memory => "memory, MiB",

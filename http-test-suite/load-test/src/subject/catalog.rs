@@ -145,6 +145,10 @@ impl Subject {
     /// The command that starts the program on this port. Writes the configuration file of a packaged server.
     fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
         let Environment { root, subject_dir, workers, .. } = environment;
+        if environment.tls {
+            fs::write(environment.certificate(), include_bytes!("certificate.pem"))?;
+            fs::write(environment.key(), include_bytes!("certificate.key"))?;
+        }
         let mut command = Command::new(program);
         if self.is_ours() {
             command.args(["--bind", "127.0.0.1"]);
@@ -165,6 +169,10 @@ impl Subject {
                     .arg("-r")
                     .arg(root)
                     .args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
+                if environment.tls {
+                    command.arg("--tls-cert").arg(environment.certificate());
+                    command.arg("--tls-key").arg(environment.key());
+                }
                 if environment.access_log {
                     command.args(["--log", "combined", "--log-file"]).arg(subject_dir.join("access.log"));
                 }

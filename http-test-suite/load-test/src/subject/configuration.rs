@@ -20,6 +20,11 @@ pub struct Environment {
     pub workers: usize,
     /// Whether the server writes an access log in the combined format.
     pub access_log: bool,
+    /// Whether the server uses TLS, with the files [`certificate`](Environment::certificate) and
+    /// [`key`](Environment::key).
+    pub tls: bool,
+    /// Whether the server compresses texts, at its default level.
+    pub compress: bool,
     /// Whether a packaged server is configured as its manual recommends for serving files fast, as far as that is safe
     /// in production; if not, it keeps the default behaviour of its package.
     pub is_fast: bool,
@@ -27,11 +32,33 @@ pub struct Environment {
     pub weather_service: Option<SocketAddr>,
 }
 
+impl Environment {
+    /// The file of the certificate, in PEM.
+    pub fn certificate(&self) -> PathBuf {
+        self.subject_dir.join("certificate.pem")
+    }
+
+    /// The file of the private key, in PEM.
+    pub fn key(&self) -> PathBuf {
+        self.subject_dir.join("certificate.key")
+    }
+}
+
 /// The text of the configuration file of nginx. For speed it caches the descriptors of more files than most workloads
 /// have, and checks them again after five seconds; it writes an access log in blocks of 64 KiB.
 pub fn nginx(environment: &Environment, port: u16) -> String {
-    let Environment { workers, access_log, is_fast, .. } = environment;
+    let Environment { workers, access_log, tls, compress, is_fast, .. } = environment;
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
+    let (certificate, key) = (environment.certificate(), environment.key());
+    let (ssl, files) = match tls {
+        true => {
+            let files =
+                format!("ssl_certificate {}; ssl_certificate_key {};", certificate.display(), key.display());
+            (" ssl", format!("{files} ssl_protocols TLSv1.3;"))
+        }
+        false => ("", String::new()),
+    };
+    let gzip = if *compress { "gzip on; gzip_types text/plain;" } else { "" };
     let log = match access_log {
         true => format!("{subject_dir}/access.log combined buffer=64k flush=1s"),
         false => "off".to_owned(),
@@ -50,10 +77,10 @@ pub fn nginx(environment: &Environment, port: u16) -> String {
 events {{ {events} }}
 http {{
     access_log {log}; include /etc/nginx/mime.types;
-    {http}
+    {http} {gzip} {files}
     client_body_temp_path {subject_dir}/body; proxy_temp_path {subject_dir}/proxy; fastcgi_temp_path {subject_dir}/fastcgi;
     uwsgi_temp_path {subject_dir}/uwsgi; scgi_temp_path {subject_dir}/scgi;
-    server {{ listen 127.0.0.1:{port}{listen}; root {root}; index index.html; }}
+    server {{ listen 127.0.0.1:{port}{ssl}{listen}; root {root}; index index.html; }}
 }}
 "
     )
@@ -101,8 +128,18 @@ server.max-keep-alive-idle = 75
 
 /// The text of the configuration file of h2o. Its workers are threads.
 pub fn h2o(environment: &Environment, port: u16) -> String {
-    let Environment { workers, access_log, is_fast, .. } = environment;
+    let Environment { workers, access_log, tls, compress, is_fast, .. } = environment;
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
+    let (certificate, key) = (environment.certificate(), environment.key());
+    let ssl = match tls {
+        true => format!(
+            "  ssl:\n    certificate-file: {}\n    key-file: {}\n",
+            certificate.display(),
+            key.display()
+        ),
+        false => String::new(),
+    };
+    let compress = if *compress { "compress: [gzip]\n" } else { "" };
     let log = if *access_log { format!("access-log: {subject_dir}/access.log\n") } else { String::new() };
     let fast = match is_fast {
         true => format!("max-connections: {CONNECTIONS_MAX}\nhttp1-request-timeout: 75\n"),
@@ -111,10 +148,10 @@ pub fn h2o(environment: &Environment, port: u16) -> String {
     format!(
         "num-threads: {workers}
 error-log: {subject_dir}/error.log
-{fast}{log}listen:
+{fast}{log}{compress}listen:
   host: 127.0.0.1
   port: {port}
-hosts:
+{ssl}hosts:
   default:
     paths:
       /:
@@ -153,10 +190,19 @@ mod tests {
             subject_dir: "/the/subject_dir".into(),
             workers: 3,
             access_log: true,
+            tls: true,
+            compress: true,
             is_fast: true,
             weather_service: None,
         };
-        let default = Environment { workers: 1, access_log: false, is_fast: false, ..fast.clone() };
+        let default = Environment {
+            workers: 1,
+            access_log: false,
+            tls: false,
+            compress: false,
+            is_fast: false,
+            ..fast.clone()
+        };
         let check = |text: fn(&Environment, u16) -> String, both: &[&str], only_fast: &[&str]| {
             let (fast, default) = (text(&fast, 8081), text(&default, 8081));
             let in_files = |setting: &&str| (fast.contains(*setting), default.contains(*setting));
@@ -164,9 +210,19 @@ mod tests {
             assert!(only_fast.iter().all(|setting| in_files(setting) == (true, false)), "{fast}{default}");
         };
         let log = "access_log /the/subject_dir/access.log combined ";
-        check(nginx, &["root /the/root;", "listen 127.0.0.1:8081"], &[log, "processes 3;", "sendfile on;"]);
+        check(
+            nginx,
+            &["root /the/root;", "listen 127.0.0.1:8081"],
+            &[log, "processes 3;", "gzip on;", ":8081 ssl "],
+        );
+        check(nginx, &[], &["sendfile on;", "ssl_certificate_key /the/subject_dir/certificate.key;"]);
         check(lighttpd, &["\"/the/root\"", "port = 8081\n"], &["mod_accesslog", "max-worker = 3"]);
-        check(h2o, &["file.dir: /the/root\n", "port: 8081\n"], &["access-log: /the", "num-threads: 3"]);
+        check(
+            h2o,
+            &["file.dir: /the/root\n", "port: 8081\n"],
+            &["access-log: /the", "num-threads: 3", "compress: "],
+        );
+        check(h2o, &[], &["8081\n  ssl:\n    certificate-file: /the/subject_dir/certificate.pem\n"]);
         check(apache, &["DocumentRoot /the/root\n", "Listen 127.0.0.1:8081\n"], &[]);
     }
 }

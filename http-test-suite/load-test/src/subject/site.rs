@@ -11,6 +11,9 @@ pub const PAGE: &str = "/page.html";
 /// The length in bytes of the page, of each file in a directory, and of the responses of servers without files.
 pub const PAGE_LEN: usize = 1024;
 
+/// The target of a text that is too long for a server to compress it once and keep the result.
+pub const LONG_TEXT: &str = "/long.txt";
+
 /// The directory of the files that the demo application serves below `/static/`.
 pub const STATIC: &str = "static";
 
@@ -19,6 +22,7 @@ const FILES: &[(&str, usize)] = &[
     ("/index.html", PAGE_LEN),
     (PAGE, PAGE_LEN),
     ("/large.html", 954_824),
+    (LONG_TEXT, 5 << 20),
     ("/static/1.txt", 1024),
     ("/static/1024.txt", 1024 * 1024),
 ];
@@ -44,9 +48,32 @@ pub fn target_in(files: usize, number: usize) -> String {
     format!("/{files}/file-{number}.html")
 }
 
-/// The content of the file with this target: the target, so that all files differ, then the alphabet again and again.
+/// The content of the file with this target: the target, so that all files differ, then the alphabet again and again. The
+/// long text has words instead, because what repeats itself takes less time to compress than a text.
 pub fn content(target: &str) -> Vec<u8> {
     let len = FILES.iter().find(|(file, _)| *file == target).map_or(PAGE_LEN, |(_, len)| *len);
+    if target == LONG_TEXT {
+        return words(len);
+    }
     let first = format!("<!-- {target} -->\n");
     first.bytes().chain((b'a'..=b'z').cycle()).take(len).collect()
+}
+
+/// Words of two to nine letters, always the same: gzip makes them about a third as long.
+fn words(len: usize) -> Vec<u8> {
+    // Knuth's linear congruential generator, of which only the upper bits are used.
+    let mut state: u64 = 1;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut word = || (0..2 + random(8)).map(|_| b'a' + random(26) as u8).chain([b' ']).collect::<Vec<u8>>();
+    let vocabulary: Vec<Vec<u8>> = (0..1000).map(|_| word()).collect();
+    let mut text = Vec::with_capacity(len + 10);
+    while text.len() < len {
+        // Such a number is more often small, so that some words are frequent, as in a language.
+        text.extend(&vocabulary[(random(1000) * random(1000) / 1000) as usize]);
+    }
+    text.truncate(len);
+    text
 }

@@ -125,6 +125,8 @@ fn sets_the_conditions_of_a_workload() {
     check("needs a log", "keep-alive", 1);
     check("rejects pipelining", "keep-alive", 0);
     check("rejects pipelining", "pipelined", 1);
+    // The server has no TLS.
+    check("none", "tls-keep-alive", 1);
 }
 
 fn reports_wrong_responses() {
@@ -135,6 +137,8 @@ fn reports_wrong_responses() {
     let failures = &all.cell().failures;
     assert!(failures[1].starts_with("round 2: no correct response: ") && failures.len() == 2, "{failures:?}");
     assert_eq!((some.code, all.code), (Some(1), Some(1)));
+    let uncompressed = run("none", "servers", "1", &["--only", "httpd", "--workload", "gzip"]);
+    assert!(uncompressed.cell().failures[0].ends_with(" × wrong header"), "{}", uncompressed.output);
 }
 
 fn reports_failures() {
