@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::fairness::{self, KINDS};
 use super::requests::{Requests, serves_page};
 use super::tools;
 use super::workload::{Background, Rate, Task, Workload};
@@ -116,6 +117,11 @@ impl Measurement {
         let sample = match self.workload.task {
             Task::Ab => tools::run_ab(&server)?,
             Task::Conformance => tools::run_conformance_suite(server.address)?,
+            Task::Mix => fairness::run_mix(&self.mix(&server)?)?,
+            Task::Workers => {
+                let load = self.load(&server, Requests::PAGE)?;
+                fairness::spread_over_workers(&server, &load, self.environment.workers)?
+            }
             _ => {
                 let memory_at_start = server.processes.memory_bytes()?;
                 self.sample(memory_at_start, &self.put_load(&server)?)
@@ -226,9 +232,24 @@ impl Measurement {
         }
     }
 
+    /// The loads of a mix, which divide the connections among them.
+    fn mix(&self, server: &Server) -> io::Result<Vec<Load>> {
+        let connections = self.connections / KINDS.len();
+        let load = |(_, requests, keep_alive)| {
+            let load = self.load_of(server, requests, keep_alive)?;
+            Ok(Load { connections, threads: 1, ..load })
+        };
+        KINDS.into_iter().map(load).collect()
+    }
+
     /// A load of these requests on all connections, for the time of opening them and of the measurement.
     fn load(&self, server: &Server, requests: Requests) -> io::Result<Load> {
-        let (program, keep_alive) = (self.subject.program, self.workload.keep_alive);
+        self.load_of(server, requests, self.workload.keep_alive)
+    }
+
+    /// As [`load`](Measurement::load), with connections that are kept alive or not.
+    fn load_of(&self, server: &Server, requests: Requests, keep_alive: bool) -> io::Result<Load> {
+        let program = self.subject.program;
         Ok(Load {
             address: server.address,
             exchanges: requests.exchanges(server.address, program, keep_alive)?,
@@ -290,8 +311,8 @@ impl Measurement {
         ];
         let applies = |(applies, metric, value): (bool, Metric, f64)| applies.then_some((metric, value));
         let values = metrics.into_iter().filter_map(applies).collect();
-        let wrong = stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect();
-        Sample { round: 0, values, per_worker: with_idle_workers(stats.by_header.clone(), workers), wrong }
+        let per_worker = with_idle_workers(stats.by_header.clone(), workers);
+        Sample { round: 0, values, per_worker, wrong: wrong(stats) }
     }
 }
 
@@ -356,6 +377,11 @@ fn with_idle_workers(mut per_worker: BTreeMap<String, u64>, workers: usize) -> B
         }
     }
     per_worker
+}
+
+/// The number of requests of a load that had no correct response, for each fault.
+pub(super) fn wrong(stats: &Stats) -> BTreeMap<String, u64> {
+    stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect()
 }
 
 /// The faults of a load as text: `3 × wrong content, 1 × timeout`.

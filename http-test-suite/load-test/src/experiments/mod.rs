@@ -11,13 +11,14 @@
 //! workload                   what an experiment, a workload and a task are
 //! architectures  servers     the tables of workloads
 //! requests                   the requests of a workload, with the expected responses
-//! measure  tools             one measurement: of a load; by the tool ab, and by the conformance suite
+//! measure  fairness  tools   one measurement: of a load; of clients and workers beside each other; by ab, and by the suite
 //! machine                    the properties of this machine
 //! soak                       many kinds of clients at once, and what the server frees afterwards
 //! runner                     all measurements of a plan, in order
 //! ```
 
 pub mod architectures;
+mod fairness;
 mod machine;
 mod measure;
 pub mod requests;

@@ -31,6 +31,9 @@ const QUICK_TIME: Duration = Duration::from_millis(500);
 /// The number of workers of a server that `ab` measures, if the server can have several.
 const AB_WORKERS: usize = 8;
 
+/// The number of workers of a server whose connections are counted.
+const SHARING_WORKERS: usize = 4;
+
 /// The name of the document root in the temporary directory.
 const SITE: &str = "site";
 /// The name of the directory of the conformance suite's fixtures in the temporary directory.
@@ -247,6 +250,7 @@ impl Setup<'_> {
         let workers = match workload.task {
             _ if subject.has_one_worker => 1,
             Task::Ab => AB_WORKERS,
+            Task::Workers => SHARING_WORKERS,
             _ if workload.shares_cpus => cpus.server.len(),
             _ if subject.is_packaged() && self.plan.experiment.packaged_per_cpu => cpus.server.len(),
             _ => self.plan.experiment.workers,
@@ -257,7 +261,10 @@ impl Setup<'_> {
             workers,
             access_log: workload.access_log,
             tls: workload.tls,
-            compress: matches!(workload.task, Task::Load(requests) if requests.is_compressed()),
+            compress: match workload.task {
+                Task::Load(requests) => requests.is_compressed(),
+                task => task == Task::Mix,
+            },
             is_fast: !is_conformance,
             weather_service: self.weather_service.as_ref().map(|server| server.address),
         };

@@ -14,6 +14,8 @@ const EVERY: &str =
     "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
 /// The ids of httpd with both engines, and of nginx.
 const HTTPD_AND_NGINX: &str = "httpd httpd-blocking nginx";
+/// The ids of the servers whose workers are threads or processes, and of httpd with both.
+const SHARING: &str = "httpd httpd-prefork httpd-blocking-prefork nginx h2o";
 /// The ids of the servers that are measured with TLS and with compression, which need further packages for lighttpd.
 const ENCODING: &str = "httpd httpd-blocking nginx h2o";
 /// The ids of httpd with both engines, each also with worker processes, and of nginx.
@@ -207,6 +209,39 @@ const WORKLOADS: &[Workload] = &[
         title: "All cores, with the driver beside",
         description: "As the first, with a worker for each core, and the driver on the same cores.",
         subjects: HTTPD_AND_NGINX,
+        shares_cpus: true,
+        ..USUAL
+    },
+    Workload {
+        id: "mixed-http",
+        title: "Mixed load",
+        description: "8 clients of each kind at the same time: small files; a connection for each small file; files of \
+        955 kB; compressed texts of 64 KiB. A worker for each core, and the driver on the same cores. Does one of them \
+        wait longer than others of its kind?",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Mix,
+        connections: &[32],
+        shares_cpus: true,
+        ..USUAL
+    },
+    Workload {
+        id: "mixed-tls",
+        title: "Mixed load over TLS",
+        description: "As before, with TLS for all.",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Mix,
+        connections: &[32],
+        tls: true,
+        shares_cpus: true,
+        ..USUAL
+    },
+    Workload {
+        id: "workers",
+        title: "Connections of four workers",
+        description: "64 connections request the file of 1 KiB, from four event loops or four processes. Do these have \
+        the same number of connections?",
+        subjects: SHARING,
+        task: Task::Workers,
         shares_cpus: true,
         ..USUAL
     },

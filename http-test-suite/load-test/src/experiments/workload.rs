@@ -70,6 +70,11 @@ pub enum Task {
     Idle,
     /// The program is started several times: measures the time until its first response.
     Start,
+    /// Clients of several kinds use the server at the same time, in equal numbers: measures how much slower the slowest
+    /// client of a kind is than the others.
+    Mix,
+    /// Every connection sends requests to a server with several workers: measures how evenly these share the connections.
+    Workers,
     /// The tool `ab` (ApacheBench) puts the load on the server: measures its throughput, latency and failed requests.
     Ab,
     /// The conformance suite tests the server: measures how many cases it passes. The server serves the suite's
@@ -143,6 +148,10 @@ impl Workload {
             Task::Bystander(_) => &[P99, Metric::Busy, MemoryPerConnection, Threads],
             Task::Idle => &[MemoryPerConnection, MemoryAtStart],
             Task::Start => &[StartTime],
+            Task::Mix => {
+                &[Metric::SlowestKept, Metric::SlowestNew, Metric::SlowestLarge, Metric::SlowestGzip]
+            }
+            Task::Workers => &[Metric::BusiestWorker],
             Task::Ab => &[Throughput, FailedRequests, P50, P99, Cpu],
             Task::Conformance => &[MustMet, ShouldMet, RobustMet],
         };

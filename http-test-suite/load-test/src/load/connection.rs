@@ -72,6 +72,8 @@ pub(super) struct Connection {
     socket: Option<Socket>,
     /// Reads and checks the response to the first request.
     response: ResponseChecker,
+    /// The number of right responses so far.
+    pub(super) responses: u64,
 }
 
 /// The socket of a [`Connection`], which connects without blocking.
@@ -93,6 +95,7 @@ impl Connection {
             closing: None,
             socket: None,
             response: ResponseChecker::default(),
+            responses: 0,
         }
     }
 
@@ -298,6 +301,7 @@ impl Connection {
     /// Records the outcome of the first request, and removes it.
     fn finish(&mut self, outcome: Outcome, recorder: &mut Recorder) {
         let Some(request) = self.requests.pop_front() else { return };
+        self.responses += u64::from(outcome.is_ok());
         recorder.record(request.due, outcome, self.response.is_complete().then_some(&self.response));
         self.response.reset();
     }

@@ -35,6 +35,8 @@ pub struct Stats {
     /// [`Load::count_header`](super::Load::count_header); empty without a `count_header`. Responses without the header
     /// count as `""`.
     pub by_header: BTreeMap<String, u64>,
+    /// The number of right responses on each connection; one that was made again counts as the same.
+    pub by_connection: Vec<u64>,
     /// The CPU time that all driver threads used together.
     pub driver_cpu: Duration,
     /// The part of the elapsed time, from 0 to 1, that the busiest driver thread was on the CPU. Near 1, the driver was
@@ -105,6 +107,7 @@ impl Stats {
         add(&mut self.errors, &other.errors);
         add(&mut self.statuses, &other.statuses);
         add(&mut self.by_header, &other.by_header);
+        self.by_connection.extend(&other.by_connection);
         self.driver_cpu += other.driver_cpu;
         self.busiest_thread = self.busiest_thread.max(other.busiest_thread);
     }
@@ -151,6 +154,7 @@ impl Default for Stats {
             errors: BTreeMap::new(),
             statuses: BTreeMap::new(),
             by_header: BTreeMap::new(),
+            by_connection: Vec::new(),
             driver_cpu: Duration::ZERO,
             busiest_thread: 0.0,
         }

@@ -131,7 +131,8 @@ impl<'a> Worker<'a> {
             self.start_due()?;
             self.publish_progress();
         }
-        Ok(self.recorder.finish(start))
+        let by_connection = self.connections.iter().map(|connection| connection.responses).collect();
+        Ok(Stats { by_connection, ..self.recorder.finish(start) })
     }
 
     /// Starts due requests on idle connections, and sets the timer for the next request.

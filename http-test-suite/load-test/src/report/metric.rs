@@ -49,6 +49,16 @@ pub enum Metric {
     Preemptions,
     /// Responses of the least busy worker as a share of those of the busiest. Computed from `Sample::per_worker`.
     Fairness,
+    /// In a mix: the rate of the slowest client that requests small files, as a share of the median rate of these clients.
+    SlowestKept,
+    /// The same for clients that request small files with a connection for each.
+    SlowestNew,
+    /// The same for clients that request large files.
+    SlowestLarge,
+    /// The same for clients that request compressed texts.
+    SlowestGzip,
+    /// The largest number of connections of a worker, divided by the mean.
+    BusiestWorker,
     /// Time from the start of the program to its first response, in milliseconds.
     StartTime,
     /// Requests that the tool `ab` counts as failed, or whose status is not 2xx.
@@ -90,6 +100,11 @@ impl Metric {
             Metric::Waits => "waits per request",
             Metric::Preemptions => "preemptions per request",
             Metric::Fairness => "least busy worker ÷ busiest",
+            Metric::SlowestKept => "slowest client ÷ median, small files",
+            Metric::SlowestNew => "slowest client ÷ median, a connection each",
+            Metric::SlowestLarge => "slowest client ÷ median, large files",
+            Metric::SlowestGzip => "slowest client ÷ median, compressed texts",
+            Metric::BusiestWorker => "connections of the busiest worker ÷ mean",
             Metric::StartTime => "start to first response, ms",
             Metric::FailedRequests => "failed",
             Metric::MustMet => "MUST met",
@@ -118,6 +133,10 @@ impl Metric {
             Metric::Throughput
                 | Metric::Capacity
                 | Metric::Fairness
+                | Metric::SlowestKept
+                | Metric::SlowestNew
+                | Metric::SlowestLarge
+                | Metric::SlowestGzip
                 | Metric::MustMet
                 | Metric::ShouldMet
                 | Metric::RobustMet
@@ -132,6 +151,8 @@ impl Metric {
             Metric::Elapsed | Metric::Cpu | Metric::Memory => three_digits(value),
             Metric::MemoryAtStart | Metric::StartTime => three_digits(value),
             Metric::Waits | Metric::Preemptions | Metric::Fairness => three_digits(value),
+            Metric::SlowestKept | Metric::SlowestNew | Metric::SlowestLarge => three_digits(value),
+            Metric::SlowestGzip | Metric::BusiestWorker => three_digits(value),
             _ => thousands(value),
         }
     }

@@ -11,6 +11,9 @@ pub const PAGE: &str = "/page.html";
 /// The length in bytes of the page, of each file in a directory, and of the responses of servers without files.
 pub const PAGE_LEN: usize = 1024;
 
+/// The target of a text.
+pub const TEXT: &str = "/text.txt";
+
 /// The target of a text that is too long for a server to compress it once and keep the result.
 pub const LONG_TEXT: &str = "/long.txt";
 
@@ -22,6 +25,7 @@ const FILES: &[(&str, usize)] = &[
     ("/index.html", PAGE_LEN),
     (PAGE, PAGE_LEN),
     ("/large.html", 954_824),
+    (TEXT, 64 << 10),
     (LONG_TEXT, 5 << 20),
     ("/static/1.txt", 1024),
     ("/static/1024.txt", 1024 * 1024),
@@ -49,10 +53,10 @@ pub fn target_in(files: usize, number: usize) -> String {
 }
 
 /// The content of the file with this target: the target, so that all files differ, then the alphabet again and again. The
-/// long text has words instead, because what repeats itself takes less time to compress than a text.
+/// texts have words instead, because what repeats itself takes less time to compress than a text.
 pub fn content(target: &str) -> Vec<u8> {
     let len = FILES.iter().find(|(file, _)| *file == target).map_or(PAGE_LEN, |(_, len)| *len);
-    if target == LONG_TEXT {
+    if [TEXT, LONG_TEXT].contains(&target) {
         return words(len);
     }
     let first = format!("<!-- {target} -->\n");

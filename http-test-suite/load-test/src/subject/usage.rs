@@ -4,9 +4,10 @@
 //! switches are known for living threads only: read them while the connections are open, because then the threads that
 //! serve them are alive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,6 +82,38 @@ impl ProcessTree {
         Ok(usage)
     }
 
+    /// The number of established connections to `server` of each worker that has any. If there are several processes,
+    /// each is a worker; of a single one, each instance of epoll is, with the connections that are registered there.
+    ///
+    /// # Errors
+    ///
+    /// If a process has ended, or belongs to another user.
+    pub fn connections_by_worker(&self, server: SocketAddr) -> io::Result<Vec<usize>> {
+        let established = established(&fs::read_to_string("/proc/net/tcp")?, server.port());
+        // A set, because an instance of epoll can have several descriptors.
+        let mut workers = BTreeSet::new();
+        for &pid in &self.pids {
+            let mut of_process = BTreeSet::new();
+            for descriptor in numbers(format!("/proc/{pid}/fd").as_ref())? {
+                // A descriptor that was closed in the meantime is skipped.
+                let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap_or_default();
+                let link = link.to_string_lossy();
+                if self.pids.len() == 1 && link == "anon_inode:[eventpoll]" {
+                    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}"));
+                    workers.insert(&registered(&info.unwrap_or_default()) & &established);
+                } else if let Some(inode) =
+                    link.strip_prefix("socket:[").and_then(|link| link.strip_suffix(']'))
+                {
+                    of_process.extend(inode.parse::<u64>());
+                }
+            }
+            if self.pids.len() > 1 {
+                workers.insert(&of_process & &established);
+            }
+        }
+        Ok(workers.iter().map(BTreeSet::len).filter(|count| *count > 0).collect())
+    }
+
     /// The memory of the processes in bytes; pages that several share are counted once (Pss).
     ///
     /// # Errors
@@ -112,6 +145,28 @@ impl Usage {
 /// The voluntary and the involuntary context switches of a thread, in the text of `/proc/PID/task/TID/status`.
 fn switches(status: &str) -> Option<(u64, u64)> {
     Some((field(status, "voluntary_ctxt_switches:")?, field(status, "nonvoluntary_ctxt_switches:")?))
+}
+
+/// The inodes of the sockets with this local port and an established connection, in the text of `/proc/net/tcp`.
+fn established(table: &str, port: u16) -> BTreeSet<u64> {
+    /// The state of an established connection.
+    const ESTABLISHED: &str = "01";
+    let port = format!(":{port:04X}");
+    let inode = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
+        if local.ends_with(&port) && state == ESTABLISHED { inode.parse().ok() } else { None }
+    };
+    table.lines().filter_map(inode).collect()
+}
+
+/// The inodes of the files that an instance of epoll watches, in the text of its `/proc/PID/fdinfo/FD`.
+fn registered(info: &str) -> BTreeSet<u64> {
+    let inode = |line: &str| {
+        let (_, inode) = line.split_once("ino:")?;
+        u64::from_str_radix(inode.split_ascii_whitespace().next()?, 16).ok()
+    };
+    info.lines().filter(|line| line.starts_with("tfd:")).filter_map(inode).collect()
 }
 
 /// The memory of a process in bytes, in the field `name` of its `smaps_rollup`.
@@ -168,6 +223,7 @@ fn numbers(dir: &Path) -> io::Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
     use std::process::{self, Command, Stdio};
     use std::thread;
 
@@ -201,6 +257,27 @@ mod tests {
         let cpu_time = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap());
         thread::spawn(move || while cpu_time() < work {}).join().unwrap();
         assert!(this_process.usage().unwrap().since(&before).cpu >= work);
+    }
+
+    #[test]
+    fn counts_the_connections_of_each_event_loop() {
+        let this_process = ProcessTree { pids: vec![process::id()] };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let loops = [mio::Poll::new().unwrap(), mio::Poll::new().unwrap()];
+        let another_descriptor = loops[0].registry().try_clone().unwrap();
+        let mut open = Vec::new();
+        for (number, at) in [0, 0, 1].into_iter().enumerate() {
+            let client = TcpStream::connect(server).unwrap();
+            let mut accepted = mio::net::TcpStream::from_std(listener.accept().unwrap().0);
+            let token = mio::Token(number);
+            loops[at].registry().register(&mut accepted, token, mio::Interest::READABLE).unwrap();
+            open.push((client, accepted));
+        }
+        let mut counts = this_process.connections_by_worker(server).unwrap();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2]);
+        drop(another_descriptor);
     }
 
     #[test]

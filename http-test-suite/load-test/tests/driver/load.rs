@@ -75,6 +75,7 @@ fn counts_every_request() {
     assert_eq!(stats.bytes_received, 1000 * RESPONSE.len() as u64);
     assert_eq!(stats.statuses, BTreeMap::from([(200, 1000)]));
     assert_eq!(stats.by_header, BTreeMap::from([("one".to_owned(), 1000)]));
+    assert_eq!((stats.by_connection.len(), stats.by_connection.iter().sum()), (10, 1000));
     assert!(stats.driver_cpu > Duration::ZERO && stats.percentile(99.0) <= stats.percentile(100.0));
     // Threads and connections that do not divide evenly, and more connections than requests.
     check(&Load { threads: 3, ..load(server, 1000, 7) }, 1000, &[]);

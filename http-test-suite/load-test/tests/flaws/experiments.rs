@@ -14,6 +14,7 @@ pub const TESTS: &[fn()] = &[
     reports_wrong_responses,
     reports_failures,
     derives_rates_from_capacities,
+    compares_clients_and_workers,
     leaves_out_missing_programs,
     refuses_wrong_options,
 ];
@@ -137,7 +138,7 @@ fn reports_wrong_responses() {
     let failures = &all.cell().failures;
     assert!(failures[1].starts_with("round 2: no correct response: ") && failures.len() == 2, "{failures:?}");
     assert_eq!((some.code, all.code), (Some(1), Some(1)));
-    let uncompressed = run("none", "servers", "1", &["--only", "httpd", "--workload", "gzip"]);
+    let uncompressed = run("no compression", "servers", "1", &["--only", "httpd", "--workload", "gzip"]);
     assert!(uncompressed.cell().failures[0].ends_with(" × wrong header"), "{}", uncompressed.output);
 }
 
@@ -169,6 +170,16 @@ fn derives_rates_from_capacities() {
         }
         assert!(value(equal, Metric::P999) >= value(equal, Metric::P50), "{}", run.output);
     }
+}
+
+fn compares_clients_and_workers() {
+    let run = run("none", "servers", "1", &["--only", "httpd", "--workload", "mixed-http,workers"]);
+    let [mixed, workers] = &*run.results().cells else { panic!("{}", run.output) };
+    for metric in [Metric::SlowestKept, Metric::SlowestNew, Metric::SlowestLarge, Metric::SlowestGzip] {
+        assert!(mixed.median(metric).is_some_and(|share| (0.0..=1.0).contains(&share)), "{}", run.output);
+    }
+    // One of its processes has all connections: as if the other three of four workers had none.
+    assert_eq!((workers.median(Metric::BusiestWorker), run.code), (Some(4.0), Some(0)), "{}", run.output);
 }
 
 fn leaves_out_missing_programs() {

@@ -167,6 +167,9 @@ impl Site {
             write!(out, "HTTP/1.1 304 Not Modified\r\n{HEADERS}{validators}\r\n")?;
             return Ok(stays_open);
         }
+        // The experiments do not decode the content, so it need not be compressed.
+        let is_gzip = head.contains("Accept-Encoding: gzip") && self.flaw != "no compression";
+        let coding = if is_gzip { "Content-Encoding: gzip\r\n" } else { "" };
         let range = head.split_once("Range: bytes=").and_then(|(_, rest)| range(rest, content.len()));
         let (status, body) = match range {
             Some((first, last)) => {
@@ -175,7 +178,8 @@ impl Site {
             }
             None => ("200 OK".to_owned(), &content[..]),
         };
-        write!(out, "HTTP/1.1 {status}\r\n{HEADERS}{validators}Content-Length: {}\r\n\r\n", body.len())?;
+        let headers = format!("{HEADERS}{validators}{coding}");
+        write!(out, "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len())?;
         if !head.starts_with("HEAD ") {
             let number = SERVED.fetch_add(1, Ordering::Relaxed);
             match self.flaw == "sometimes wrong" && number % 100 == 99 {
