@@ -9,7 +9,8 @@ use super::results::{Machine, Results, WorkloadLabel};
 use super::table::{Row, Table, escape};
 
 /// The names of the figures that can stand in a document, between `<!-- figures: NAME -->` and its end marker.
-pub const NAMES: [&str; 7] = ["proof", "ab", "cpu", "libraries", "conformance", "architectures", "machine"];
+pub const NAMES: [&str; 9] =
+    ["proof", "ab", "cpu", "libraries", "tail", "fairness", "conformance", "architectures", "machine"];
 
 /// The server to which the ratios in figures and charts compare all others.
 const BASE: &str = "nginx";
@@ -21,6 +22,13 @@ const SERVERS: [&str; 6] = ["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o
 /// libraries.
 const LIBRARIES: [&str; 8] =
     ["httpd", "nginx", "limit", "limit-eager", "hyper-hello", "hyper-dir", "actix-dir", "tiny-http"];
+/// The servers in the figure `fairness`: those whose clients, or whose workers, are compared with each other.
+const FAIRNESS: [&str; 6] =
+    ["httpd", "httpd-blocking", "httpd-prefork", "httpd-blocking-prefork", "nginx", "h2o"];
+/// The workloads in the figure `tail`, with all their metrics.
+const TAIL_WORKLOADS: [&str; 3] = ["tail-50", "tail-80", "tail-equal"];
+/// The workloads in the figure `fairness`, with all their metrics.
+const FAIRNESS_WORKLOADS: [&str; 3] = ["mixed-http", "mixed-tls", "workers"];
 /// The subjects in the figure `architectures` and the bystander chart: one application in five shapes, and nginx.
 const ARCHITECTURES: [&str; 6] = ["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
 /// The rows of the figure `architectures`: a metric of a workload, with its largest number of connections.
@@ -77,6 +85,8 @@ pub fn figure(results: &Results, name: &str, is_html: bool) -> Option<String> {
         }
         "cpu" => Table::by_subject(results, &server_rows(results), &SERVERS, Some(BASE)),
         "libraries" => Table::by_subject(results, &server_rows(results), &LIBRARIES, Some(BASE)),
+        "tail" => Table::by_subject(results, &metric_rows(results, &TAIL_WORKLOADS), &SERVERS, None),
+        "fairness" => Table::by_subject(results, &metric_rows(results, &FAIRNESS_WORKLOADS), &FAIRNESS, None),
         "architectures" => {
             let row = |(id, metric)| largest(results, id, metric).map(Row::with_metric);
             let rows: Vec<Row<'_>> = ARCHITECTURE_ROWS.into_iter().filter_map(row).collect();
@@ -131,6 +141,13 @@ fn server_rows(results: &Results) -> Vec<Row<'_>> {
         }
     }
     rows
+}
+
+/// A row for each metric of these workloads, with their largest numbers of connections.
+fn metric_rows<'r>(results: &'r Results, ids: &[&str]) -> Vec<Row<'r>> {
+    let labels = ids.iter().filter_map(|id| results.workload(id));
+    let pairs = labels.flat_map(|(_, label)| label.metrics.iter().map(|metric| (&*label.id, *metric)));
+    pairs.filter_map(|(id, metric)| largest(results, id, metric)).map(Row::with_metric).collect()
 }
 
 /// The row for a metric of a workload, with its largest number of connections; `None` if it was not measured.

@@ -180,8 +180,18 @@ mod tests {
         let run = &merged.runs["servers"];
         let labels = run.workloads.iter().map(|label| (&*label.id, label.earlier_date.as_deref()));
         let (earliest, earlier) = (Some("2026-01-01T00:00:00Z"), Some("2026-01-03T03:04:05Z"));
-        let ids = ["keep-alive", "crowd", "idle", "conformance", "ab", "unmeasured", "new"];
-        let dates = [earliest, None, earlier, earlier, earlier, earlier, None];
+        let ids = [
+            "keep-alive",
+            "crowd",
+            "idle",
+            "tail-80",
+            "mixed-http",
+            "conformance",
+            "ab",
+            "unmeasured",
+            "new",
+        ];
+        let dates = [earliest, None, earlier, earlier, earlier, earlier, earlier, earlier, None];
         assert!(labels.eq(ids.into_iter().zip(dates)), "{run:?}");
         let versions = run.subjects.iter().map(|label| &*label.version);
         assert_eq!(versions.collect::<Vec<_>>(), ["httpd 2", "nginx 1.2", "h2o 1.2"]);
