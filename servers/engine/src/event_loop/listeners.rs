@@ -200,7 +200,7 @@ impl Listeners {
 /// workers.
 ///
 /// A single one at first. If connections are still queued after [`BATCH_INTERVAL`], the others do not accept fast enough
-/// without this worker: the next batch is twice as large.
+/// without this worker: the next batch is larger by one, so that a worker that is late by a batch has little less.
 struct Batch {
     size: usize,
     /// How many connections it still lacks; 0 before the first one.
@@ -214,7 +214,7 @@ impl Batch {
     fn count(&mut self, now: Instant) -> bool {
         if self.left == 0 {
             let were_queued = now.saturating_duration_since(self.next_at) < BATCH_INTERVAL;
-            self.size = if were_queued { (2 * self.size).min(MAX_BATCH) } else { 1 };
+            self.size = if were_queued { (self.size + 1).min(MAX_BATCH) } else { 1 };
             self.left = self.size;
         }
         self.left -= 1;
@@ -241,6 +241,6 @@ mod tests {
     #[test]
     fn a_batch_grows_while_connections_are_queued() {
         check(&[0, 2, 4], &[0, 2, 4]);
-        check(&[0, 1, 1, 2, 2, 2, 2, 4], &[0, 1, 2, 4]);
+        check(&[0, 1, 1, 2, 2, 2, 4], &[0, 1, 2, 4]);
     }
 }
