@@ -24,7 +24,7 @@ use crate::{
 };
 use clap::{FromArgMatches, Subcommand};
 use clap_complete::Shell;
-use document::{Schema, Table};
+use document::Table;
 use http_daemon::options::{self, Common};
 use http_engine::Engine;
 use layers::Misfit;
@@ -75,15 +75,15 @@ impl Configuration {
         command.build();
         layers::check_switches(&command, arguments)?;
         let environment = layers::environment(&command, OF_COMMAND_LINE)?;
-        let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?;
-        let path = upper.settings.iter().find(|setting| setting.name == "config");
+        let upper = layers::merge(command.clone().ignore_errors(true), arguments, &[&environment])?.settings;
+        let path = upper.iter().find(|setting| setting.name == "config");
         let path = path.and_then(|setting| setting.values.first().map(PathBuf::from));
-        let schema = sites::schema(command.clone());
-        let document = path.as_deref().map(|path| read(path, inherited, &schema)).transpose()?;
+        let document = path.as_deref().map(|path| read(path, inherited, command.clone())).transpose()?;
+        let (document, tables) = document.unzip();
         let file = document.as_ref().map_or(&[][..], |document| &document.settings);
         let sites = document.iter().flat_map(|document| document.tables("site"));
         let of_sites = sites.flat_map(|site| &site.settings);
-        let mut all = upper.settings.iter().chain(file).chain(of_sites);
+        let mut all = upper.iter().chain(file).chain(of_sites);
         if all.any(|setting| setting.name == "tls-cert") {
             command = with_tls_port(options_command());
         }
@@ -92,13 +92,13 @@ impl Configuration {
         let (top, tls, engine, common, file) = Arguments::from_arg_matches(&merged.matches)?.into_site();
         let misdirected =
             Misdirected { options: Arc::clone(&top.site.options), access: top.site.access.clone() };
-        let (hosts, tables) = match &document {
-            Some(document) => {
-                (sites::virtual_hosts(document, &merged, top)?, print::tables(document, &schema))
-            }
-            None => (vec![sites::single_site(top, &merged)], String::new()),
+        let hosts = match &document {
+            Some(document) => sites::virtual_hosts(document, &merged, top)?,
+            None => vec![sites::single_site(top, &merged)],
         };
-        let text = Text { options, tables };
+        // Before the sites are loaded, so that the allocator can give the memory of all options back.
+        drop(merged);
+        let text = Text { options, tables: tables.unwrap_or_default() };
         let reloader = Reloader::new(path, arguments, text.clone());
         let server =
             Server::new(hosts, tls, misdirected, reloader).map_err(|(index, error)| match &document {
@@ -170,10 +170,14 @@ pub fn command_of(arguments: &[OsString]) -> Result<Command, clap::Error> {
     })
 }
 
-/// Reads and parses the file at `path`, or parses what was read from it before.
-fn read(path: &Path, inherited: Option<&str>, schema: &Schema) -> Result<Table, String> {
+/// Reads and parses the file at `path`, or parses what was read from it before. Returns its options, and the tables in it
+/// as text. `command` has the options of the command line.
+fn read(path: &Path, inherited: Option<&str>, command: clap::Command) -> Result<(Table, String), String> {
     let text = inherited.map_or_else(|| document::read(path), |text| Ok(text.to_owned()))?;
-    document::parse(&text, &path.display().to_string(), schema)
+    let schema = sites::schema(command);
+    let document = document::parse(&text, &path.display().to_string(), &schema)?;
+    let tables = print::tables(&document, &schema);
+    Ok((document, tables))
 }
 
 impl fmt::Display for Configuration {
