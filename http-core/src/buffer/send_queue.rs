@@ -7,7 +7,10 @@ use super::{
     segment::{FileSlice, OnSent, Segment, Sent},
     stream::{ChunkSource, Pulled, Stream},
 };
-use crate::{codec::framing::BodyLength, types::panic::catch_panic};
+use crate::{
+    codec::framing::BodyLength,
+    types::{panic::catch_panic, progress::ProgressClock},
+};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -136,6 +139,9 @@ pub struct SendQueue {
     pending: u64,
     /// The number of bytes sent since the queue was created.
     sent: u64,
+    /// Computes the deadline by which the client must have read more. The connection sets it, and keeps it here because an
+    /// idle connection has no queue.
+    pub(crate) flush_clock: Option<ProgressClock>,
 }
 
 impl SendQueue {
@@ -388,6 +394,7 @@ impl SendQueue {
         self.pending = 0;
         self.streams = 0;
         self.is_blocked = false;
+        self.flush_clock = None;
     }
 }
 

@@ -65,10 +65,7 @@ impl Connection {
     pub(super) fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         let validated = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
-                if self.is_proxied {
-                    // The proxy may have sent the request before for another client.
-                    self.client_addr = self.peer_addr;
-                }
+                self.forget_client();
                 let deadline = deadline_after(since, self.config.timeouts.head);
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
@@ -78,7 +75,8 @@ impl Connection {
             }
             Err(error) => Err(error),
         };
-        let validated = if self.is_proxied { self.read_forwarded(validated, io.input) } else { validated };
+        let validated =
+            if self.proxy.is_some() { self.read_forwarded(validated, io.input) } else { validated };
         if let Ok((RequestFraming { upgrade: true, .. }, _)) = validated {
             self.keep_offer(io.input);
         }

@@ -53,7 +53,6 @@
 
 mod content;
 mod head;
-mod progress;
 mod proxy;
 mod receiving;
 mod respond;
@@ -73,9 +72,9 @@ use crate::{
         clock::deadline_after,
         limits::{Config, Timeouts},
         method::Method,
+        progress::ProgressClock,
     },
 };
-use progress::ProgressClock;
 use state::{Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
@@ -107,15 +106,11 @@ pub struct Connection {
     used: usize,
     /// When the step that `poll` returned last must be done. Before the first poll, the end of the idle timeout.
     deadline: Instant,
-    /// Computes the deadline of [`Step::Flush`]. Set by the first of these steps, until a poll finds the send queue
-    /// empty.
-    flush_clock: Option<ProgressClock>,
-    /// The address of the peer. A header of the PROXY protocol replaces the address of the socket.
-    peer_addr: Option<SocketAddr>,
-    /// Whether the peer is a trusted proxy.
-    is_proxied: bool,
-    /// The client's address. The headers of the last request set it if the peer is a trusted proxy; otherwise the peer is
-    /// the client.
+    /// Whether queued responses are being sent: from the first [`Step::Flush`] until a poll finds the send queue empty.
+    is_flushing: bool,
+    /// The peer, if it is a trusted proxy. In a box, because few connections have one.
+    proxy: Option<Box<TrustedProxy>>,
+    /// The client's address: that of the peer, unless a trusted proxy has named another.
     client_addr: Option<SocketAddr>,
     /// Whether TLS secures the connection.
     is_secure: bool,
@@ -128,6 +123,13 @@ pub struct Connection {
     /// Whether the client has shut down its sending side.
     eof: bool,
     keep_alive: KeepAlive,
+}
+
+/// A trusted proxy.
+#[derive(Debug)]
+struct TrustedProxy {
+    /// Its address. A header of the PROXY protocol replaces the address of the socket.
+    addr: Option<SocketAddr>,
 }
 
 /// Whether the connection stays open after a response.
@@ -160,9 +162,8 @@ impl Connection {
             state: State::Idle { since: now, removed: 0 },
             used: 0,
             deadline,
-            flush_clock: None,
-            peer_addr: None,
-            is_proxied: false,
+            is_flushing: false,
+            proxy: None,
             client_addr: None,
             is_secure: false,
             tls: None,
@@ -213,7 +214,8 @@ impl Connection {
         if self.used > 0 {
             input.consume(std::mem::take(&mut self.used));
         }
-        if out.is_empty() && self.flush_clock.take().is_some() {
+        if self.is_flushing && out.is_empty() {
+            (self.is_flushing, out.flush_clock) = (false, None);
             self.restart_timeout(now);
         }
         let io = &mut Io { input, out, now };
@@ -381,13 +383,14 @@ impl Connection {
     /// while the client has everything, and a stream has not ended: then the server waits for the source of the stream,
     /// not for the client.
     #[inline]
-    fn flush(&mut self, io: &Io<'_>) -> Step {
+    fn flush(&mut self, io: &mut Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
         let sent = io.out.total_sent();
-        self.deadline = match &mut self.flush_clock {
+        let pending = io.out.pending();
+        self.deadline = match &mut io.out.flush_clock {
             Some(clock) => {
                 let deadline = clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, io.now);
-                if io.out.pending() > 0 {
+                if pending > 0 {
                     deadline
                 } else {
                     clock.restart(io.now);
@@ -395,7 +398,8 @@ impl Connection {
                 }
             }
             None => {
-                self.flush_clock = Some(ProgressClock::start(sent, io.now));
+                self.is_flushing = true;
+                io.out.flush_clock = Some(ProgressClock::start(sent, io.now));
                 deadline_after(io.now, timeouts.write_stall)
             }
         };
@@ -436,7 +440,7 @@ impl Connection {
         if now < self.deadline {
             return None;
         }
-        let stalled = self.flush_clock.is_some();
+        let stalled = self.is_flushing;
         let (rejection, method, head) = match &self.state {
             State::Closed(_) => return None,
             State::Head { .. } if !stalled => {
@@ -534,7 +538,7 @@ impl Connection {
     /// the connection is not waiting for a request.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
-            State::Idle { since, .. } if self.used == 0 && self.flush_clock.is_none() => Some(since),
+            State::Idle { since, .. } if self.used == 0 && !self.is_flushing => Some(since),
             State::ProxyHeader { since, has_begun: false } => Some(since),
             _ => None,
         }

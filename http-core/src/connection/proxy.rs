@@ -4,7 +4,7 @@
 //! It must never believe a peer that is no trusted proxy.
 
 use super::{
-    Connection, Io, KeepAlive,
+    Connection, Io, KeepAlive, TrustedProxy,
     state::{Event, RejectedHead, State},
     step::{CloseReason, Step},
 };
@@ -21,7 +21,7 @@ impl Connection {
     pub(super) fn with_peer(mut self, peer_addr: Option<SocketAddr>) -> Connection {
         self.set_peer(peer_addr);
         let (State::Idle { since, .. } | State::ProxyHeader { since, .. }) = self.state else { return self };
-        (self.state, self.deadline) = if self.is_proxied && self.config.proxies.proxy_protocol {
+        (self.state, self.deadline) = if self.proxy.is_some() && self.config.proxies.proxy_protocol {
             (State::ProxyHeader { since, has_begun: false }, self.proxy_header_deadline(since, false))
         } else {
             (State::Idle { since, removed: 0 }, self.idle_deadline(since))
@@ -36,8 +36,9 @@ impl Connection {
     }
 
     fn set_peer(&mut self, peer_addr: Option<SocketAddr>) {
-        (self.peer_addr, self.client_addr) = (peer_addr, peer_addr);
-        self.is_proxied = self.config.proxies.trust(peer_addr.map(|address| address.ip()));
+        let is_trusted = self.config.proxies.trust(peer_addr.map(|address| address.ip()));
+        self.proxy = is_trusted.then(|| Box::new(TrustedProxy { addr: peer_addr }));
+        self.client_addr = peer_addr;
     }
 
     /// The end of the time for the header on a connection that has waited for it since `since`. Until it has begun, the
@@ -73,6 +74,14 @@ impl Connection {
         }
     }
 
+    /// Forgets the client that a trusted proxy has named: it may send the next request for another one.
+    #[inline]
+    pub(super) fn forget_client(&mut self) {
+        if let Some(proxy) = &self.proxy {
+            self.client_addr = proxy.addr;
+        }
+    }
+
     /// Reads in the head at the front of `input`, from a trusted proxy, what proxies say about the client. `validated` is
     /// the result of its validation, with its length. Returns it with the host and the scheme that the client has used.
     #[cold]
@@ -81,14 +90,14 @@ impl Connection {
         validated: Result<(RequestFraming, usize), ParseError>,
         input: &RecvBuf,
     ) -> Result<(RequestFraming, usize), ParseError> {
-        self.client_addr = self.peer_addr;
+        self.forget_client();
         let (mut framing, head_len) = validated?;
         let (bytes, headers) = (input.unread(), input.index.header_spans());
         let forwarded = forwarded::read(&self.config.proxies, |name| {
             let named = headers.iter().rev().filter(move |header| is_named(header.name.of(bytes), name));
             named.map(move |header| header.value.of(bytes))
         });
-        self.client_addr = forwarded.client_addr.or(self.peer_addr);
+        self.client_addr = forwarded.client_addr.or(self.client_addr);
         framing.is_https = forwarded.is_https.unwrap_or(framing.is_https);
         framing.authority = forwarded.host.and_then(|host| Span::of_part(host, bytes)).or(framing.authority);
         Ok((framing, head_len))

@@ -1,7 +1,6 @@
 //! The state of a connection while it receives a request body: into memory, piece by piece for the handler, or to drop
 //! it.
 
-use super::progress::ProgressClock;
 use crate::{
     buffer::recv_buf::RecvBuf,
     codec::{
@@ -12,6 +11,7 @@ use crate::{
     types::{
         error::ParseError,
         limits::{Limits, Timeouts},
+        progress::ProgressClock,
     },
 };
 use std::{ops::Range, time::Instant};

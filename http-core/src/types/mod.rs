@@ -13,6 +13,7 @@ pub mod method;
 pub mod network;
 pub mod panic;
 pub mod path;
+pub mod progress;
 pub mod proxies;
 pub mod status;
 pub mod uri;

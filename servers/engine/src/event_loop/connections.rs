@@ -77,8 +77,6 @@ pub(super) struct ClientConnection {
     /// The number of the second at whose end the worker checks the connection's deadline; `None` if no check is
     /// scheduled.
     pub(super) scheduled: Scheduled,
-    /// When the timers resume the stream of the connection; `None` if they do not.
-    pub(super) resumes_at: Option<Instant>,
     /// The reply whose outcome the connection awaits; `None` if it awaits none. The timers hold the job of a
     /// `Reply::After`.
     pub(super) late: Option<Box<LateReply>>,
@@ -98,7 +96,6 @@ impl ClientConnection {
             yielded: false,
             counts_as_idle: false,
             scheduled: None,
-            resumes_at: None,
             late: None,
         }
     }

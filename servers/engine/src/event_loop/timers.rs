@@ -37,6 +37,8 @@ pub(super) struct Timers<K> {
     scheduled: usize,
     /// What connections wait for, ordered by the time when it is due. A connection has at most one entry.
     due: BTreeMap<(Instant, K), Due>,
+    /// When streams continue. Not a part of the connections: few have a stream that waits for a time.
+    resumes_at: BTreeMap<K, Instant>,
 }
 
 /// What a connection does at a given time.
@@ -50,7 +52,14 @@ pub(super) enum Due {
 impl<K: Copy + Ord> Timers<K> {
     /// Creates timers without entries. Seconds count from `now`.
     pub(super) fn new(now: Instant) -> Timers<K> {
-        Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, due: BTreeMap::new() }
+        Timers {
+            start: now,
+            next: 0,
+            wheel: Default::default(),
+            scheduled: 0,
+            due: BTreeMap::new(),
+            resumes_at: BTreeMap::new(),
+        }
     }
 
     /// Schedules a check of the deadline of the connection `key`: at the end of the deadline's second, or earlier if
@@ -97,17 +106,22 @@ impl<K: Copy + Ord> Timers<K> {
         self.due.insert((due, key), Due::Job(CatchDrop::new(job)));
     }
 
-    /// Makes [`take_due`](Timers::take_due) return the connection `key` from the time `at` on, and not at an earlier
-    /// time that was set before. `None` for never. Stores the time in `resumes_at`, which belongs to the connection.
-    #[cold]
-    pub(super) fn resume_at(&mut self, at: Option<Instant>, key: K, resumes_at: &mut Option<Instant>) {
-        if let Some(earlier) = resumes_at.take() {
-            self.due.remove(&(earlier, key));
+    /// Makes [`take_due`](Timers::take_due) return the connection `key` from the time `at` on, and not at another time
+    /// that was set before. `None` for never.
+    pub(super) fn resume_at(&mut self, at: Option<Instant>, key: K) {
+        let before = match at {
+            Some(at) => self.resumes_at.insert(key, at),
+            None => self.resumes_at.remove(&key),
+        };
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.due.remove(&(before, key));
         }
         if let Some(at) = at {
             self.due.insert((at, key), Due::Stream);
         }
-        *resumes_at = at;
     }
 
     /// Drops the job of the connection `key` for which `waits_for` waits. Does nothing if there is no such job.
@@ -121,6 +135,9 @@ impl<K: Copy + Ord> Timers<K> {
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(K, Due)> {
         let first = self.due.first_entry().filter(|first| first.key().0 <= now)?;
         let ((_, key), due) = first.remove_entry();
+        if let Due::Stream = due {
+            self.resumes_at.remove(&key);
+        }
         Some((key, due))
     }
 
@@ -209,17 +226,17 @@ mod tests {
     #[test]
     fn a_stream_continues_at_the_time_that_was_set_last() {
         let start = Instant::now();
-        let (mut timers, mut resumes_at) = (Timers::new(start), None);
+        let mut timers = Timers::new(start);
         for after in [3, 5, 1, 2] {
             let at = start + seconds(after);
-            timers.resume_at(Some(at), KEY, &mut resumes_at);
-            assert_eq!((resumes_at, timers.next_due(start)), (Some(at), Some(seconds(after))));
+            timers.resume_at(Some(at), KEY);
+            assert_eq!(timers.next_due(start), Some(seconds(after)));
         }
         assert!(timers.take_due(start + seconds(1)).is_none());
         assert!(matches!(timers.take_due(start + seconds(2)), Some((KEY, Due::Stream))));
         assert_eq!(timers.next_due(start), None);
-        timers.resume_at(Some(start), KEY, &mut resumes_at);
-        timers.resume_at(None, KEY, &mut resumes_at);
-        assert_eq!((resumes_at, timers.next_due(start)), (None, None));
+        timers.resume_at(Some(start), KEY);
+        timers.resume_at(None, KEY);
+        assert_eq!(timers.next_due(start), None);
     }
 }

@@ -141,10 +141,7 @@ impl Turn<'_> {
     /// Schedules the time at which the source of a stream asks to be called again, if it does.
     #[cold]
     fn schedule_stream(&mut self) {
-        let at = self.buffers.out.resume_at();
-        if at != self.client.resumes_at {
-            self.timers.resume_at(at, self.waker.key, &mut self.client.resumes_at);
-        }
+        self.timers.resume_at(self.buffers.out.resume_at(), self.waker.key);
     }
 
     /// Starts a late reply. Returns whether its outcome was known at once; then queues the response.

@@ -434,14 +434,12 @@ impl Worker {
     /// already.
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
-        let Some(mut client) = self.connections.remove(key) else { return };
+        let Some(client) = self.connections.remove(key) else { return };
         self.admission.counters().change_idle(client.counts_as_idle, false);
         if let Some(late) = &client.late {
             self.timers.cancel(&late.waits_for, key);
         }
-        if client.resumes_at.is_some() {
-            self.timers.resume_at(None, key, &mut client.resumes_at);
-        }
+        self.timers.resume_at(None, key);
         if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
         }
@@ -484,10 +482,7 @@ impl Worker {
     fn run_due(&mut self, key: Key, due: Due) {
         let Some(client) = self.connections.get(key) else { return };
         match due {
-            Due::Stream => {
-                client.resumes_at = None;
-                self.resume(key, Wakeup::Ready);
-            }
+            Due::Stream => self.resume(key, Wakeup::Ready),
             Due::Job(job) => {
                 let token = client.late.as_ref().map(|late| late.token.clone()).unwrap_or_default();
                 if let Some(job) = job.into_inner() {

@@ -13,7 +13,7 @@ const MAX_CREDIT: Duration = Duration::from_secs(5);
 /// The time in which the client could not act must not count. After such a time, call
 /// [`restart`](ProgressClock::restart).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ProgressClock {
+pub(crate) struct ProgressClock {
     /// The position passed to the last [`deadline`](ProgressClock::deadline), or to [`start`](ProgressClock::start).
     position: u64,
     /// The time at which `position` last changed, or the clock was last started or restarted.
@@ -25,13 +25,13 @@ pub(super) struct ProgressClock {
 
 impl ProgressClock {
     /// Starts the clock at `now`. `position` is the number of bytes transferred so far.
-    pub(super) fn start(position: u64, now: Instant) -> ProgressClock {
+    pub(crate) fn start(position: u64, now: Instant) -> ProgressClock {
         ProgressClock { position, progressed_at: now, paid_until: now }
     }
 
     /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. Time that the client has paid for
     /// beyond `now` stays paid.
-    pub(super) fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self, now: Instant) {
         self.progressed_at = now;
         self.paid_until = self.paid_until.max(now);
     }
@@ -44,7 +44,7 @@ impl ProgressClock {
     ///   another second, up to [`MAX_CREDIT`] after `now`. A `rate` of 0 counts as 1.
     ///
     /// Both begin at [`start`](ProgressClock::start), and begin again at each [`restart`](ProgressClock::restart).
-    pub(super) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
+    pub(crate) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
         if position != self.position {
             let paid = duration_at(rate, position.saturating_sub(self.position));
             self.paid_until = deadline_after(self.paid_until, paid).min(deadline_after(now, MAX_CREDIT));
