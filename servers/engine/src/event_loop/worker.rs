@@ -532,3 +532,12 @@ impl Worker {
         }
     }
 }
+
+/// Closes the connections that are left when the grace period is over, so that they no longer count as idle.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for key in self.connections.keys() {
+            self.close(key);
+        }
+    }
+}

@@ -76,4 +76,15 @@ http_testing::both_engines! {
             assert_eq!(measured, expected);
         }
     }
+
+    fn nothing_is_open_or_idle_after_the_grace_period(engine: Engine) {
+        let server = InProcessServer::start(engine, settings(), |_: &Request<'_>| "Hello");
+        let mut client = server.connect();
+        assert_eq!(client.fetch(get("/")).status, 200);
+        wait_for("an idle connection", || (totals(&server).idle_connections == 1).then_some(()));
+        server.running().stopper().stop(Duration::ZERO);
+        server.running().wait().expect("no failure");
+        let stopped = totals(&server);
+        assert_eq!((stopped.open_connections, stopped.idle_connections), (0, 0));
+    }
 }
