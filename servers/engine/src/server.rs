@@ -19,7 +19,7 @@ use std::{
     os::unix::net::SocketAddr as UnixAddr,
     path::Path,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A server that has its listening sockets and does not serve yet.
@@ -407,7 +407,7 @@ impl Stopper {
     /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be
     /// interrupted: a thread that runs it ends when it returns.
     pub fn stop(&self, grace: Duration) {
-        self.shutdown.begin(grace);
+        self.shutdown.begin(Instant::now(), grace);
         self.threads.notify();
     }
 }

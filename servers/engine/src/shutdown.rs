@@ -37,10 +37,10 @@ impl Shutdown {
         Ok(Shutdown { event, begun: AtomicBool::new(false), deadline: Mutex::new(None) })
     }
 
-    /// Begins the shutdown. The grace period ends after `grace`, and after a year at the latest. A later call can
+    /// Begins the shutdown. The grace period ends `grace` after `now`, and after a year at the latest. A later call can
     /// only make it end earlier.
-    pub(crate) fn begin(&self, grace: Duration) {
-        let wanted = Instant::now() + grace.min(MAX_GRACE);
+    pub(crate) fn begin(&self, now: Instant, grace: Duration) {
+        let wanted = now + grace.min(MAX_GRACE);
         {
             let mut deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             *deadline = Some(deadline.map_or(wanted, |known| known.min(wanted)));

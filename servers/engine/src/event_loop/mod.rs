@@ -22,7 +22,7 @@ use crate::{
     shutdown::Shutdown,
     threads::Threads,
 };
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Instant};
 use transfers::Transfers;
 use worker::Worker;
 
@@ -47,7 +47,9 @@ pub(crate) fn start(
         streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
     };
     let sets = sockets.distribute(workers)?;
-    for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
+    for (number, (listeners, transfers)) in
+        sets.into_iter().zip(Transfers::ring(workers, Instant::now())?).enumerate()
+    {
         let (handler, admission, pools) =
             (handlers.of_worker(number), admission.for_worker(number), pools.clone());
         let worker = Worker::new(listeners, transfers, settings, handler, admission, pools, shutdown)?;

@@ -65,13 +65,13 @@ struct Ring {
 }
 
 impl Transfers {
-    /// Creates a ring of `len` event loops, and returns the place of each.
+    /// Creates a ring of `len` event loops, and returns the place of each. `now` is the current time.
     ///
     /// # Errors
     ///
     /// The system has no descriptors left.
-    pub(super) fn ring(len: usize) -> io::Result<Vec<Transfers>> {
-        let shared = Arc::new(Ring { len, start: Instant::now(), pause_until: AtomicU64::new(0) });
+    pub(super) fn ring(len: usize, now: Instant) -> io::Result<Vec<Transfers>> {
+        let shared = Arc::new(Ring { len, start: now, pause_until: AtomicU64::new(0) });
         let (mut senders, mut ends) = (Vec::with_capacity(len), Vec::with_capacity(len));
         for _ in 0..len {
             let event = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn a_connection_goes_round_once_and_is_then_refused() {
-        let ring = Transfers::ring(3).expect("descriptors");
         let now = Instant::now();
+        let ring = Transfers::ring(3, now).expect("descriptors");
         let pass = |from: usize, tried| ring[from].pass_on(transfer(tried), now).is_ok();
         assert!(pass(0, 1) && pass(1, 2) && pass(2, 1));
         let tried: Vec<Vec<_>> =
@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn a_full_queue_and_an_ended_event_loop_return_the_connection() {
-        let mut ring = Transfers::ring(2).expect("descriptors");
         let now = Instant::now();
+        let mut ring = Transfers::ring(2, now).expect("descriptors");
         assert!((0..QUEUE).all(|_| ring[0].pass_on(transfer(1), now).is_ok()));
         assert!(ring[0].pass_on(transfer(1), now).is_err());
         assert_eq!(ring[1].take().len(), QUEUE);
