@@ -102,6 +102,15 @@ impl Admission {
         &self.reserve
     }
 
+    /// Whether no connection is counted, and no buffer has grown.
+    #[cfg(test)]
+    pub(crate) fn is_unused(&self) -> bool {
+        let is_empty = |limit: &Arc<AddressLimit>| limit.open().is_empty();
+        self.connections.limit.open.load(Ordering::Relaxed) == 0
+            && self.per_address.as_ref().is_none_or(is_empty)
+            && self.budget.used() == 0
+    }
+
     /// The protocol limits and timeouts of every connection.
     pub(crate) fn config(&self) -> &Config {
         &self.config

@@ -26,6 +26,7 @@ mod shutdown;
 #[doc(hidden)]
 pub mod sockopt;
 mod stream;
+mod sys;
 mod threads;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -7,12 +7,13 @@ pub use crate::unix_socket::bind_unix;
 use crate::{
     reserve::Reserve,
     sockopt,
+    sys::acceptfrom_with,
     transport::{TlsAcceptor, Transport},
 };
 use http_core::io_cause;
 use rustix::{
     io::{Errno, ioctl_fionbio},
-    net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, ipproto, socket_with, sockopt as option},
+    net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt as option},
 };
 use std::{
     collections::BTreeMap,

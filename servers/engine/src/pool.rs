@@ -158,6 +158,12 @@ impl PoolState {
 
     /// Starts a thread. Returns false if the system has none left.
     fn start_thread(self: &Arc<PoolState>, queue: &mut TaskQueue) -> bool {
+        // The simulation runs the tasks of simulated threads: see `simulated`.
+        #[cfg(test)]
+        if crate::sys::is_simulated() {
+            queue.threads += 1;
+            return true;
+        }
         let state = Arc::clone(self);
         let name = format!("{}-{}", self.name, queue.threads);
         let run = move || {
@@ -195,6 +201,51 @@ impl PoolState {
             }
         }
         queue.threads -= 1;
+    }
+}
+
+/// The threads of a pool in the simulation of the event loop, which runs their tasks when it wants to.
+#[cfg(test)]
+pub(crate) struct SimulatedPool {
+    pool: Pool,
+    /// The number of threads that run a task.
+    busy: usize,
+}
+
+#[cfg(test)]
+impl SimulatedPool {
+    pub(crate) fn new(pool: Pool) -> SimulatedPool {
+        SimulatedPool { pool, busy: 0 }
+    }
+
+    /// Takes the next task from the queue, as a thread of the pool that has started, or was woken. `None` if all threads
+    /// run tasks, or no task is there.
+    pub(crate) fn take(&mut self) -> Option<Task> {
+        let mut queue = self.pool.owner.0.queue();
+        while self.busy < queue.threads {
+            let queued = queue.tasks.pop_front()?;
+            if queue.waiting == queue.threads - self.busy {
+                queue.waiting -= 1;
+            }
+            self.busy += 1;
+            if let Some(task) = queued.take().and_then(CatchDrop::into_inner) {
+                return Some(task);
+            }
+            self.busy -= 1;
+            queue.waiting += 1;
+        }
+        None
+    }
+
+    /// The thread that ran a task waits for the next.
+    pub(crate) fn finish(&mut self) {
+        self.busy -= 1;
+        self.pool.owner.0.queue().waiting += 1;
+    }
+
+    /// Whether no thread runs a task, and none is queued.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy == 0 && self.pool.owner.0.queue().tasks.iter().all(QueuedTask::is_cancelled)
     }
 }
 

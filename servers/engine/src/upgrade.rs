@@ -2,7 +2,7 @@
 //!
 //! It must not send a 101 for which there is no thread: the thread is reserved before the response is queued.
 
-use crate::{label::RequestLabel, stream::StreamSupport, transport::Transport};
+use crate::{label::RequestLabel, stream::StreamSupport, sys::wait_for, transport::Transport};
 use http_core::{CancellationToken, Connection, OnUpgrade, Rejection, Upgraded, UpgradedTransport, io_cause};
 use rustix::net::sockopt::Timeout;
 use std::{io, net::Shutdown, sync::mpsc::channel, time::Duration};
@@ -33,7 +33,7 @@ pub(crate) fn reserve_thread(
     let (sender, connection) = channel();
     // If the connection closes before the 101 is sent, the sender is dropped.
     support.spawn(Box::new(move || {
-        if let Ok(upgraded) = connection.recv() {
+        if let Ok(upgraded) = wait_for(&connection) {
             take(upgraded);
         }
     }))?;

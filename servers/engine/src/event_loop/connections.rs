@@ -7,10 +7,11 @@ use super::timers::Scheduled;
 use crate::{
     admission::{Admission, Permit},
     late::LateReply,
+    sys::SourceFd,
     transport::Transport,
 };
 use http_core::{Buffers, Connection};
-use mio::{Interest, Registry, Token, unix::SourceFd};
+use mio::{Interest, Registry, Token};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},

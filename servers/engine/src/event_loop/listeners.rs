@@ -7,10 +7,11 @@
 use crate::{
     listener::{self, Accepted, Listener, Sharing},
     reserve::Reserve,
+    sys::epoll,
 };
 use http_core::io_cause;
 use mio::{Poll, Registry};
-use rustix::{event::epoll, io::Errno, net::SocketFlags};
+use rustix::{io::Errno, net::SocketFlags};
 use std::{
     io,
     sync::Arc,

@@ -21,11 +21,12 @@ use crate::{
     pool::Pools,
     settings::Settings,
     shutdown::Shutdown,
+    sys::Event,
     transport::Transport,
     upgrade,
 };
 use http_core::{BufferPool, Buffers, Clock, catch_panic, drop_caught, io_cause};
-use mio::{Events, Poll, Token, event::Event};
+use mio::{Events, Poll, Token};
 use rustix::event::epoll;
 use std::{
     collections::VecDeque,
@@ -155,7 +156,7 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_finished() {
             match self.poll.poll(&mut events, self.poll_timeout()) {
-                Ok(()) => self.turn(&events, Instant::now()),
+                Ok(()) => self.turn(events.iter().map(Event::from), Instant::now()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // epoll itself fails only if its descriptor is invalid.
                 Err(error) => {
@@ -171,17 +172,17 @@ impl Worker {
 
     /// Does the work of one wake-up: handles the timers that are due and then `events`, and runs the connections that
     /// used up their budget before.
-    fn turn(&mut self, events: &Events, now: Instant) {
+    fn turn(&mut self, events: impl Iterator<Item = Event>, now: Instant) {
         self.clock.update(now, SystemTime::now);
         self.handler.refresh();
         self.run_timers(now);
         for event in events {
-            match event.token() {
+            match event.token {
                 SHUTDOWN => self.drain(),
                 COMPLETIONS => self.run_completions(),
                 TRANSFERS => self.take_transfers(),
                 Token(token) if token >= FIRST_LISTENER => self.accept(token - FIRST_LISTENER),
-                token => self.handle_event(Key::from_token(token), event),
+                token => self.handle_event(Key::from_token(token), &event),
             }
         }
         for _ in 0..self.yielded.len() {
@@ -216,9 +217,8 @@ impl Worker {
     /// Handles an event of epoll for a connection.
     fn handle_event(&mut self, key: Key, event: &Event) {
         let Some(client) = self.connections.get(key) else { return };
-        client.note_event(event.is_readable(), event.is_read_closed());
-        // Both directions are closed. A client that has only closed its sending side still gets its responses.
-        if event.is_error() || event.is_write_closed() {
+        client.note_event(event.is_readable, event.is_read_closed);
+        if event.is_closed {
             self.close(key);
         } else {
             self.resume(key, Wakeup::Ready);
@@ -541,3 +541,6 @@ impl Drop for Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -6,16 +6,15 @@
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 
-use crate::metrics::Counters;
+use crate::{
+    metrics::Counters,
+    sys::{ioctl_fionbio, recv, send, sendfile, sendmsg, set_socket_timeout, shutdown},
+};
 use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit, proxy_header};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::sendfile,
-    io::{Errno, ioctl_fionbio, retry_on_intr},
-    net::{
-        self, RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg,
-        sockopt::{Timeout, set_socket_timeout},
-    },
+    io::{Errno, retry_on_intr},
+    net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, sockopt::Timeout},
 };
 use std::{
     io,
@@ -386,7 +385,7 @@ impl Transport {
             Shutdown::Write => net::Shutdown::Write,
             Shutdown::Both => net::Shutdown::Both,
         };
-        Ok(net::shutdown(&self.socket, how)?)
+        Ok(shutdown(&self.socket, how)?)
     }
 
     /// Shuts down the sending side of the socket. The client then sees the end of the stream after the last response.
@@ -409,7 +408,7 @@ impl Transport {
     /// sent. Any thread may call this.
     pub(crate) fn shutdown_both(&self) {
         // An error means that the connection is already broken.
-        let _ = net::shutdown(&self.socket, net::Shutdown::Both);
+        let _ = shutdown(&self.socket, net::Shutdown::Both);
     }
 
     /// Sets whether a receive waits.
@@ -439,6 +438,8 @@ impl Drop for Transport {
         if let Some(tls) = &self.tls {
             tls.close(&self.socket);
         }
+        #[cfg(test)]
+        crate::sys::closing(&self.socket);
     }
 }
 
