@@ -12,6 +12,7 @@ mod refused;
 mod registry;
 mod reply;
 mod session;
+mod thread_count;
 mod wait;
 
 use crate::{
@@ -31,28 +32,15 @@ use registry::Registry;
 use session::{Session, first_receive_timeout};
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Instant, SystemTime},
 };
+use thread_count::ThreadCount;
 use wait::ConnectionEvent;
 
 /// The number of threads that may exist in addition to one for each allowed connection: a thread that waits for the
 /// next connection, and the threads of connections that are being closed for new ones.
 const EXTRA_THREADS: usize = 16;
-
-/// How long a thread that has accepted a connection waits for another to return from its connection, if no other waits
-/// and no more may be started. Threads whose connections are being closed for new ones return at once.
-const RETURN_TIMEOUT: Duration = Duration::from_millis(250);
-/// How often such a thread looks whether another has returned.
-const RETURN_INTERVAL: Duration = Duration::from_millis(1);
-
-/// The maximum number of spare threads: those that wait for connections in addition to the configured number
-/// ([`Settings::workers`]). A spare thread ends if no connection comes within `SPARE_TIMEOUT`.
-const SPARE_THREADS: usize = 16;
 
 /// The maximum number of jobs of [`Reply::Offload`](http_core::Reply::Offload) that may run in addition to one for each
 /// allowed connection: those whose client has left, or whose reply has timed out. If there are more, further requests
@@ -64,12 +52,7 @@ struct Shared {
     acceptor: Acceptor,
     registry: Registry,
     refused: RefusedConnections,
-    /// The number of threads that wait for a connection now.
-    waiting: AtomicUsize,
-    /// The number of threads that wait for connections or serve them.
-    serving: AtomicUsize,
-    /// The configured number of threads that always wait for connections ([`Settings::workers`]).
-    workers: usize,
+    count: ThreadCount,
     /// The threads for what a connection's own thread must not do.
     pools: Pools,
     admission: Admission,
@@ -100,9 +83,8 @@ pub(crate) fn start(
         acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, admission.reserve(), shutdown)?,
         registry: Registry::default(),
         refused: RefusedConnections::default(),
-        waiting: AtomicUsize::new(0),
-        serving: AtomicUsize::new(0),
-        workers: settings.workers,
+        // The threads of evicted connections still count, although each is about to return.
+        count: ThreadCount::new(settings.workers, admission.max_connections().saturating_add(EXTRA_THREADS)),
         pools: Pools {
             jobs: Pool::new("pool", admission.max_connections().saturating_add(ABANDONED_JOBS), 0, threads),
             streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
@@ -113,7 +95,7 @@ pub(crate) fn start(
         shutdown: Arc::clone(shutdown),
         threads: Arc::clone(threads),
     });
-    for _ in 0..shared.workers {
+    for _ in 0..settings.workers {
         shared.spawn_thread()?;
     }
     threads.spawn("supervisor", move || {
@@ -121,22 +103,22 @@ pub(crate) fn start(
         // inserted it yet.
         let idle_grace = shared.admission.config().timeouts.idle_grace;
         let drained = shared.registry.drain(&shared.shutdown, idle_grace, || {
-            if shared.waiting.load(Ordering::SeqCst) == 0 {
+            if shared.count.none_waits() {
                 shared.acceptor.close();
             }
-            shared.serving.load(Ordering::SeqCst) == 0
+            shared.count.is_empty()
         });
         shared.acceptor.close();
         drained
     })
 }
 
-/// Counts a thread in [`Shared::serving`] until it is dropped.
+/// Counts a thread until it is dropped.
 struct ServingThread(Arc<Shared>);
 
 impl Drop for ServingThread {
     fn drop(&mut self) {
-        self.0.serving.fetch_sub(1, Ordering::SeqCst);
+        self.0.count.remove();
         self.0.registry.notify();
     }
 }
@@ -144,10 +126,8 @@ impl Drop for ServingThread {
 impl Shared {
     /// Starts a thread that waits for connections.
     fn spawn_thread(self: &Arc<Shared>) -> io::Result<()> {
-        let number = self.serving.fetch_add(1, Ordering::SeqCst);
+        let number = self.count.add();
         let counted = ServingThread(Arc::clone(self));
-        // Count the thread as waiting before it runs, so that no other thread starts one more meanwhile.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
         // A thread that panics outside of the handler costs one connection. (Around each connection, this would take more
         // stack of every idle one.)
         let run = move || {
@@ -158,7 +138,7 @@ impl Shared {
         };
         let started = self.threads.spawn(&format!("thread-{number}"), run);
         if started.is_err() {
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.count.stop_waiting();
         }
         started
     }
@@ -177,13 +157,12 @@ impl Shared {
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
         self.acceptor.leave_to_others();
         loop {
-            let is_spare = self.waiting.load(Ordering::SeqCst) > self.workers;
-            let accepted = match self.acceptor.next(is_spare) {
+            let accepted = match self.acceptor.next(self.count.has_spare()) {
                 Ok(Next::Connection(accepted)) => accepted,
-                Ok(Next::TimedOut) if self.stop_waiting_if_spare() => return Ok(()),
+                Ok(Next::TimedOut) if self.count.stop_waiting_if_spare() => return Ok(()),
                 Ok(Next::TimedOut) => continue,
                 ended => {
-                    self.waiting.fetch_sub(1, Ordering::SeqCst);
+                    self.count.stop_waiting();
                     return ended.map(drop);
                 }
             };
@@ -216,7 +195,7 @@ impl Shared {
             drop(entry);
             // It may be missing since a connection has taken it.
             self.acceptor.restore_reserve();
-            if !self.wait_again() {
+            if !self.count.wait_again() {
                 return Ok(());
             }
         }
@@ -226,7 +205,7 @@ impl Shared {
     /// waits. Returns `None` if the connection must be refused: a limit is reached, or no thread can be started.
     fn admit(self: &Arc<Shared>, admission: &Admission, new: &Accepted) -> Option<Permit> {
         let mut address = admission.admit_address(new.client_addr).ok()?;
-        if !self.leave_to_another() {
+        if !self.count.leave_to_another(|| self.spawn_thread().is_ok()) {
             return None;
         }
         let end_shortage = || (0..SHORTAGE_EVICTIONS).take_while(|_| self.registry.evict_idle()).count() > 0;
@@ -239,31 +218,8 @@ impl Shared {
                 }
             }
         }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.count.wait();
         None
-    }
-
-    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts
-    /// one, or if there are enough, waits until one returns from its connection. If that is impossible, changes nothing
-    /// and returns false.
-    fn leave_to_another(self: &Arc<Shared>) -> bool {
-        // The threads of evicted connections still count, although each is about to return.
-        let max_threads = self.admission.max_connections().saturating_add(EXTRA_THREADS);
-        let mut end = None;
-        loop {
-            if self.waiting.fetch_sub(1, Ordering::SeqCst) > 1 {
-                return true;
-            }
-            let may_start = self.serving.load(Ordering::SeqCst) < max_threads;
-            if may_start && self.spawn_thread().is_ok() {
-                return true;
-            }
-            self.waiting.fetch_add(1, Ordering::SeqCst);
-            if may_start || *end.get_or_insert_with(|| Instant::now() + RETURN_TIMEOUT) <= Instant::now() {
-                return false;
-            }
-            thread::sleep(RETURN_INTERVAL);
-        }
     }
 
     /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken
@@ -302,21 +258,5 @@ impl Shared {
                 self.refused.clear();
             }
         }
-    }
-
-    /// Counts this thread as waiting for a connection, and returns true. If enough threads wait already (`workers` and
-    /// [`SPARE_THREADS`] more), counts nothing and returns false: the thread must end.
-    fn wait_again(&self) -> bool {
-        // Compare and count in one atomic step. If this thread were counted first and then ended, another thread could
-        // accept a connection meanwhile, and start no thread because it saw this one waiting.
-        let one_more = |waiting: usize| (waiting < self.workers + SPARE_THREADS).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
-    }
-
-    /// If more than `workers` threads wait for connections, no longer counts this thread as waiting, and returns true:
-    /// the thread must end. Otherwise changes nothing and returns false: the thread must wait again.
-    fn stop_waiting_if_spare(&self) -> bool {
-        let one_less = |waiting: usize| (waiting > self.workers).then(|| waiting - 1);
-        self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
     }
 }
