@@ -25,22 +25,28 @@ pub(super) struct OpenConnection {
     pub(super) transport: Transport,
     /// The key of the connection in the registry.
     number: u64,
-    /// Counts the connection, unless it is being closed for a new one.
-    permit: Mutex<Permit>,
-    /// Since when the connection's thread waits for the next request; `None` if it does not.
-    idle_since: Mutex<Option<Instant>>,
+    idle: Mutex<IdleState>,
     /// Whether the client may be in a TLS handshake: a shutdown does not close the connection before its first request.
     is_new: AtomicBool,
-    /// Whether [`Registry::evict_idle`] was called: the connection does not count any more.
-    evicted: AtomicBool,
     /// The token of the connection after its upgrade.
     upgraded: OnceLock<CancellationToken>,
+}
+
+/// Whether a connection is idle, and whether it counts. One lock for both: otherwise a connection that has just
+/// received a request could be evicted, and its request be served although it does not count.
+struct IdleState {
+    /// Counts the connection, unless it is being closed for a new one.
+    permit: Permit,
+    /// Since when the connection's thread waits for the next request; `None` if it does not.
+    since: Option<Instant>,
+    /// Whether [`Registry::evict_idle`] has chosen the connection.
+    is_evicted: bool,
 }
 
 impl OpenConnection {
     /// Sets since when the connection's thread waits for the next request. `None` means that it no longer waits.
     pub(super) fn set_idle(&self, since: Option<Instant>) {
-        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        self.idle().since = since;
     }
 
     /// Sets whether the client may be in a TLS handshake.
@@ -50,18 +56,18 @@ impl OpenConnection {
 
     /// Since when the connection's thread waits for the next request; `None` if it does not.
     fn idle_since(&self) -> Option<Instant> {
-        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle().since
     }
 
     /// Whether the connection is being closed for a new one, and does not count.
     pub(super) fn is_evicted(&self) -> bool {
-        self.evicted.load(Ordering::SeqCst)
+        self.idle().is_evicted
     }
 
     /// Counts an evicted connection again, because a request has arrived on it meanwhile. Returns false if there is no
     /// room: then the request must not be served.
     pub(super) fn resume(&self) -> bool {
-        self.permit().resume()
+        self.idle().permit.resume()
     }
 
     /// Marks the connection as upgraded. Returns the token that [`Registry::drain`] cancels.
@@ -69,9 +75,22 @@ impl OpenConnection {
         self.upgraded.get_or_init(CancellationToken::default).clone()
     }
 
-    /// Locks the permit.
-    fn permit(&self) -> MutexGuard<'_, Permit> {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the count of the connection, and closes it, if it is idle and no request has arrived. Returns whether it
+    /// is.
+    fn evict(&self) -> bool {
+        let mut idle = self.idle();
+        if idle.is_evicted || idle.since.is_none() || self.transport.has_input() {
+            return false;
+        }
+        idle.is_evicted = true;
+        idle.permit.suspend();
+        self.close_when_idle();
+        true
+    }
+
+    /// Locks whether the connection is idle.
+    fn idle(&self) -> MutexGuard<'_, IdleState> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the receiving side of the socket, so that the connection's thread stops waiting for a request and closes
@@ -123,10 +142,8 @@ impl Registry {
         let connection = Arc::new(OpenConnection {
             transport,
             number: table.next,
-            permit: Mutex::new(permit),
-            idle_since: Mutex::new(None),
+            idle: Mutex::new(IdleState { permit, since: None, is_evicted: false }),
             is_new: AtomicBool::new(false),
-            evicted: AtomicBool::new(false),
             upgraded: OnceLock::new(),
         });
         table.open.insert(connection.number, Arc::clone(&connection));
@@ -140,14 +157,11 @@ impl Registry {
     /// If a request arrives during this call, the thread responds to it if there is room.
     pub(super) fn evict_idle(&self) -> bool {
         let table = self.table();
-        let open = table.open.values().filter(|connection| !connection.is_evicted());
+        let open = table.open.values();
         let mut idle: Vec<_> = open.filter_map(|open| Some((open.idle_since()?, open))).collect();
         while let Some(longest) = (0..idle.len()).min_by_key(|index| idle[*index].0) {
             let (_, connection) = idle.swap_remove(longest);
-            if !connection.transport.has_input() {
-                connection.evicted.store(true, Ordering::SeqCst);
-                connection.permit().suspend();
-                connection.close_when_idle();
+            if connection.evict() {
                 return true;
             }
         }
@@ -161,10 +175,10 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others when they have
-    /// been idle for `idle_grace`, until `is_finished` returns true or the grace period is over. After the grace period, shuts down
-    /// the sockets of all connections, so that no receive or send waits any longer: their threads end as soon as they
-    /// are not in application code.
+    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others when
+    /// they have been idle for `idle_grace`, until `is_finished` returns true or the grace period is over. After the
+    /// grace period, shuts down the sockets of all connections, so that no receive or send waits any longer: their
+    /// threads end as soon as they are not in application code.
     ///
     /// `is_finished` must return whether all threads that serve connections have ended.
     ///
