@@ -17,14 +17,17 @@ pub mod router;
 mod tests {
     use std::{fs, path::Path};
 
+    /// The directory of this crate. The working directory of a test is that of its package: http-core or http-core/fuzz.
+    fn fuzz() -> &'static Path {
+        Path::new(if Path::new("fuzz").is_dir() { "fuzz" } else { "." })
+    }
+
     /// Checks the inputs in `seeds/NAME`, of which there must be some, and in `corpus/NAME` and `artifacts/NAME`, which
     /// libFuzzer writes, if they exist. A failure names the input.
     fn replay(name: &str, check: fn(&[u8])) {
-        // The working directory of a test is the directory of its package: http-core or http-core/fuzz.
-        let fuzz = if Path::new("fuzz").is_dir() { Path::new("fuzz") } else { Path::new(".") };
         let mut checked = 0;
         for inputs in ["seeds", "corpus", "artifacts"] {
-            let Ok(files) = fs::read_dir(fuzz.join(inputs).join(name)) else { continue };
+            let Ok(files) = fs::read_dir(fuzz().join(inputs).join(name)) else { continue };
             for file in files {
                 let path = file.expect("a file").path();
                 let input = fs::read(&path).expect("a readable file");
@@ -34,17 +37,29 @@ mod tests {
                 checked += 1;
             }
         }
-        assert!(checked > 0, "no seeds of {name} in {}", fuzz.display());
+        assert!(checked > 0, "no seeds of {name} in {}", fuzz().display());
     }
 
     macro_rules! replay {
-        ($($name:ident)*) => { $(
-            #[test]
-            fn $name() {
-                replay(stringify!($name), super::$name::check);
-            }
-        )* };
+        ($($name:ident)*) => {
+            const REPLAYED: &[&str] = &[$(stringify!($name)),*];
+            $(
+                #[test]
+                fn $name() {
+                    replay(stringify!($name), super::$name::check);
+                }
+            )*
+        };
     }
 
     replay! { chunked client conditional connection form head multipart path proxy_header range router }
+
+    #[test]
+    fn the_seeds_of_each_target_are_replayed() {
+        let targets = fs::read_dir(fuzz().join("fuzz_targets")).expect("a directory");
+        let mut names: Vec<_> = targets.map(|file| file.expect("a file").path().with_extension("")).collect();
+        names.sort();
+        let names: Vec<_> = names.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, REPLAYED);
+    }
 }
