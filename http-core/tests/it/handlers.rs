@@ -301,6 +301,16 @@ fn content_arrives_whole_or_in_chunks() {
 }
 
 #[test]
+fn content_is_not_decompressed() {
+    for content in ["\x1f\x08 a bomb", "not gzip"] {
+        for coding in ["gzip", "br, gzip", "unknown"] {
+            let post = TestRequest::post("/echo").header("Content-Encoding", coding);
+            check(&post.body(content), &format!("200 {content}"));
+        }
+    }
+}
+
+#[test]
 fn content_is_pushed_and_read_as_it_comes() {
     let post = TestRequest::post;
     check(&post("/push").chunks(["one", "two"]), "200 one|two|");
