@@ -341,6 +341,24 @@ http_testing::both_engines! {
         assert_eq!(Client::connect(&server).text("/a"), "/a 0");
     }
 
+    /// Of clients that differ in the version only, that with TLS 1.2 is answered. The others get the alert protocol_version.
+    fn versions_before_1_2_are_rejected(engine: Engine) {
+        let server = start(engine, &default_tls());
+        // One suite, no compression; signature algorithms, a group and the format of its points.
+        let offer = b"\0\0\x02\xc0\x2b\x01\0\0\x18\0\x0d\0\x06\0\x04\x04\x03\x08\x04\0\x0a\0\x04\0\x02\0\x17\0\x0b\0\x02\x01\0";
+        let alert = &b"\x15\x03\x03\x00\x02\x02\x46"[..];
+        for (minor, expected) in [(0, alert), (1, alert), (2, alert), (3, b"\x16\x03\x03")] {
+            let hello = [&[3, minor][..], &[7; 32], offer].concat();
+            let len = hello.len() as u8;
+            let record = [&[22, 3, 1, 0, len + 4, 1, 0, 0, len][..], &hello].concat();
+            let mut stream = connect(&server);
+            stream.write_all(&record).expect("a connection");
+            let mut received = vec![0; expected.len()];
+            stream.read_exact(&mut received).expect("a response");
+            assert_eq!(received, expected, "version 3.{minor}: {}", received.escape_ascii());
+        }
+    }
+
     /// A client that begins a handshake, and goes on slowly or not at all.
     fn a_handshake_has_the_deadline_of_a_head(engine: Engine) {
         let mut with = settings();
