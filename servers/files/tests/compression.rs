@@ -396,6 +396,35 @@ fn error_pages_and_the_page_of_an_application_are_compressed() {
     }
 }
 
+/// Otherwise the length would tell whether a secret of the page occurs in what an attacker makes a browser send.
+#[test]
+fn what_is_compressed_does_not_depend_on_the_request() {
+    let site = Site::new();
+    site.write("404.html", &text(2_000));
+    for kind in KINDS {
+        let server = site.serve(kind, ALL).with_options(|options| {
+            options.listing = true;
+            options.error_pages.automatic = true;
+        });
+        for (target, accept) in [("/large.txt", "*/*"), ("/", "text/html"), ("/none", "text/html")] {
+            let fetch = |query: &str, cookie: &str| {
+                let target = format!("{target}{query}");
+                let headers = [
+                    ("Accept", accept),
+                    ("Accept-Encoding", "gzip"),
+                    ("Cookie", cookie),
+                    ("Referer", cookie),
+                    ("User-Agent", cookie),
+                ];
+                let response = server.fetch("GET", &target, &headers);
+                assert!(response.header("Content-Encoding").is_some(), "{kind:?} {target}");
+                response.body().to_vec()
+            };
+            assert!(fetch("", "") == fetch("?secret=guess", "guess"), "{kind:?} {target}");
+        }
+    }
+}
+
 #[test]
 fn listings_are_compressed() {
     let site = tempfile::tempdir().expect("a directory");
