@@ -105,10 +105,16 @@ impl Users {
     /// Returns whether a user has this name and this password. Takes as long for a name that no user has, so that the time
     /// does not tell which names exist.
     pub fn verify(&self, name: &str, password: &[u8]) -> bool {
+        let (hash, is_known) = self.hash_of(name);
+        hash.verify(password) && is_known
+    }
+
+    /// Returns the hash to verify a password with, and whether it is that of a user with this name.
+    fn hash_of(&self, name: &str) -> (&PasswordHash, bool) {
         let known = self.names.get(name).copied();
         // The hashes of the users may take different times. So an unknown name always gets the same one.
         let tried = known.unwrap_or_else(|| self.decoy.hash_one(name) as usize % self.hashes.len());
-        self.hashes[tried].verify(password) && known.is_some()
+        (&self.hashes[tried], known.is_some())
     }
 }
 
@@ -185,6 +191,22 @@ mod tests {
         }
         check("# comment", "", false);
         check("", "secret", false);
+    }
+
+    #[test]
+    fn an_unknown_name_always_gets_the_same_hash() {
+        let users: Users = USERS.parse().expect("users");
+        let index = |name: &str| {
+            let (hash, is_known) = users.hash_of(name);
+            assert!(!is_known, "{name}");
+            users.hashes.iter().position(|other| std::ptr::eq(other, hash)).expect("a hash of a user")
+        };
+        let names: Vec<_> = (0..64).map(|number| format!("nobody{number}")).collect();
+        let mut chosen: Vec<_> = names.iter().map(|name| index(name)).collect();
+        assert_eq!(chosen, names.iter().map(|name| index(name)).collect::<Vec<_>>());
+        chosen.sort_unstable();
+        chosen.dedup();
+        assert_eq!(chosen.len(), users.hashes.len(), "each hash is that of some unknown name");
     }
 
     #[test]
