@@ -209,7 +209,7 @@ pub fn registry_drains_until_all_threads_have_ended() {
         })
     });
     let shutdown = Shutdown::new().expect("a descriptor");
-    shutdown.begin(Duration::from_secs(3600));
+    shutdown.begin(Instant::now(), Duration::from_secs(3600));
     let drained = registry.drain(&shutdown, Duration::from_millis(3), || serving.load(SeqCst) == 0);
     drained.expect("no failure");
     assert_eq!((serving.load(SeqCst), admission.open()), (0, 0));
@@ -229,7 +229,7 @@ pub fn registry_ends_all_waits_after_the_grace_period() {
         })
     });
     let shutdown = Shutdown::new().expect("a descriptor");
-    shutdown.begin(Duration::from_millis(5));
+    shutdown.begin(Instant::now(), Duration::from_millis(5));
     registry.drain(&shutdown, Duration::from_millis(1), || false).expect("no failure");
     let _ = sessions.map(|session| session.join().expect("no panic"));
 }

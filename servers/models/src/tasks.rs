@@ -119,7 +119,7 @@ pub fn threads_are_waited_for() {
     threads.spawn("parent", parent).expect("a thread");
     let own = Arc::clone(&threads);
     let stopper = thread::spawn(move || {
-        shutdown.begin(Duration::from_secs(3600));
+        shutdown.begin(Instant::now(), Duration::from_secs(3600));
         own.notify();
     });
     let failure = threads.wait().expect_err("the child fails");
@@ -140,7 +140,7 @@ pub fn shutdown_has_a_deadline_when_it_is_seen() {
     let beginners = [3600, 60].map(|seconds| {
         let shutdown = Arc::clone(&shutdown);
         thread::spawn(move || {
-            shutdown.begin(Duration::from_secs(seconds));
+            shutdown.begin(Instant::now(), Duration::from_secs(seconds));
             assert!(shutdown.has_begun());
         })
     });
