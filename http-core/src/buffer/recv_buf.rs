@@ -113,7 +113,7 @@ impl RecvBuf {
     ///
     /// Stops before the first byte that continues no empty line, and when `most` bytes are removed.
     pub(crate) fn skip_empty_lines(&mut self, removed: usize, most: usize) -> usize {
-        let expected = b"\r\n".iter().cycle().skip(removed % 2).take(most.saturating_sub(removed));
+        let expected = b"\r\n".iter().cycle().skip(removed).take(most.saturating_sub(removed));
         let count =
             self.unread().iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
         self.consume(count);

@@ -200,7 +200,7 @@ impl HeadIndex {
         Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
             && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
             && (self.phase > HeadPhase::Target || self.parse_target(bytes, max_target_bytes)?)
-            && (self.phase > HeadPhase::Version || self.parse_version(bytes)?))
+            && self.parse_version(bytes)?)
     }
 
     /// Parses the header lines: continues with the element that `phase` names. Returns whether the head is complete.
