@@ -102,6 +102,10 @@ impl BufferPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        buffer::stream::{Chunk, ChunkSource},
+        codec::framing::BodyLength,
+    };
 
     #[test]
     fn returned_buffers_are_cleared() {
@@ -111,5 +115,34 @@ mod tests {
         buffers.out.write(|text| text.extend_from_slice(b"secret"));
         pool.put(buffers);
         assert!(pool.take().is_empty());
+    }
+
+    #[test]
+    fn a_full_pool_frees_buffers() {
+        let mut pool = BufferPool::new(1);
+        for _ in 0..2 {
+            pool.put(Box::default());
+        }
+        assert_eq!(pool.free.len(), 1);
+    }
+
+    #[test]
+    fn only_a_pending_stream_frees_the_memory_for_received_bytes() {
+        struct Silent;
+        impl ChunkSource for Silent {
+            fn next_chunk(&mut self, _: &mut Vec<u8>) -> std::io::Result<Chunk> {
+                Ok(Chunk::Pending)
+            }
+        }
+        let mut buffers = Buffers::default();
+        let mut is_freed = |change: fn(&mut SendQueue)| {
+            change(&mut buffers.out);
+            buffers.shrink_while_streaming();
+            buffers.input.spare().is_empty()
+        };
+        assert!(!is_freed(|_| {}));
+        assert!(!is_freed(|out| out.write(|text| text.extend_from_slice(b"head"))));
+        assert!(!is_freed(|out| out.push_stream(Box::new(Silent), BodyLength::Chunked)));
+        assert!(is_freed(|out| out.sent(4)));
     }
 }

@@ -338,6 +338,7 @@ mod tests {
     fn grows_no_further_than_expected() {
         let mut buf = RecvBuf::default();
         for (received, expected, size) in [
+            (FIRST_CAPACITY - 1, 20_000, FIRST_CAPACITY),
             (FIRST_CAPACITY, 20_000, 20_000),
             (20_000, 20_000, 20_001),
             (20_001, 1_000_000, 40_002),
@@ -347,6 +348,26 @@ mod tests {
             assert_eq!(buf.reserve(1, expected), Ok(()));
             assert_eq!(buf.bytes.len(), size);
         }
+    }
+
+    #[test]
+    fn grows_if_less_than_half_is_free() {
+        for (consumed, size) in
+            [(FIRST_CAPACITY / 2, FIRST_CAPACITY), (FIRST_CAPACITY / 2 - 1, 2 * FIRST_CAPACITY)]
+        {
+            let mut buf = RecvBuf::default();
+            buf.filled(FIRST_CAPACITY);
+            buf.consume(consumed);
+            assert_eq!(buf.reserve(1, usize::MAX), Ok(()));
+            assert_eq!(buf.bytes.len(), size, "{consumed} bytes consumed");
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_not_logged() {
+        let mut buf = RecvBuf::default();
+        buf.extend(b"secret");
+        assert_eq!(format!("{buf:?}"), "RecvBuf(6 bytes)");
     }
 
     #[test]

@@ -372,6 +372,7 @@ mod tests {
     #[test]
     fn content_length() {
         check("1.1", "Accept", "*/*", Ok("Exact(0) keep-alive"));
+        check("1.1", "User-Agent", "close|upgrade", Ok("Exact(0) keep-alive"));
         check("1.1", "content-LENGTH", "5|005", Ok("Exact(5) keep-alive"));
         let max = format!("Exact({}) keep-alive", u64::MAX);
         check("1.1", "Content-Length", "99999999999999999999999", Ok(&max));

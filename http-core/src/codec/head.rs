@@ -484,6 +484,26 @@ mod tests {
         assert_eq!(headers, expected);
     }
 
+    /// An error is found when its byte arrives.
+    #[test]
+    fn rejects_the_first_wrong_byte_of_a_version() {
+        for version in ["h", "HTTX", "HTTP/x", "HTTP/1x", "HTTP/1.x", "HTTP/1.1x"] {
+            let line = format!("GET / {version}");
+            check(line[..line.len() - 1].as_bytes(), Ok(Partial));
+            check(line.as_bytes(), Err(ParseError::Version));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_target_has_16_bits() {
+        let limits = Limits { target_bytes: usize::MAX, head_bytes: usize::MAX, ..Limits::default() };
+        let line = "GET /".to_owned() + &"a".repeat(65_531);
+        check_within(&line.as_bytes()[..65_535], &limits, Ok(Partial));
+        check_within(line.as_bytes(), &limits, Err(ParseError::TargetTooLong));
+        let index = check(b"GET", Ok(Partial));
+        assert_eq!(format!("{index:?}"), "HeadIndex(Method, 0 headers)");
+    }
+
     #[test]
     fn parses_request_lines() {
         for (lines, expected) in [
@@ -496,6 +516,7 @@ mod tests {
             ("GET / HTTP/11|GET / HTTP/1.10", Err(ParseError::Version)),
             ("GET / HTTP/2.0|GET / HTTP/0.9", Err(ParseError::VersionUnsupported)),
             ("GET / HTTP/1.1\r", Err(ParseError::LineEnding)),
+            ("\r\nABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1", Ok(())),
         ] {
             for line in lines.split('|') {
                 let head = format!("{line}\r\nHost: x\r\n\r\n");

@@ -349,11 +349,13 @@ mod tests {
             reader.read_exact(&mut half[..count]).expect("content");
             assert_eq!(waker.0.load(Ordering::SeqCst), woken, "after {count} more bytes");
         }
+        // Nothing waits for room, so that nothing is woken.
         assert_eq!(sender.send(b"y"), 1);
         sender.finish();
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).expect("content");
         assert_eq!((rest.len(), rest.last()), (CAPACITY / 4 + 1, Some(&b'y')));
+        assert_eq!(waker.0.load(Ordering::SeqCst), 1);
     }
 
     #[test]

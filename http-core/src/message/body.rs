@@ -336,11 +336,73 @@ impl From<FileSlice> for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::send_queue::Transmit;
+    use crate::{buffer::send_queue::Transmit, types::panic::PanicOnDrop};
 
     /// Returns a body with this range of ten shared bytes.
     fn shared(range: Range<usize>) -> Body {
         Body::Shared(b"0123456789".as_slice().into(), range)
+    }
+
+    /// A source and a reader of this length. Dropping it panics.
+    struct Panics(Option<u64>, PanicOnDrop);
+
+    impl ChunkSource for Panics {
+        fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
+            Ok(Chunk::End)
+        }
+
+        fn length(&self) -> Option<u64> {
+            self.0
+        }
+    }
+
+    impl Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn discarding_a_body_catches_a_panic() {
+        let panics = || Box::new(Panics(None, PanicOnDrop(2)));
+        Body::Stream(panics()).discard();
+        Body::Reader(panics(), None).discard();
+        Body::Parts(vec![Body::Stream(panics()), Body::Parts(vec![Body::Stream(panics())])]).discard_any();
+    }
+
+    #[test]
+    fn a_body_knows_its_length() {
+        let stream = |length| Body::Stream(Box::new(Panics(length, PanicOnDrop(0))));
+        for (body, len, shown) in [
+            (Body::Empty, Some(0), "Body(0 bytes)"),
+            (Body::Static(b"abc"), Some(3), "Body(3 bytes)"),
+            (stream(Some(3)), Some(3), "Body(3 bytes)"),
+            (stream(None), None, "Body(stream)"),
+        ] {
+            assert_eq!(
+                (body.len(), body.is_empty(), format!("{body:?}")),
+                (len, len == Some(0), shown.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn an_interrupted_read_is_repeated() {
+        struct Script(Vec<io::Result<&'static [u8]>>);
+        impl Read for Script {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let data = self.0.pop().unwrap_or(Ok(b""))?;
+                buffer[..data.len()].copy_from_slice(data);
+                Ok(data.len())
+            }
+        }
+        let error = |kind: io::ErrorKind| Err(kind.into());
+        let script = vec![error(io::ErrorKind::TimedOut), Ok(&b"abc"[..]), error(io::ErrorKind::Interrupted)];
+        let mut source = ReadSource(Box::new(Script(script)));
+        let mut chunk = Vec::new();
+        assert_eq!((source.next_chunk(&mut chunk).ok(), &chunk[..]), (Some(Chunk::Data), &b"abc"[..]));
+        let result = source.next_chunk(&mut chunk).map_err(|error| error.kind());
+        assert_eq!(result, Err(io::ErrorKind::TimedOut));
     }
 
     #[test]

@@ -343,8 +343,14 @@ mod tests {
         assert_eq!(take(&mut source), (Ok(Chunk::Pending), b"abcd".to_vec()));
         assert_eq!(sender.try_send("longer"), Ok(()));
         assert_eq!(sender.try_send("e"), full("e"));
-        let (sender, _source) = channel(0);
+        let (sender, source) = channel(0);
         assert_eq!((sender.try_send("a"), sender.try_send("b")), (Ok(()), full("b")));
+        assert!(!sender.is_closed());
+        drop(source);
+        assert!(sender.is_closed());
+        for error in [SendError::Full(b"b".to_vec()), SendError::Closed(b"b".to_vec())] {
+            assert_eq!(error.into_inner(), b"b");
+        }
     }
 
     #[test]

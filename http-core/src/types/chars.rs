@@ -170,6 +170,9 @@ mod tests {
                 let stops = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
                 let expected = if stops { index } else { line.len() };
                 assert_eq!(header_value_end(&line, 0), expected, "byte {byte:#x} at {index}");
+                let rest = [&line[..index], &[byte; 40]].concat();
+                let expected = if stops { index } else { rest.len() };
+                assert_eq!(header_value_end(&rest, 0), expected, "bytes {byte:#x} from {index}");
             }
         }
         // Bytes above ASCII do not hide a control character.

@@ -95,7 +95,11 @@ mod tests {
                 .map(|(address, prefix)| Network { address: address.parse().expect("an address"), prefix });
             let parsed = text.parse::<Network>();
             match expected {
-                Ok(network) => assert_eq!(parsed, Ok(network), "{text}"),
+                Ok(network) => {
+                    assert_eq!(parsed, Ok(network), "{text}");
+                    assert_eq!(network.to_string(), format!("{}/{}", network.address, network.prefix_len()));
+                    assert_eq!(network.to_string().parse(), parsed);
+                }
                 Err(message) => {
                     assert!(parsed.as_ref().is_err_and(|error| error.contains(message)), "{parsed:?}");
                 }

@@ -6,7 +6,8 @@ use crate::{
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
 };
 use http_core::{
-    Admit, Buffers, Clock, Config, Connection, Limits, Rejection, Request, Response, Status, Step, Transmit,
+    Admit, Buffers, Clock, Config, Connection, Limits, Misuse, Rejection, Request, Response, Status, Step,
+    Transmit,
 };
 use std::{
     sync::Arc,
@@ -263,4 +264,59 @@ fn a_shutdown_ends_the_connection_after_the_response() {
         "receive request receive content end await flush shutdown receive",
         &["200 close length=5 body=5"],
     );
+}
+
+/// Calls `check` after [`Step::Request`], when the application has begun to take content, and again when the connection
+/// was polled. The last argument says whether the bytes of the request are still there.
+fn check_begun(check: impl Fn(&mut Connection, &Buffers, bool)) {
+    for is_polled in [false, true] {
+        let now = Instant::now();
+        let mut buffers = Buffers::default();
+        let mut conn = Connection::new(Arc::default(), now);
+        buffers.input.extend(head(FIVE).as_bytes());
+        assert_eq!(conn.poll(&mut buffers.input, &mut buffers.out, now), Step::Head);
+        conn.admit(Admit::AtHead);
+        assert_eq!(conn.poll(&mut buffers.input, &mut buffers.out, now), Step::Request);
+        assert_eq!(conn.receive_content(now), Ok(true));
+        if is_polled {
+            assert_eq!(conn.poll(&mut buffers.input, &mut buffers.out, now), Step::Receive);
+        }
+        check(&mut conn, &buffers, !is_polled);
+    }
+}
+
+#[test]
+fn a_rejected_request_is_known_while_its_bytes_are_there() {
+    check_begun(|conn, buffers, is_there| {
+        assert!(conn.request(&buffers.input).is_none());
+        conn.reject();
+        let path = conn.request(&buffers.input).map(|request| request.path().to_owned());
+        assert_eq!(path.as_deref(), is_there.then_some("/receive"));
+    });
+}
+
+#[test]
+fn an_upgrade_must_wait_for_the_content() {
+    check_begun(|conn, _, _| {
+        let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+        let upgrade = Response::switching_protocols("chat").on_upgrade(drop);
+        let misuse = conn.respond(upgrade, &mut Buffers::default().out, &clock);
+        assert_eq!(misuse, Err(Misuse::UpgradeBeforeContent));
+    });
+}
+
+#[test]
+fn tells_whether_a_response_has_a_body() {
+    let now = Instant::now();
+    for (method, has_body) in [("GET", true), ("HEAD", false)] {
+        let Buffers { mut input, mut out } = Buffers::default();
+        let mut conn = Connection::new(Arc::default(), now);
+        assert!(!conn.sends_body(Status::OK), "no response is due");
+        input.extend(format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        assert_eq!(conn.poll(&mut input, &mut out, now), Step::Request);
+        for _ in 0..2 {
+            assert_eq!((conn.sends_body(Status::OK), conn.sends_body(Status::NO_CONTENT)), (has_body, false));
+            conn.reject();
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! Every wait ends after its timeout, to the millisecond, and not before.
 
 use crate::{
+    app::echo,
     drive::Drive,
     script::{
         Act::{self, End, Hold, Pass, Read, ReadAll, Send, Wake},
         check, run,
     },
 };
-use http_core::{Buffers, Clock, CloseReason, Config, Connection, RecvBuf, Response, SendQueue, Step};
+use http_core::{Admit, Buffers, Clock, CloseReason, Config, Connection, RecvBuf, Response, SendQueue, Step};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -57,17 +58,19 @@ fn serve(conn: &mut Connection, input: &mut RecvBuf, out: &mut SendQueue, now: I
 #[test]
 fn closes_a_secured_connection_without_a_request() {
     let start = Instant::now();
-    let config = Arc::new(Config::default());
+    let mut config = Config::default();
+    config.timeouts.head = Duration::from_secs(20);
+    let config = Arc::new(config);
     let Buffers { mut input, mut out } = Buffers::default();
     let mut conn = Connection::new(Arc::clone(&config), start).with_tls();
-    assert_eq!(conn.deadline(), start + config.timeouts.head);
+    assert_eq!((conn.deadline(), conn.awaits_handshake()), (start + conn.timeouts().head, true));
     let later = start + Duration::from_secs(14);
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
     assert_eq!(conn.deadline(), start + config.timeouts.head);
     input.extend(GET.as_bytes());
     serve(&mut conn, &mut input, &mut out, later);
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
-    assert_eq!(conn.deadline(), later + config.timeouts.idle);
+    assert_eq!((conn.deadline(), conn.awaits_handshake()), (later + config.timeouts.idle, false));
 }
 
 /// The client may have begun the handshake: without the shutdown, it would have had this time.
@@ -213,6 +216,28 @@ fn closes_when_the_client_does_not_read() {
     check_ends(&[Read(5), Send("GET /close HTTP/1.1\r\nHost: x\r\n\r\n")], 30_000, "WriteStall");
     check_ends(&[Read(5), Send("GET / HTTP/1.1\r\n\r\n")], 30_000, "WriteStall");
     check_ends(&[Hold, Read(5), Send(&[GET, LATER].concat())], 30_000, "WriteStall");
+    // Nor how much of the next request has arrived.
+    for next in ["GET /b", POST] {
+        check_ends(&[Read(5), Send(&[GET, next].concat())], 30_000, "WriteStall");
+    }
+}
+
+#[test]
+fn an_engine_learns_what_a_connection_waits_for() {
+    let check = |acts: &[Act<'_>], expected: (bool, Option<u128>, bool)| {
+        let mut drive = Drive::new(Config::default(), echo);
+        let start = drive.now();
+        drive.admit = |head| if head.path() == "/receive" { Admit::AtHead } else { Admit::Buffer };
+        drive.act(acts);
+        assert_eq!(drive.wait(start), expected, "{acts:?}");
+    };
+    check(&[Send("")], (true, Some(0), false));
+    check(&[Pass(5), Send(GET)], (true, Some(5), false));
+    check(&[Read(5), Send(GET)], (true, None, false));
+    check(&[Send("G")], (false, None, false));
+    check(&[Send(POST)], (false, None, false));
+    check(&[Hold, Send(LATER)], (false, None, true));
+    check(&[Send(&POST.replace("/a", "/receive"))], (false, None, true));
 }
 
 #[test]

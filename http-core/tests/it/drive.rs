@@ -171,6 +171,23 @@ impl Drive {
         self
     }
 
+    /// Returns the connection.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Returns what the connection tells an engine about its wait: whether it is idle, since how many milliseconds after
+    /// `start`, and whether it awaits a reply.
+    pub fn wait(&self, start: Instant) -> (bool, Option<u128>, bool) {
+        let since = self.conn.idle_since().map(|since| (since - start).as_millis());
+        (self.conn.is_idle(), since, self.conn.is_awaiting_reply())
+    }
+
+    /// Returns the present time.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// Returns the buffers.
     pub fn buffers(&self) -> &Buffers {
         &self.buffers
@@ -245,6 +262,7 @@ impl Drive {
     /// Rejects the request whose response is delayed.
     pub fn reject_held(&mut self, reason: Rejection) {
         self.conn.reject();
+        assert!(self.conn.request(&self.buffers.input).is_none(), "a request whose bytes are gone");
         self.delayed = None;
         self.respond(reason.response());
     }
@@ -352,6 +370,7 @@ impl Drive {
             }
             Step::AwaitReply => {
                 self.record("await".into());
+                assert!(self.conn.request(&self.buffers.input).is_none(), "a request whose bytes are gone");
                 if self.hold {
                     return false;
                 }
@@ -393,7 +412,9 @@ impl Drive {
         self.taken = (Vec::new(), respond_at);
         self.receiving = true;
         match self.conn.receive_content(self.clock.now()) {
-            Ok(true) => {}
+            Ok(true) => {
+                assert!(self.conn.content(&self.buffers.input).is_empty(), "content before Step::Content");
+            }
             Ok(false) => {
                 let body = self.seen.last().expect("a request").body.clone();
                 self.respond(Response::bytes(body));

@@ -89,6 +89,8 @@ fn a_request_beyond_the_budget_gets_503() {
     let late = check(drive(), &(post(80_000) + GET), &[rejected]);
     assert_eq!(late.responses()[0].values("Retry-After").collect::<Vec<_>>(), [b"1"]);
     assert_eq!(late.seen.len(), 0);
+    let head = post(80_000).replace("POST", "HEAD");
+    check(drive(), &head, &["503 close length=381 body=0"]);
     check(drive(), &post(10_000), &["200 keep-alive length=10008 body=10008"]);
     check(first, last, &["200 keep-alive length=80008 body=80008"]);
     // A head needs memory too.

@@ -5,7 +5,9 @@ use crate::{
     drive::Drive,
     script::Act::{self, DisableKeepAlive, Drain, End, Pass, Send},
 };
-use http_core::{Config, ForwardedHeaders, Proxies, Rejected, Request, Response, testing::TestRequest};
+use http_core::{
+    Config, ForwardedHeaders, Proxies, Rejected, Rejection, Request, Response, Schemes, testing::TestRequest,
+};
 use proptest::{collection::vec, prelude::*};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -61,6 +63,22 @@ fn a_connection_of_a_proxy_begins_with_a_header() {
     // A second header is not expected.
     let twice = [CLIENT, CLIENT].concat();
     check(&[Send(&twice)], "receive proxied Malformed(Version) flush shutdown receive", &["error"]);
+}
+
+/// The engine rejects a client that the header names.
+#[test]
+fn an_engine_rejects_the_announced_client() {
+    let mut drive = run(&[Send(&CLIENT[..20])]);
+    assert!(drive.connection().awaits_proxy_header());
+    assert_eq!(drive.wait(drive.now()), (false, None, false));
+    drive.act(&[Send(&CLIENT[20..])]);
+    assert!(!drive.connection().awaits_proxy_header());
+    assert_eq!(drive.connection().client_addr(), Some(([192, 0, 2, 7], 4711).into()));
+    drive.act(&[Act::Reject(Rejection::Overloaded)]);
+    assert_eq!(drive.steps.join(" "), "receive proxied receive flush shutdown receive");
+    assert!(drive.output.starts_with(b"HTTP/1.1 503 "));
+    let drive = run(&[Send("")]);
+    assert_eq!(drive.wait(drive.now()), (true, Some(0), false));
 }
 
 #[test]
@@ -120,6 +138,38 @@ fn only_trusted_peers_forward_addresses() {
     assert_eq!(forwarded("11.0.0.1:80", &headers), "11.0.0.1:80");
     assert_eq!(forwarded("10.0.0.1:80", &[("X-Forwarded-For", "unknown")]), "10.0.0.1:80");
     assert_eq!(forwarded("10.0.0.1:80", &[]), "10.0.0.1:80");
+}
+
+#[test]
+fn a_request_is_secure_or_not() {
+    let is_secure = |request: &Request<'_>| format!("{} {}", request.is_secure(), request.is_conditional());
+    assert_eq!(TestRequest::get("/").run(&is_secure).text(), "false false");
+    let conditional = TestRequest::get("/").over_tls().header("If-Match", "*");
+    assert_eq!(conditional.run(&is_secure).text(), "true true");
+}
+
+/// The scheme and the host of a request are those that the client has used.
+#[test]
+fn a_request_has_a_scheme_and_a_host() {
+    let check = |request: TestRequest, expected: &str| {
+        let uri = |request: &Request<'_>| format!("{}://{}", request.scheme(), request.host().unwrap_or("-"));
+        assert_eq!(request.header("Host", "x").run(&uri).text(), expected);
+    };
+    check(TestRequest::get("/"), "http://x");
+    check(TestRequest::get("/").over_tls(), "https://x");
+    check(TestRequest::get("https://y/").over_tls(), "https://y");
+    let both = || Config { schemes: Schemes::HttpAndHttps, ..Config::default() };
+    check(TestRequest::get("/").config(both()), "http://x");
+    check(TestRequest::get("/").config(both()).over_tls(), "http://x");
+    check(TestRequest::get("https://y/").config(both()), "https://y");
+    let mut proxied = config(false);
+    proxied.proxies.headers = ForwardedHeaders::XForwardedFor { proto: true, host: true };
+    let forwarded = |proto, host| {
+        let request = TestRequest::get("/").config(proxied.clone());
+        request.header("X-Forwarded-Proto", proto).header("X-Forwarded-Host", host)
+    };
+    check(forwarded("https", "example.org"), "https://example.org");
+    check(forwarded("x", "/"), "http://x");
 }
 
 #[test]
