@@ -217,6 +217,7 @@ mod tests {
             "for=\"1.2.3\\.4\"",
             "x;for=1.2.3.4",
             "a=b\"c\"d",
+            "host=\"a,for=1.2.3.4;x\"=b",
         ] {
             check(malformed, ("-", None, None));
             check(&format!("for=192.0.2.1, {malformed}, for=10.0.0.1"), ("10.0.0.1:0", None, None));
@@ -243,6 +244,15 @@ mod tests {
         check("x-forwarded-for,x-forwarded-host", "192.0.2.1", None, Some("a:80"));
         check("x-forwarded-for,x-forwarded-host,x-forwarded-proto", "192.0.2.1", Some(true), Some("a:80"));
         check("forwarded", "192.0.2.2", None, None);
+        for names in ["forwarded,x-forwarded-for", "x-forwarded-for,forwarded", "x-forwarded-proto", ""] {
+            assert!(names.parse::<ForwardedHeaders>().is_err(), "{names}");
+        }
+        for names in ["forwarded", "x-forwarded-for", "x-forwarded-for,x-forwarded-proto,x-forwarded-host"] {
+            assert_eq!(
+                names.parse::<ForwardedHeaders>().map(|names| names.to_string()),
+                Ok(names.to_owned())
+            );
+        }
     }
 
     /// Returns bytes of which the headers consist, and others.

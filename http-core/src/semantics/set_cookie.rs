@@ -276,6 +276,7 @@ mod tests {
     fn rejects_what_browsers_ignore() {
         let longest = "x".repeat(MAX_COOKIE_BYTES - 1);
         check(&SetCookie::new("a", &*longest), Ok(&format!("a={longest}")));
+        check(&SetCookie::new("a", format!("{longest}x")), Err(HeaderError::CookieValue));
         check(&SetCookie::new("ab", longest), Err(HeaderError::CookieValue));
         let path = "/".repeat(MAX_ATTRIBUTE_BYTES + 1);
         check(&SetCookie::new("a", "").with_path(path), Err(HeaderError::CookieAttribute));

@@ -6,8 +6,8 @@ use crate::{
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
 };
 use http_core::{
-    Admit, Buffers, Clock, Config, Connection, Limits, Misuse, Rejection, Request, Response, Status, Step,
-    Transmit,
+    Admit, Buffers, Clock, CloseReason, Config, Connection, Limits, Misuse, Rejection, Request, Response,
+    Status, Step, Transmit,
 };
 use std::{
     sync::Arc,
@@ -264,6 +264,12 @@ fn a_shutdown_ends_the_connection_after_the_response() {
         "receive request receive content end await flush shutdown receive",
         &["200 close length=5 body=5"],
     );
+}
+
+#[test]
+fn a_client_that_does_not_read_cannot_send_content() {
+    let drive = run(&[Read(5), Send(&[GET, &head(FIVE)].concat()), Pass(30_000)]);
+    assert_eq!(drive.closed, Some(CloseReason::WriteStall));
 }
 
 /// Calls `check` after [`Step::Request`], when the application has begun to take content, and again when the connection

@@ -10,7 +10,7 @@ use crate::{
         run,
     },
 };
-use http_core::{BufferPool, Config, MemoryBudget};
+use http_core::{BufferPool, Config, MemoryBudget, Response};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 /// The size of a new receive buffer.
@@ -91,6 +91,10 @@ fn a_request_beyond_the_budget_gets_503() {
     assert_eq!(late.seen.len(), 0);
     let head = post(80_000).replace("POST", "HEAD");
     check(drive(), &head, &["503 close length=381 body=0"]);
+    let mut named = drive();
+    named.on_reject =
+        |rejected| Response::text(rejected.request.map_or("-", |request| request.path()).to_owned());
+    check(named, &post(80_000), &["200 close length=2 body=2"]);
     check(drive(), &post(10_000), &["200 keep-alive length=10008 body=10008"]);
     check(first, last, &["200 keep-alive length=80008 body=80008"]);
     // A head needs memory too.
