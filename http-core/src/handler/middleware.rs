@@ -253,6 +253,25 @@ mod tests {
         }
     }
 
+    /// A layer that chooses nothing passes on the choice of the handler; `Admit` replaces it.
+    #[test]
+    fn a_layer_passes_on_how_content_is_taken() {
+        struct Upload;
+        impl Handler for Upload {
+            fn admit(&self, _: &Request<'_>) -> Admit {
+                Admit::BufferUpTo(1)
+            }
+
+            fn handle(&self, _: &Request<'_>) -> Reply {
+                Response::new(Status::NO_CONTENT).into()
+            }
+        }
+        let status = |handler: &Stack| TestRequest::post("/").body("ab").run(handler).status();
+        let stack = Stack::new(Upload).wrap(Layer("inner")).wrap(Layer("outer"));
+        assert_eq!(status(&stack), Status::CONTENT_TOO_LARGE);
+        assert_eq!(status(&stack.wrap(Admit::BufferUpTo(2))), Status::NO_CONTENT);
+    }
+
     /// A handler with a path for every kind of reply.
     fn handler(request: &Request<'_>) -> Reply {
         let response = || Response::new(Status::ACCEPTED);

@@ -263,6 +263,7 @@ mod tests {
         for code in 100..=999 {
             let status = Status::new(code);
             assert_eq!((Status::try_from(code), code.to_string().parse()), (Ok(status), Ok(status)));
+            assert_eq!(u16::from(status), code);
             let classes = [
                 status.is_interim(),
                 status.is_success(),

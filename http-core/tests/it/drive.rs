@@ -47,7 +47,7 @@ impl SeenRequest {
 }
 
 /// The transport of an upgraded connection: at its end, and nothing can be written.
-struct NoTransport;
+pub struct NoTransport;
 
 impl UpgradedTransport for NoTransport {
     fn read(&self, _: &mut [u8]) -> io::Result<usize> {
@@ -63,7 +63,7 @@ impl UpgradedTransport for NoTransport {
     }
 
     fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
-        Ok(())
+        Err(io::ErrorKind::BrokenPipe.into())
     }
 
     fn shutdown(&self, _: std::net::Shutdown) -> io::Result<()> {

@@ -2,10 +2,11 @@
 
 use crate::{
     app::AppReply,
-    drive::Drive,
+    drive::{Drive, NoTransport},
     script::Act::{self, DisableKeepAlive, End, HangUp, Hold, Pass, Read, ReadAll, Release, Send},
 };
-use http_core::{Admit, Config, Request, Response, Status};
+use http_core::{Admit, CancellationToken, Config, Request, Response, Status, Upgraded};
+use std::io::Read as _;
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n";
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -168,6 +169,23 @@ fn content_is_received_before_a_101() {
     let early = post("/chat", "Content-Length: 3\r\n");
     let steps = "receive UpgradeBeforeContent request flush shutdown receive";
     check(&[Send(&early)], steps, &["500 - [close]"]);
+}
+
+#[test]
+fn what_was_received_with_the_request_is_read_first() {
+    let peer = ([192, 0, 2, 7], 4711).into();
+    let token = CancellationToken::default();
+    let mut upgraded = Upgraded::new(NoTransport, b"abc".to_vec(), Some(peer), token);
+    assert_eq!(upgraded.client_addr(), Some(peer));
+    assert!(upgraded.set_write_timeout(None).is_err());
+    let mut buffer = [0; 2];
+    for expected in ["", "ab", "c", ""] {
+        let len = if expected.is_empty() { 0 } else { 2 };
+        let count = upgraded.read(&mut buffer[..len]).expect("bytes");
+        assert_eq!(&buffer[..count], expected.as_bytes());
+    }
+    let mut rest = Vec::new();
+    assert_eq!(upgraded.read_to_end(&mut rest).map_err(|error| error.kind()), Ok(0));
 }
 
 #[test]
