@@ -344,7 +344,10 @@ mod tests {
     }
 
     /// A source and a reader of this length. Dropping it panics.
-    struct Panics(Option<u64>, PanicOnDrop);
+    struct Panics {
+        length: Option<u64>,
+        _panics: PanicOnDrop,
+    }
 
     impl ChunkSource for Panics {
         fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
@@ -352,7 +355,7 @@ mod tests {
         }
 
         fn length(&self) -> Option<u64> {
-            self.0
+            self.length
         }
     }
 
@@ -364,7 +367,7 @@ mod tests {
 
     #[test]
     fn discarding_a_body_catches_a_panic() {
-        let panics = || Box::new(Panics(None, PanicOnDrop(2)));
+        let panics = || Box::new(Panics { length: None, _panics: PanicOnDrop(2) });
         Body::Stream(panics()).discard();
         Body::Reader(panics(), None).discard();
         Body::Parts(vec![Body::Stream(panics()), Body::Parts(vec![Body::Stream(panics())])]).discard_any();
@@ -372,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_body_knows_its_length() {
-        let stream = |length| Body::Stream(Box::new(Panics(length, PanicOnDrop(0))));
+        let stream = |length| Body::Stream(Box::new(Panics { length, _panics: PanicOnDrop(0) }));
         for (body, len, shown) in [
             (Body::Empty, Some(0), "Body(0 bytes)"),
             (Body::Static(b"abc"), Some(3), "Body(3 bytes)"),
@@ -388,8 +391,8 @@ mod tests {
 
     #[test]
     fn an_interrupted_read_is_repeated() {
-        struct Script(Vec<io::Result<&'static [u8]>>);
-        impl Read for Script {
+        struct Reads(Vec<io::Result<&'static [u8]>>);
+        impl Read for Reads {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 let data = self.0.pop().unwrap_or(Ok(b""))?;
                 buffer[..data.len()].copy_from_slice(data);
@@ -398,7 +401,7 @@ mod tests {
         }
         let error = |kind: io::ErrorKind| Err(kind.into());
         let script = vec![error(io::ErrorKind::TimedOut), Ok(&b"abc"[..]), error(io::ErrorKind::Interrupted)];
-        let mut source = ReadSource(Box::new(Script(script)));
+        let mut source = ReadSource(Box::new(Reads(script)));
         let mut chunk = Vec::new();
         assert_eq!((source.next_chunk(&mut chunk).ok(), &chunk[..]), (Some(Chunk::Data), &b"abc"[..]));
         let result = source.next_chunk(&mut chunk).map_err(|error| error.kind());
