@@ -1,4 +1,5 @@
-//! The strict reader of 206 responses: it returns the part or parts of a file that a response contains (RFC 9110 §14.6).
+//! The strict reader of 206 responses: it returns the part or parts of a file that a response contains (RFC 9110
+//! §14.6).
 
 use crate::reader::preview;
 use crate::response::Response;

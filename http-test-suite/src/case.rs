@@ -257,8 +257,8 @@ impl Case {
         self.script.is_empty()
     }
 
-    /// Whether any of the expectations can hold without a response. Then the lack of a response is no failure by itself;
-    /// all expectations must still hold.
+    /// Whether any of the expectations can hold without a response. Then the lack of a response is no failure by
+    /// itself; all expectations must still hold.
     pub fn allows_no_response(&self) -> bool {
         self.expectations.iter().any(|expectation| expectation.allows_no_response)
     }

@@ -1,7 +1,7 @@
 //! The exact form in which the servers of this repository send responses. Their tests and fuzz targets check it.
 //!
-//! It is stricter than the RFCs, so the suite does not require it of other servers: the RFCs let a sender choose between
-//! forms, and a server that always chooses the same is easier to test and to read.
+//! It is stricter than the RFCs, so the suite does not require it of other servers: the RFCs let a sender choose
+//! between forms, and a server that always chooses the same is easier to test and to read.
 
 use crate::reader::BodyFraming;
 use crate::response::Response;

@@ -2,10 +2,10 @@
 //!
 //! # Modules
 //!
-//! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`], [`rules`] → [`connection`] → [`response`] → [`reader`].
-//! [`runner`] runs cases, [`report`] shows the outcomes. [`exact_form`] is the form of our own servers' responses.
-//! [`byteranges`] reads the parts of a 206, [`location`] resolves the target of a redirect, [`duration`] parses and shows
-//! times. [`fixtures`] writes the files that the cases expect.
+//! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`], [`rules`] → [`connection`] → [`response`] →
+//! [`reader`]. [`runner`] runs cases, [`report`] shows the outcomes. [`exact_form`] is the form of our own servers'
+//! responses. [`byteranges`] reads the parts of a 206, [`location`] resolves the target of a redirect, [`duration`]
+//! parses and shows times. [`fixtures`] writes the files that the cases expect.
 
 pub mod byteranges;
 pub mod case;

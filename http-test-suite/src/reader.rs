@@ -14,8 +14,8 @@
 //! | A chunk is a hexadecimal size, perhaps extensions, CRLF, the data, CRLF. Trailers are header lines. | §7.1 |
 //! | Without either header, the body ends with the connection. A connection that ends inside a response is an error. | §6.3, §8 |
 //!
-//! It never guesses: bytes that two readers could understand in two ways are an error. It never looks at what a response
-//! means: [`rules`](crate::rules) does that. How the bytes are cut into pieces never changes the result.
+//! It never guesses: bytes that two readers could understand in two ways are an error. It never looks at what a
+//! response means: [`rules`](crate::rules) does that. How the bytes are cut into pieces never changes the result.
 //!
 //! A head, the trailers and each line of the chunked coding have at most [`HEAD_MAX`] bytes. Bodies are not stored, so
 //! that once the buffer for the head has its size, no response causes an allocation.
@@ -161,8 +161,8 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// Describes what is wrong with the bytes, at the latest at the end of the line that is wrong. After an error nothing
-    /// more can be read from the connection.
+    /// Describes what is wrong with the bytes, at the latest at the end of the line that is wrong. After an error
+    /// nothing more can be read from the connection.
     #[inline]
     pub fn read<'a>(&mut self, input: &'a [u8], request: RequestKind) -> Result<(usize, Event<'a>), String> {
         let mut at = 0;

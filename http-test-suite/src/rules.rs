@@ -115,8 +115,8 @@ fn close_not_kept(exchange: &Exchange) -> Option<String> {
     kept_open.then(|| "Connection: close, yet the connection stays open (RFC 9112 §9.6)".into())
 }
 
-/// Parses an IMF-fixdate such as `Sun, 06 Nov 1994 08:49:37 GMT` into seconds since the start of 1970. Returns `None` if
-/// it is not valid or names the wrong day of the week.
+/// Parses an IMF-fixdate such as `Sun, 06 Nov 1994 08:49:37 GMT` into seconds since the start of 1970. Returns `None`
+/// if it is not valid or names the wrong day of the week.
 pub fn parse_date(text: &str) -> Option<i64> {
     /// The number of days from 1 January of year 1 to 1 January 1970.
     const DAYS_BEFORE_1970: i64 = 719_162;

@@ -1,4 +1,5 @@
-//! Tests of the programs: the bytes that `send-to-server` sends, what it prints, its exit codes; and each help and version.
+//! Tests of the programs: the bytes that `send-to-server` sends, what it prints, its exit codes; and each help and
+//! version.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 

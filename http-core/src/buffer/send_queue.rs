@@ -139,8 +139,8 @@ pub struct SendQueue {
     pending: u64,
     /// The number of bytes sent since the queue was created.
     sent: u64,
-    /// Computes the deadline by which the client must have read more. The connection sets it, and keeps it here because an
-    /// idle connection has no queue.
+    /// Computes the deadline by which the client must have read more. The connection sets it, and keeps it here because
+    /// an idle connection has no queue.
     pub(crate) flush_clock: Option<ProgressClock>,
 }
 
@@ -251,9 +251,9 @@ impl SendQueue {
     }
 
     /// Tells the queue that the transport takes no more bytes now. If part of a file is next, and a stream has produced
-    /// it, the next [`transmit`](SendQueue::transmit) asks the stream whether the rest can still be sent without waiting
-    /// for a disk ([`ChunkSource::can_resume`](crate::ChunkSource::can_resume)). An engine whose threads may wait for a
-    /// disk need not call this.
+    /// it, the next [`transmit`](SendQueue::transmit) asks the stream whether the rest can still be sent without
+    /// waiting for a disk ([`ChunkSource::can_resume`](crate::ChunkSource::can_resume)). An engine whose threads may
+    /// wait for a disk need not call this.
     #[inline]
     pub fn blocked(&mut self) {
         self.is_blocked = self.streams > 0;
@@ -261,8 +261,8 @@ impl SendQueue {
 
     /// Returns the part of a file at the front to the stream that has produced it, if one has.
     fn interrupt_stream(&mut self) {
-        // A part is followed by its stream, or by the end of its chunk and the stream. Between another file and a stream
-        // is a head.
+        // A part is followed by its stream, or by the end of its chunk and the stream. Between another file and a
+        // stream is a head.
         let after = match (self.segments.get(1), self.segments.get(2)) {
             (Some(Segment::Stream(_)), _) => &[],
             (Some(Segment::Static(after)), Some(Segment::Stream(_))) => *after,
@@ -289,8 +289,8 @@ impl SendQueue {
     }
 
     /// As [`transmit`](SendQueue::transmit), if the front is a stream: queues the stream's next bytes before it.
-    /// Removes the stream if it has ended or fails. If the transport was blocked, first asks the stream that has produced
-    /// the front.
+    /// Removes the stream if it has ended or fails. If the transport was blocked, first asks the stream that has
+    /// produced the front.
     #[cold]
     fn transmit_stream(&mut self) -> Transmit<'_> {
         if std::mem::take(&mut self.is_blocked) {

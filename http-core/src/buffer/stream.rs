@@ -188,10 +188,10 @@ pub trait ChunkSource: Send {
     /// the client that the body is incomplete (an HTTP/1.0 client only if the length is known).
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
 
-    /// Returns whether `rest`, which is left of a part of a file ([`Chunk::File`]), can be sent without waiting for a disk.
-    /// An event loop asks before it continues with a part for which the socket had no room: the kernel may have dropped
-    /// the part from the page cache meanwhile. A source that returns `false` calls its [`Waker`] when it is time to ask
-    /// again. The default implementation returns `true`.
+    /// Returns whether `rest`, which is left of a part of a file ([`Chunk::File`]), can be sent without waiting for a
+    /// disk. An event loop asks before it continues with a part for which the socket had no room: the kernel may have
+    /// dropped the part from the page cache meanwhile. A source that returns `false` calls its [`Waker`] when it is
+    /// time to ask again. The default implementation returns `true`.
     ///
     /// # Errors
     ///
@@ -201,9 +201,9 @@ pub trait ChunkSource: Send {
         Ok(true)
     }
 
-    /// Returns when the engine must call [`next_chunk`](ChunkSource::next_chunk) again, after [`Chunk::Pending`], although
-    /// the waker was not called. The engine asks after each [`Chunk::Pending`], and may be a few milliseconds late. The
-    /// default implementation returns `None`: the source calls its waker.
+    /// Returns when the engine must call [`next_chunk`](ChunkSource::next_chunk) again, after [`Chunk::Pending`],
+    /// although the waker was not called. The engine asks after each [`Chunk::Pending`], and may be a few milliseconds
+    /// late. The default implementation returns `None`: the source calls its waker.
     ///
     /// For sources that limit how fast a body is sent. No timeout applies to the client meanwhile.
     fn resume_at(&self) -> Option<Instant> {

@@ -336,7 +336,8 @@ impl HeadIndex {
             self.minor = *minor;
             return Ok(self.enter(HeadPhase::LineStart, self.mark + 10));
         }
-        // Rare: the version is incomplete or malformed. Check each byte, so that an error is found when its byte arrives.
+        // Rare: the version is incomplete or malformed. Check each byte, so that an error is found when its byte
+        // arrives.
         while let Some(&byte) = bytes.get(self.at) {
             match self.at - self.mark {
                 index @ 0..5 if byte == b"HTTP/"[index] => {}

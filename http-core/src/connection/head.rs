@@ -23,8 +23,8 @@ impl Connection {
     /// `removed` is the number of bytes of empty lines removed since then.
     #[inline]
     pub(super) fn poll_idle(&mut self, since: Instant, removed: usize, io: &mut Io<'_>) -> Option<Step> {
-        // The responses to pipelined requests are sent together, up to a number of bytes. A request behind a stream waits
-        // for its end, because the length of a stream is unknown.
+        // The responses to pipelined requests are sent together, up to a number of bytes. A request behind a stream
+        // waits for its end, because the length of a stream is unknown.
         if io.out.pending() >= self.config.limits.queued_bytes.max(1) || io.out.has_stream() {
             return Some(self.flush(io));
         }

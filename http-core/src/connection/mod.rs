@@ -188,9 +188,9 @@ impl Connection {
         self.with_peer(Some(client_addr))
     }
 
-    /// Marks the connection as secured with TLS by the engine: [`Request::is_secure`](crate::Request::is_secure) returns
-    /// true, and targets in absolute form must be `https` URIs (RFC 9110 §7.4), unless both schemes
-    /// [are served](Config::schemes). The first request must begin within [`Timeouts::head`], the time of the handshake
+    /// Marks the connection as secured with TLS by the engine: [`Request::is_secure`](crate::Request::is_secure)
+    /// returns true, and targets in absolute form must be `https` URIs (RFC 9110 §7.4), unless both schemes [are
+    /// served](Config::schemes). The first request must begin within [`Timeouts::head`], the time of the handshake
     /// included. Call this before the first poll.
     pub fn with_tls(mut self) -> Connection {
         (self.is_secure, self.awaits_handshake) = (true, true);
@@ -420,9 +420,9 @@ impl Connection {
     /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the
     /// step by then, it must call [`expire`](Connection::expire).
     ///
-    /// Before the first poll, this is the end of the idle timeout, or of the time for a header of the PROXY protocol. [`Step::Reject`] and [`Step::Close`] have no
-    /// deadline: the engine does them without waiting. The deadline of a stream that waits for its source
-    /// ([`Transmit::Pending`](crate::Transmit::Pending)) is 30 years away.
+    /// Before the first poll, this is the end of the idle timeout, or of the time for a header of the PROXY protocol.
+    /// [`Step::Reject`] and [`Step::Close`] have no deadline: the engine does them without waiting. The deadline of a
+    /// stream that waits for its source ([`Transmit::Pending`](crate::Transmit::Pending)) is 30 years away.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -485,18 +485,18 @@ impl Connection {
     }
 
     /// Closes the connection after the response to the request in progress, or at the next poll if there is no such
-    /// request. The client may have sent a request that the server has not received: [`drain`](Connection::drain) waits for
-    /// it.
+    /// request. The client may have sent a request that the server has not received: [`drain`](Connection::drain) waits
+    /// for it.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive = KeepAlive::Disabled;
     }
 
-    /// Closes the connection after the response to the request in progress, because the server shuts down. If there is no
-    /// such request, or the head of its response is already queued, waits for one more request, for
-    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. So it does for a header of the PROXY protocol,
-    /// and then for a request. The first request on a connection with TLS keeps its time: the client may have begun the
-    /// handshake, and does not repeat the request if the connection closes. `now` is the current time. Further calls change
-    /// nothing.
+    /// Closes the connection after the response to the request in progress, because the server shuts down. If there is
+    /// no such request, or the head of its response is already queued, waits for one more request, for
+    /// [`Timeouts::idle_grace`] from `now` or from the end of that response. So it does for a header of the PROXY
+    /// protocol, and then for a request. The first request on a connection with TLS keeps its time: the client may have
+    /// begun the handshake, and does not repeat the request if the connection closes. `now` is the current time.
+    /// Further calls change nothing.
     ///
     /// ```
     /// use http_core::{Buffers, Connection, Step};

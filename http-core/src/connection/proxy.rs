@@ -1,5 +1,5 @@
-//! The client behind a trusted proxy: the header of the PROXY protocol before the first request, and the headers in each
-//! request.
+//! The client behind a trusted proxy: the header of the PROXY protocol before the first request, and the headers in
+//! each request.
 //!
 //! It must never believe a peer that is no trusted proxy.
 
@@ -82,8 +82,9 @@ impl Connection {
         }
     }
 
-    /// Reads in the head at the front of `input`, from a trusted proxy, what proxies say about the client. `validated` is
-    /// the result of its validation, with its length. Returns it with the host and the scheme that the client has used.
+    /// Reads in the head at the front of `input`, from a trusted proxy, what proxies say about the client. `validated`
+    /// is the result of its validation, with its length. Returns it with the host and the scheme that the client has
+    /// used.
     #[cold]
     pub(super) fn read_forwarded(
         &mut self,

@@ -103,8 +103,9 @@ impl Connection {
         } else if keep_alive {
             self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now(), removed: 0 });
         } else {
-            // A client that asked to close, and whose request is complete, sends no more. Any other client may be sending:
-            // closing at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
+            // A client that asked to close, and whose request is complete, sends no more. Any other client may be
+            // sending: closing at once would reset the connection, and the client could lose the response (RFC 9112
+            // §9.6).
             let linger = wants_keep_alive || !is_complete;
             self.transition(Event::LastResponse, State::Finishing { linger });
         }

@@ -19,8 +19,8 @@ pub(super) enum State {
     /// `since`. `removed` is the number of bytes of empty lines removed from the receive buffer since then: an idle
     /// connection needs no buffer for them.
     Idle { since: Instant, removed: usize },
-    /// The peer is a trusted proxy, from which a header of the PROXY protocol is expected. The connection was accepted at
-    /// the time `since`. `has_begun` is whether part of the header has arrived.
+    /// The peer is a trusted proxy, from which a header of the PROXY protocol is expected. The connection was accepted
+    /// at the time `since`. `has_begun` is whether part of the header has arrived.
     ProxyHeader { since: Instant, has_begun: bool },
     /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },

@@ -106,7 +106,8 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(deliver) = self.deliver.take() {
-            // `deliver` may contain code of middleware. A panic in a destructor aborts the process if another one unwinds.
+            // `deliver` may contain code of middleware. A panic in a destructor aborts the process if another one
+            // unwinds.
             let _ = catch_panic(|| deliver(Err(Rejection::HandlerPanicked)));
         }
     }

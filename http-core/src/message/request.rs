@@ -163,13 +163,14 @@ impl<'b> Request<'b> {
     }
 
     /// Returns the host, with its port if there is one, that the request is for; `None` only in HTTP/1.0 (RFC 9110
-    /// §7.2). If a [trusted proxy](crate::Config::proxies) names the host that the client has requested, returns that host.
+    /// §7.2). If a [trusted proxy](crate::Config::proxies) names the host that the client has requested, returns that
+    /// host.
     pub fn host(&self) -> Option<&'b str> {
         self.framing.authority.map(|span| text(span.of(self.bytes)))
     }
 
-    /// Returns the scheme of the URI that the request is for, `http` or `https`. A
-    /// [trusted proxy](crate::Config::proxies) may name it. Otherwise it is the scheme of a target in absolute form, or the
+    /// Returns the scheme of the URI that the request is for, `http` or `https`. A [trusted
+    /// proxy](crate::Config::proxies) may name it. Otherwise it is the scheme of a target in absolute form, or the
     /// scheme that is [served](crate::Config::schemes).
     ///
     /// ```
@@ -271,9 +272,9 @@ impl<'b> Request<'b> {
         self.body
     }
 
-    /// Returns the client's address. If the peer is a [trusted proxy](crate::Config::proxies), the proxy names the address,
-    /// with port 0 if it names no port; otherwise the peer is the client. Returns `None` if the address is not known, as on a
-    /// Unix socket.
+    /// Returns the client's address. If the peer is a [trusted proxy](crate::Config::proxies), the proxy names the
+    /// address, with port 0 if it names no port; otherwise the peer is the client. Returns `None` if the address is not
+    /// known, as on a Unix socket.
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
     }

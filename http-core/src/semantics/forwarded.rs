@@ -1,9 +1,9 @@
 //! What trusted proxies say about the client of a request, in `X-Forwarded-For` and the headers beside it, or in
 //! `Forwarded` (RFC 7239).
 //!
-//! Each proxy appends the peer that it has received the request from. So the values are read from right to left, as long
-//! as each names another trusted proxy: what is left of the first other address was written by the client, and must
-//! never be read.
+//! Each proxy appends the peer that it has received the request from. So the values are read from right to left, as
+//! long as each names another trusted proxy: what is left of the first other address was written by the client, and
+//! must never be read.
 
 use crate::types::{
     grammar::is_authority,
@@ -22,8 +22,8 @@ pub(crate) struct ForwardedRequest<'a> {
     pub host: Option<&'a [u8]>,
 }
 
-/// Returns what the proxies say about a request that a trusted proxy has sent. `values` returns the values of the headers
-/// with a name, the last header first.
+/// Returns what the proxies say about a request that a trusted proxy has sent. `values` returns the values of the
+/// headers with a name, the last header first.
 pub(crate) fn read<'a, I: Iterator<Item = &'a [u8]>>(
     proxies: &Proxies,
     values: impl Fn(&'static str) -> I,
@@ -64,9 +64,9 @@ pub(crate) fn read<'a, I: Iterator<Item = &'a [u8]>>(
     request
 }
 
-/// Returns the non-empty parts of `value` between separators that are not in quotes, without the white space around them,
-/// from right to left. Quotes are paired from the right, so that an odd quote of the client has no effect on what a proxy
-/// has appended.
+/// Returns the non-empty parts of `value` between separators that are not in quotes, without the white space around
+/// them, from right to left. Quotes are paired from the right, so that an odd quote of the client has no effect on what
+/// a proxy has appended.
 fn rsplit_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let parts = value.rsplit(move |byte| {
@@ -110,8 +110,8 @@ fn parse_element(element: &[u8]) -> Option<ForwardedRequest<'_>> {
 }
 
 /// Parses an address with an optional port, as in `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` and `[2001:db8::1]:80`.
-/// Returns `None` for `unknown` and names such as `_hidden` (RFC 7239 §6). The port is 0 if there is none, or a name such as
-/// `_hidden` in its place.
+/// Returns `None` for `unknown` and names such as `_hidden` (RFC 7239 §6). The port is 0 if there is none, or a name
+/// such as `_hidden` in its place.
 fn parse_address(text: &[u8]) -> Option<SocketAddr> {
     let text = str::from_utf8(text).ok()?;
     let text = text.split_once(":_").map_or(text, |(address, _)| address);

@@ -1,8 +1,9 @@
 //! Proactive negotiation: which of several media types a client prefers for a response (RFC 9110 §12.5.1), and which
 //! content codings (§12.5.3).
 //!
-//! Ignores malformed members of `Accept` and `Accept-Encoding`. If the client accepts no offer, the handler decides: it may respond with 406,
-//! or with any type. The choice is deterministic: of offers that the client likes equally, the first wins.
+//! Ignores malformed members of `Accept` and `Accept-Encoding`. If the client accepts no offer, the handler decides: it
+//! may respond with 406, or with any type. The choice is deterministic: of offers that the client likes equally, the
+//! first wins.
 //!
 //! ```
 //! use http_core::negotiate::preferred;
@@ -46,8 +47,8 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
 /// preferred. 0 means that the client does not accept the coding, or does not name it. Allocates nothing.
 ///
 /// `accept_encoding` are the values of all `Accept-Encoding` headers of the request. `*` stands for each coding that
-/// they do not name, including `identity`, which means no coding. `x-gzip` means `gzip`. `identity` is acceptable even if its weight is 0,
-/// unless the header excludes it.
+/// they do not name, including `identity`, which means no coding. `x-gzip` means `gzip`. `identity` is acceptable even
+/// if its weight is 0, unless the header excludes it.
 ///
 /// ```
 /// use http_core::negotiate::coding_weights;

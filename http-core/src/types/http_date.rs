@@ -35,7 +35,8 @@ pub(crate) fn parse(date: &[u8], now: impl FnOnce() -> SystemTime) -> Option<u64
     let text = str::from_utf8(date).ok()?.trim_ascii();
     match text.split_once(", ") {
         Some((weekday, rest)) if WEEKDAYS.contains(&weekday) => parse_rfc850(rest, now()),
-        // httpdate removes more white space than is allowed, and accepts any byte between date and time of the second format.
+        // httpdate removes more white space than is allowed, and accepts any byte between date and time of the second
+        // format.
         _ if text.contains('-') => None,
         _ => seconds_of(httpdate::parse_http_date(text).ok()?),
     }

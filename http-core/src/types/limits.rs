@@ -111,9 +111,10 @@ pub struct Timeouts {
     /// connection is closed. By default 75 seconds: longer than the 60 for which common load balancers keep their
     /// connections, so that the balancer closes first, and sends no request on a connection that the server closes.
     pub idle: Duration,
-    /// The maximum time for which an idle connection stays open when the server shuts down, for one more request: a client
-    /// may have sent it before it could see the connection close, and cannot tell whether the server has received it. Its
-    /// response says that the connection closes. Zero closes idle connections at once. By default 2 seconds.
+    /// The maximum time for which an idle connection stays open when the server shuts down, for one more request: a
+    /// client may have sent it before it could see the connection close, and cannot tell whether the server has
+    /// received it. Its response says that the connection closes. Zero closes idle connections at once. By default 2
+    /// seconds.
     pub idle_grace: Duration,
     /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
     /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6). Zero closes at once.

@@ -36,8 +36,8 @@ pub struct Proxies {
     /// The headers in which they name the client.
     pub headers: ForwardedHeaders,
     /// Whether the trusted proxies begin each connection with a header of the PROXY protocol, version 1 or 2. A
-    /// connection of theirs without it gets 400. [`headers`](Proxies::headers) are read only if the announced address is
-    /// that of a trusted proxy too.
+    /// connection of theirs without it gets 400. [`headers`](Proxies::headers) are read only if the announced address
+    /// is that of a trusted proxy too.
     pub proxy_protocol: bool,
 }
 

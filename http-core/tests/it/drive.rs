@@ -176,8 +176,8 @@ impl Drive {
         &self.conn
     }
 
-    /// Returns what the connection tells an engine about its wait: whether it is idle, since how many milliseconds after
-    /// `start`, and whether it awaits a reply.
+    /// Returns what the connection tells an engine about its wait: whether it is idle, since how many milliseconds
+    /// after `start`, and whether it awaits a reply.
     pub fn wait(&self, start: Instant) -> (bool, Option<u128>, bool) {
         let since = self.conn.idle_since().map(|since| (since - start).as_millis());
         (self.conn.is_idle(), since, self.conn.is_awaiting_reply())

@@ -31,7 +31,8 @@ impl Server {
         Server { child, address }
     }
 
-    /// Sends each piece after some bytes of the response to the piece before; the last piece must make the server close.
+    /// Sends each piece after some bytes of the response to the piece before; the last piece must make the server
+    /// close.
     fn send(&self, pieces: &[&str]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket");

@@ -1,5 +1,5 @@
-//! Sends bytes to a server as they are, and shows what comes back: to look at a single exchange, and for requests that no
-//! client would write.
+//! Sends bytes to a server as they are, and shows what comes back: to look at a single exchange, and for requests that
+//! no client would write.
 //!
 //! It sends bytes unchanged unless `--complete` is given. The suite's strict reader finds the end of the responses, and
 //! their parts for `--explain`; without that option they are printed byte for byte.

@@ -51,8 +51,8 @@ fn spellings() -> Vec<Case> {
     files.into_iter().zip(1..).map(case).collect()
 }
 
-/// Cases for RFC 3986 §2.2, which lets a server treat an encoded slash as data, or as a slash. npm asks for `/@scope%2fname`,
-/// and other file servers decode it. Decoded or not, it must not reach what a slash does not.
+/// Cases for RFC 3986 §2.2, which lets a server treat an encoded slash as data, or as a slash. npm asks for
+/// `/@scope%2fname`, and other file servers decode it. Decoded or not, it must not reach what a slash does not.
 fn encoded_slashes() -> Vec<Case> {
     let served = |(target, number)| {
         robust(format!("files/{number}"), format!("The target {target} is served: %2F is decoded"))

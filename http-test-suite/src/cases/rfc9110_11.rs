@@ -1,5 +1,5 @@
-//! RFC 9110 §11: credentials for resources that require none. They open nothing, cause no error, and no response repeats
-//! them.
+//! RFC 9110 §11: credentials for resources that require none. They open nothing, cause no error, and no response
+//! repeats them.
 
 use crate::fixtures::HELLO;
 

@@ -315,7 +315,8 @@ fn if_range() -> Vec<Case> {
             "If-Range: OPAQUE",
         )
         .expect(whole()),
-        // §13.1.5, §8.8.2.2: a date is strong only if it is at least a second older than the response that it came with.
+        // §13.1.5, §8.8.2.2: a date is strong only if it is at least a second older than the response that it came
+        // with.
         must("9110/13.1.5/10", "Range is ignored beside If-Range with a weak date")
             .after(get("/future.txt"))
             .send_from(|prior| {

@@ -1,4 +1,5 @@
-//! RFC 9110 §8: what a response says about the representation that it carries, and whether later responses say the same.
+//! RFC 9110 §8: what a response says about the representation that it carries, and whether later responses say the
+//! same.
 
 use crate::fixtures::{MODIFIED, PATTERN_LEN};
 use crate::response::Response;

@@ -1,5 +1,5 @@
-//! RFC 9112 §5: header lines: which names and values are valid, which white space may surround them, and which lines are
-//! malformed.
+//! RFC 9112 §5: header lines: which names and values are valid, which white space may surround them, and which lines
+//! are malformed.
 
 use super::prelude::*;
 

@@ -60,7 +60,8 @@ const MALFORMED: &[WrongServer] = &[
         format!("HTTP/1.1 200 OK\r\n{DATE}Content-Length: 0\r\nContent-Length: 0\r\n\r\n")
     }),
     closing("a short body", |_| format!("HTTP/1.1 400 No\r\n{DATE}Content-Length: 6\r\n\r\nhello")),
-    // The second may pass for the response to the closing request; the third is one too many, however slow the server is.
+    // The second may pass for the response to the closing request; the third is one too many, however slow the server
+    // is.
     open("every response three times", |head| response("400 No", "", head).repeat(3)),
     open("stray bytes after every response", |head| format!("{}\r\n", response("400 No", "", head))),
 ];

@@ -1,5 +1,5 @@
-//! Where to listen: the value of `--bind`, an address or a name, with or without a port, a Unix socket, or a descriptor; and
-//! the values of other options that name addresses.
+//! Where to listen: the value of `--bind`, an address or a name, with or without a port, a Unix socket, or a
+//! descriptor; and the values of other options that name addresses.
 
 use crate::{system::Context, units::count};
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
@@ -85,8 +85,9 @@ impl UnixName {
 
 /// An address or a name to listen on, with or without a port.
 ///
-/// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`, `*`. An IPv6
-/// address without a port needs no brackets. `*` stands for all addresses of the machine, and so does `:PORT` alone.
+/// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`, `*`. An
+/// IPv6 address without a port needs no brackets. `*` stands for all addresses of the machine, and so does `:PORT`
+/// alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpAddress {
     host: Host,
@@ -107,8 +108,8 @@ enum Host {
 }
 
 impl TcpAddress {
-    /// Returns the address to listen on, or the addresses if the host is a name or `*`. `port` is used if the value has no
-    /// port.
+    /// Returns the address to listen on, or the addresses if the host is a name or `*`. `port` is used if the value has
+    /// no port.
     ///
     /// # Errors
     ///
@@ -257,8 +258,8 @@ fn parse_ipv6(text: &str) -> Option<Host> {
     }
 }
 
-/// Whether `text` can be a host name. Its last label is not a number: the resolver would take `8080` for 0.0.31.144, and
-/// `127.1` for 127.0.0.1.
+/// Whether `text` can be a host name. Its last label is not a number: the resolver would take `8080` for 0.0.31.144,
+/// and `127.1` for 127.0.0.1.
 fn is_name(text: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();

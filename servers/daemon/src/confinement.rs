@@ -74,8 +74,9 @@ pub fn confine(
     restrict((roots, reads), logs, removed, &program, &proc_maps).map_err(io::Error::other)
 }
 
-/// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading each of the `roots`.
-/// Fails if they forbid reading one: then its path leads to another directory than it did when the parent set the rules.
+/// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading each of the
+/// `roots`. Fails if they forbid reading one: then its path leads to another directory than it did when the parent set
+/// the rules.
 fn check_inherited(roots: &[&Path]) -> io::Result<Confinement> {
     // access(2) ignores Landlock, so a directory that it permits to read and open(2) does not is excluded by Landlock.
     let is_outside = |root: &&&Path| access(**root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err();
@@ -90,8 +91,8 @@ fn check_inherited(roots: &[&Path]) -> io::Result<Confinement> {
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
 /// the `roots` and in the directories of the files `reads`, create and write files in the directories of `logs`, remove
-/// files in the directories of `removed`, and start `program` again. For that they may execute what is in the directories
-/// of its libraries, too. `proc_maps` lists these: it is the content of `/proc/self/maps`.
+/// files in the directories of `removed`, and start `program` again. For that they may execute what is in the
+/// directories of its libraries, too. `proc_maps` lists these: it is the content of `/proc/self/maps`.
 ///
 /// Returns how far the kernel enforces the rules. Fails if a root cannot be opened.
 fn restrict(
@@ -140,8 +141,8 @@ fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
 }
 
 /// Returns what must be executable so that `program` can be started again: its directory if that contains no other
-/// program and no directory. Then an upgrade can start a new file of the program. Otherwise returns only the file, so that
-/// this process cannot start the other programs.
+/// program and no directory. Then an upgrade can start a new file of the program. Otherwise returns only the file, so
+/// that this process cannot start the other programs.
 fn executable(program: &Path) -> &Path {
     let directory = directory_of_programs(program);
     let others = directory.and_then(|directory| fs::read_dir(directory).ok());
@@ -164,8 +165,8 @@ fn mapped_program(maps_line: &str) -> Option<&Path> {
     Some(Path::new(&maps_line[maps_line.find('/')?..]))
 }
 
-/// Returns the directory that contains the program or library `file`. Returns `None` if that is `/`, which contains every
-/// file.
+/// Returns the directory that contains the program or library `file`. Returns `None` if that is `/`, which contains
+/// every file.
 fn directory_of_programs(file: &Path) -> Option<&Path> {
     file.parent().filter(|directory| directory.parent().is_some())
 }

@@ -1,5 +1,5 @@
-//! Takes the place of `http_engine::tls` in a build without the feature `tls`: no certificate can be loaded, so no type here
-//! has a value except the error.
+//! Takes the place of `http_engine::tls` in a build without the feature `tls`: no certificate can be loaded, so no type
+//! here has a value except the error.
 
 use std::{fmt, iter, path::Path, time::SystemTime};
 

@@ -36,10 +36,10 @@ pub struct Common {
     #[arg(short, long, value_parser = count::<u16>(0..=65_535))]
     pub port: u16,
 
-    /// Address or name to listen on, with a port if it differs from --port: localhost, [::1]:8080, [fe80::1%eth0]:80, or *
-    /// for all addresses; a Unix socket: unix:/run/httpd/httpd.sock, or unix:@NAME for an abstract name; or fd:3, a
-    /// listening socket that the program has inherited; can be repeated [default: 127.0.0.1, and ::1 if the machine has
-    /// IPv6]
+    /// Address or name to listen on, with a port if it differs from --port: localhost, [::1]:8080, [fe80::1%eth0]:80,
+    /// or * for all addresses; a Unix socket: unix:/run/httpd/httpd.sock, or unix:@NAME for an abstract name; or fd:3,
+    /// a listening socket that the program has inherited; can be repeated [default: 127.0.0.1, and ::1 if the machine
+    /// has IPv6]
     #[arg(short, long, value_name = "ADDRESS[:PORT]")]
     #[allow(
         rustdoc::broken_intra_doc_links,
@@ -47,7 +47,8 @@ pub struct Common {
     )]
     pub bind: Vec<BindAddress>,
 
-    /// Permissions of the files of Unix sockets, as an octal number: processes that may write to the file may connect. With
+    /// Permissions of the files of Unix sockets, as an octal number: processes that may write to the file may connect.
+    /// With
     /// --user, the files belong to that user and group [default: 0666]
     #[arg(long, value_name = "MODE", default_value = "0666", hide_default_value = true, value_parser = file_mode)]
     pub socket_mode: FileMode,
@@ -91,14 +92,14 @@ pub struct LimitOptions {
         default_value_t = Size(Limits::default().head_bytes as u64))]
     pub max_head: Size,
 
-    /// Size of a request body; a larger one is rejected with status 413, or closes the connection if the server does not
-    /// use it
+    /// Size of a request body; a larger one is rejected with status 413, or closes the connection if the server does
+    /// not use it
     #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
         default_value_t = Size(Limits::default().body_bytes as u64))]
     pub max_body: Size,
 
-    /// Memory for the requests of all connections of a process, beyond 16 KiB each; a request that needs more is rejected
-    /// with status 503
+    /// Memory for the requests of all connections of a process, beyond 16 KiB each; a request that needs more is
+    /// rejected with status 503
     #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
         default_value_t = Size(Settings::default().max_buffered_bytes as u64))]
     pub max_buffered: Size,
@@ -123,8 +124,8 @@ pub struct LimitOptions {
         default_value_t = Time(Timeouts::default().idle))]
     pub idle_timeout: Time,
 
-    /// Time after SIGTERM, SIGINT or an upgrade in which an idle connection gets one more response: a client may have sent
-    /// its request before it could see the connection close
+    /// Time after SIGTERM, SIGINT or an upgrade in which an idle connection gets one more response: a client may have
+    /// sent its request before it could see the connection close
     #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
         default_value_t = Time(Timeouts::default().idle_grace))]
     pub idle_grace: Time,
@@ -139,9 +140,9 @@ pub struct LimitOptions {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Proxies")]
 pub struct ProxyOptions {
-    /// Address or network of proxies that are trusted to name the client of a request, or loopback, private, or unix for
-    /// the peers of Unix sockets; can be repeated. All rules, limits on requests, and logs apply to that client [default:
-    /// none]
+    /// Address or network of proxies that are trusted to name the client of a request, or loopback, private, or unix
+    /// for the peers of Unix sockets; can be repeated. All rules, limits on requests, and logs apply to that client
+    /// [default: none]
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<TrustedProxy>,
 
@@ -150,7 +151,8 @@ pub struct ProxyOptions {
     #[arg(long, value_name = "NAMES", default_value_t = ForwardedHeaders::default())]
     pub forwarded_header: ForwardedHeaders,
 
-    /// Expect the header of the PROXY protocol, version 1 or 2, at the beginning of each connection from a trusted proxy
+    /// Expect the header of the PROXY protocol, version 1 or 2, at the beginning of each connection from a trusted
+    /// proxy
     // The master passes all options on to its workers, also those that are off.
     #[arg(long, requires_ifs = [("true", "trusted_proxy"), ("on", "trusted_proxy")])]
     pub proxy_protocol: bool,
@@ -164,8 +166,8 @@ pub struct ServiceOptions {
     #[command(flatten)]
     pub logs: LogSettings,
 
-    /// Port of 127.0.0.1, or address or name with a port, as in localhost:9100 or *:9100, of the admin server: /healthz, and
-    /// /metrics for Prometheus. It has no access control [default: none]
+    /// Port of 127.0.0.1, or address or name with a port, as in localhost:9100 or *:9100, of the admin server:
+    /// /healthz, and /metrics for Prometheus. It has no access control [default: none]
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     #[allow(
         rustdoc::broken_intra_doc_links,
@@ -185,8 +187,9 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "GROUP", requires = "user")]
     pub group: Option<String>,
 
-    /// Restrict file access to the served directories, the program, and the directories of the configuration, the logs and
-    /// the PID file (Landlock); an upgrade can start a new program file only from a directory without other programs
+    /// Restrict file access to the served directories, the program, and the directories of the configuration, the logs
+    /// and the PID file (Landlock); an upgrade can start a new program file only from a directory without other
+    /// programs
     #[arg(long)]
     pub confine: bool,
 
@@ -236,8 +239,8 @@ pub fn command<P: CommandFactory>(name: &'static str, default_port: &'static str
     with_switches(command.max_term_width(100).after_help(VALUES).mut_arg("port", port))
 }
 
-/// Lets each flag of `command` take a value, as in `--prefork=off`: one source of options can then switch off what another
-/// one has switched on.
+/// Lets each flag of `command` take a value, as in `--prefork=off`: one source of options can then switch off what
+/// another one has switched on.
 pub fn with_switches(command: Command) -> Command {
     command.mut_args(|argument| match argument.get_action() {
         ArgAction::SetTrue => argument

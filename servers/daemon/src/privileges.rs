@@ -38,8 +38,8 @@ impl Identity {
     }
 
     /// Switches this process permanently to this user and these groups. Programs that the process starts cannot gain
-    /// privileges either (`no_new_privs`). If the process already has this user and group, its supplementary groups stay
-    /// as they are.
+    /// privileges either (`no_new_privs`). If the process already has this user and group, its supplementary groups
+    /// stay as they are.
     ///
     /// Fails if the kernel forbids the switch, or if the process has a second thread, which would keep its privileges.
     /// Also fails if the process can become root again. After that error the process may be root, so it must end.

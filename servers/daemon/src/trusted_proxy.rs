@@ -47,8 +47,8 @@ impl fmt::Display for TrustedProxy {
     }
 }
 
-/// Returns the setting of the engine for these proxies, which name their clients in `headers` or, with `proxy_protocol`,
-/// at the beginning of each connection.
+/// Returns the setting of the engine for these proxies, which name their clients in `headers` or, with
+/// `proxy_protocol`, at the beginning of each connection.
 pub(crate) fn proxies(trusted: &[TrustedProxy], headers: ForwardedHeaders, proxy_protocol: bool) -> Proxies {
     let parse = |networks: &[&str]| networks.iter().filter_map(|network| network.parse().ok()).collect();
     let networks = trusted.iter().flat_map(|trusted| match trusted {

@@ -54,8 +54,8 @@ impl Application for App {
         self.root.as_deref().into_iter().collect()
     }
 
-    /// Opens the document root, and creates the routes and the weather cache, which all workers share. The returned function
-    /// gives each worker files and middleware of its own.
+    /// Opens the document root, and creates the routes and the weather cache, which all workers share. The returned
+    /// function gives each worker files and middleware of its own.
     fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler> {
         let name = self.name;
         let opened = roots.first().zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));

@@ -1,5 +1,5 @@
-//! Middleware: two add a header to every response, also to the rejection of a request that never reached a handler; one serves
-//! files.
+//! Middleware: two add a header to every response, also to the rejection of a request that never reached a handler; one
+//! serves files.
 
 use http_engine::{Admit, Handler, Middleware, Next, Rejected, Reply, Request, Response};
 use http_files::Files;
@@ -49,8 +49,8 @@ fn with_timing(response: Response, duration: Duration) -> Response {
     response.append_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
 }
 
-/// Middleware that serves the paths `/static` and below from files, which must have the prefix `/static`. Each worker has its
-/// own, because [`Files`] has a lock; all workers share the routes.
+/// Middleware that serves the paths `/static` and below from files, which must have the prefix `/static`. Each worker
+/// has its own, because [`Files`] has a lock; all workers share the routes.
 pub(crate) struct StaticFiles(pub(crate) Files);
 
 impl StaticFiles {

@@ -72,8 +72,8 @@ fn panic_on_purpose() -> ! {
     panic!("this task panics on purpose")
 }
 
-/// Counts the primes below `n` by trial division, which takes time and no memory. Stops early, with a number that is too
-/// small, when `token` is cancelled: then no client waits for the number.
+/// Counts the primes below `n` by trial division, which takes time and no memory. Stops early, with a number that is
+/// too small, when `token` is cancelled: then no client waits for the number.
 fn primes_below(n: u32, token: &CancellationToken) -> u32 {
     let divisors = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
     let is_prime = |&number: &u32| divisors(number).all(|divisor| number % divisor != 0);

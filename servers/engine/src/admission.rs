@@ -117,8 +117,9 @@ impl Admission {
     }
 
     /// Counts a new connection for its client's address, until the returned permit is dropped. The permit is `None` if
-    /// the settings have no limit per address, if `client_addr` is `None` (the client has no IP address), or if it is the
-    /// address of a trusted proxy. The connection of a proxy is counted again when the proxy has announced its client.
+    /// the settings have no limit per address, if `client_addr` is `None` (the client has no IP address), or if it is
+    /// the address of a trusted proxy. The connection of a proxy is counted again when the proxy has announced its
+    /// client.
     ///
     /// # Errors
     ///

@@ -5,7 +5,8 @@ use std::{fmt, net::SocketAddr};
 /// The maximum length of a request target in a log message, in bytes.
 const MAX_TARGET: usize = 200;
 
-/// Names a request in a log message: its target, if it is known, and the client's address, or `unix:` for a Unix socket.
+/// Names a request in a log message: its target, if it is known, and the client's address, or `unix:` for a Unix
+/// socket.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLabel {
     target: Option<Box<str>>,

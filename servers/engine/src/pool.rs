@@ -218,8 +218,8 @@ impl SimulatedPool {
         SimulatedPool { pool, busy: 0 }
     }
 
-    /// Takes the next task from the queue, as a thread of the pool that has started, or was woken. `None` if all threads
-    /// run tasks, or no task is there.
+    /// Takes the next task from the queue, as a thread of the pool that has started, or was woken. `None` if all
+    /// threads run tasks, or no task is there.
     pub(crate) fn take(&mut self) -> Option<Task> {
         let mut queue = self.pool.owner.0.queue();
         while self.busy < queue.threads {

@@ -67,8 +67,8 @@ impl Server {
         Ok(Server::new(bound))
     }
 
-    /// Binds a Unix socket at `path`, with the permissions that the umask leaves. If the path leads to a socket on which no
-    /// process listens, replaces it. For other permissions, an abstract name or several sockets, pass what
+    /// Binds a Unix socket at `path`, with the permissions that the umask leaves. If the path leads to a socket on
+    /// which no process listens, replaces it. For other permissions, an abstract name or several sockets, pass what
     /// [`listener::bind_unix`] returns to [`listen`](Server::listen) or [`and_listen`](Server::and_listen).
     ///
     /// ```
@@ -94,9 +94,9 @@ impl Server {
         Server::listen(listener::bind_unix(&address, None)?)
     }
 
-    /// Creates a server on a listening socket: a [`TcpListener`], a
-    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that the process has
-    /// [inherited](Listener#impl-TryFrom<OwnedFd>-for-Listener). Makes the socket non-blocking. All event loops share it.
+    /// Creates a server on a listening socket: a [`TcpListener`], a [`UnixListener`](std::os::unix::net::UnixListener),
+    /// or one that the process has [inherited](Listener#impl-TryFrom<OwnedFd>-for-Listener). Makes the socket
+    /// non-blocking. All event loops share it.
     ///
     /// A connection to a Unix socket has no [`client_addr`](http_core::Request::client_addr), and no limit per client
     /// address applies to it. The server does not remove the file of the socket.
@@ -400,9 +400,10 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, and finishes requests that
-    /// have arrived. An idle connection gets one more response, if its client sends a request within
-    /// [`Timeouts::idle_grace`](http_core::Timeouts::idle_grace); then it closes. A second call can only shorten the grace period.
+    /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, and finishes requests
+    /// that have arrived. An idle connection gets one more response, if its client sends a request within
+    /// [`Timeouts::idle_grace`](http_core::Timeouts::idle_grace); then it closes. A second call can only shorten the
+    /// grace period.
     ///
     /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be
     /// interrupted: a thread that runs it ends when it returns.

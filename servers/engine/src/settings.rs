@@ -67,8 +67,8 @@ pub struct Settings {
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit. At
     /// least 1. By default `None`, because many clients may share an address (NAT).
     ///
-    /// It does not limit [trusted proxies](http_core::Config::proxies). The client that a PROXY header announces is counted
-    /// when the header has arrived; the client that a header of a request names is not.
+    /// It does not limit [trusted proxies](http_core::Config::proxies). The client that a PROXY header announces is
+    /// counted when the header has arrived; the client that a header of a request names is not.
     pub max_connections_per_address: Option<usize>,
     /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one
     /// request, unless they are in [`reserved_descriptors`](Settings::reserved_descriptors). 1 to 16.

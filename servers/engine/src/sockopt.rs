@@ -31,8 +31,8 @@ pub(crate) fn notsent_lowat(socket: impl AsFd, bytes: u64) -> io::Result<()> {
 #[allow(unsafe_code)]
 fn set(socket: impl AsFd, option: libc::c_int, value: u64) -> io::Result<()> {
     let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open while `socket` is borrowed. Pointer and length describe `value`, which outlives the
-    // call; the kernel only reads it.
+    // SAFETY: the descriptor is open while `socket` is borrowed. Pointer and length describe `value`, which outlives
+    // the call; the kernel only reads it.
     let outcome = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

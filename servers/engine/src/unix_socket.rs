@@ -25,9 +25,9 @@ const BACKLOG: i32 = 4096;
 
 /// Binds a Unix socket to a path or an abstract name, and makes it listen.
 ///
-/// A client must be permitted to write to the file of the socket. `mode` are the permissions of the file; `None` for those
-/// that the umask leaves. They apply before the first client can connect. An abstract name has no permissions: every
-/// process in the network namespace can connect.
+/// A client must be permitted to write to the file of the socket. `mode` are the permissions of the file; `None` for
+/// those that the umask leaves. They apply before the first client can connect. An abstract name has no permissions:
+/// every process in the network namespace can connect.
 ///
 /// If the path leads to a socket on which no process listens, such as one that a crash has left, replaces it. The file
 /// stays when the socket is closed.

@@ -111,8 +111,8 @@ impl Directory {
     }
 
     /// Opens the file or directory at `path`, relative to this directory, for reading, as far as `reach` allows.
-    /// Follows symbolic links as far as `links` allows. `name` is a path of this directory: absolute links that must lead
-    /// to a path beneath it may begin with it.
+    /// Follows symbolic links as far as `links` allows. `name` is a path of this directory: absolute links that must
+    /// lead to a path beneath it may begin with it.
     ///
     /// # Errors
     ///
@@ -135,8 +135,8 @@ impl Directory {
         }
     }
 
-    /// Opens the file or directory at `path` as [`open_beneath`](Directory::open_beneath) does, if it is on the mount at
-    /// `mount`, a beginning of `path`.
+    /// Opens the file or directory at `path` as [`open_beneath`](Directory::open_beneath) does, if it is on the mount
+    /// at `mount`, a beginning of `path`.
     ///
     /// # Errors
     ///
@@ -147,9 +147,9 @@ impl Directory {
         openat2_in(&mount, rest.unwrap_or(b"."), READ, Reach::Mount.resolve_flags(links))
     }
 
-    /// Returns the beginning of `path` that names a mount point, if the path leaves there the mount of this directory, or
-    /// the one at `mount`, a beginning of `path`. Returns `None` if it does so through a symbolic link, or not at all.
-    /// Makes no call to another file system.
+    /// Returns the beginning of `path` that names a mount point, if the path leaves there the mount of this directory,
+    /// or the one at `mount`, a beginning of `path`. Returns `None` if it does so through a symbolic link, or not at
+    /// all. Makes no call to another file system.
     pub(super) fn mount_point<'p>(&self, mount: Option<&[u8]>, path: &'p [u8]) -> Option<&'p [u8]> {
         let (opened, start) = match mount {
             Some(mount) => (Some(self.open_as_path(mount, OFlags::empty()).ok()?), mount.len() + 1),
@@ -235,15 +235,15 @@ impl Directory {
         }
     }
 
-    /// Opens the file at `path`, relative to this directory, only to be found. If it is the root of a mount, makes no call
-    /// to its file system.
+    /// Opens the file at `path`, relative to this directory, only to be found. If it is the root of a mount, makes no
+    /// call to its file system.
     fn open_as_path(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         openat2_in(&self.directory, path, AS_PATH | flags, Reach::Anywhere.resolve_flags(Links::Beneath))
     }
 }
 
-/// Opens `path`, relative to `directory`, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless the path
-/// must be cached, after EAGAIN.
+/// Opens `path`, relative to `directory`, with these flags. Retries [`MAX_RETRIES`] times after EINTR or, unless the
+/// path must be cached, after EAGAIN.
 fn openat2_in(
     directory: &OwnedFd,
     path: &[u8],

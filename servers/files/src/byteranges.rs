@@ -78,7 +78,8 @@ fn multipart_response(
     let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
         let (media_type, content_range) = (&document.media_type, range.content_range(document.len));
-        // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for one.
+        // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for
+        // one.
         pieces.push(Piece::Text(format!(
             "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
         )));
@@ -90,8 +91,9 @@ fn multipart_response(
         .with_body(document.parts(pieces, client))
 }
 
-/// Returns a new multipart boundary. The author of the document cannot predict it, even one who changes the document after
-/// each response, so the document does not contain it: it is the hash of a number with a random key of this process.
+/// Returns a new multipart boundary. The author of the document cannot predict it, even one who changes the document
+/// after each response, so the document does not contain it: it is the hash of a number with a random key of this
+/// process.
 fn boundary() -> String {
     /// The key of the hash that becomes the boundary. The first call in the process makes it at random.
     static SECRET: OnceLock<RandomState> = OnceLock::new();

@@ -1,7 +1,8 @@
 //! Compresses documents with gzip, each once, and keeps the results.
 //!
-//! The threads of a `CpuPool` compress. Requests for one document share its compression. If the threads have too much to do,
-//! clients get the document as it is. Documents that are not kept are compressed while they are sent (`threaded_body`).
+//! The threads of a `CpuPool` compress. Requests for one document share its compression. If the threads have too much
+//! to do, clients get the document as it is. Documents that are not kept are compressed while they are sent
+//! (`threaded_body`).
 
 use crate::{
     cpu_pool::CpuPool,
@@ -127,8 +128,8 @@ impl Compressor {
         }
     }
 
-    /// Returns the form of a document that is compressed while it is sent; the document as it is if the request does not
-    /// permit that ([`permits_stream`]), or if [`MAX_STREAMS`] responses are compressed so.
+    /// Returns the form of a document that is compressed while it is sent; the document as it is if the request does
+    /// not permit that ([`permits_stream`]), or if [`MAX_STREAMS`] responses are compressed so.
     pub(super) fn compress_while_sent(&self, original: OpenDocument, request: &Request<'_>) -> OpenDocument {
         let slot = if permits_stream(request) { self.slot() } else { None };
         match slot {
@@ -175,8 +176,8 @@ impl Compressor {
         }
     }
 
-    /// Responds to the requests that wait for a document that could not be read. If it has changed, which it may do again,
-    /// compresses it while it is sent.
+    /// Responds to the requests that wait for a document that could not be read. If it has changed, which it may do
+    /// again, compresses it while it is sent.
     fn fail(&self, key: &Key, error: &io::Error) {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return self.give_up(key);
@@ -310,7 +311,8 @@ fn key(original: &OpenDocument) -> Key {
     (original.version, original.headers.clone())
 }
 
-/// Returns what to send for `original`, whose compressed form is `made`. The next request finds it without the compressor.
+/// Returns what to send for `original`, whose compressed form is `made`. The next request finds it without the
+/// compressor.
 fn choose(original: OpenDocument, made: Option<&Arc<Document>>) -> OpenDocument {
     if let Some(variants) = original.variants.as_deref() {
         variants.set_compressed(made.map_or(Compressed::None, |made| Compressed::Made(Arc::downgrade(made))));

@@ -1,5 +1,5 @@
-//! Threads for work that takes long on a CPU: compressing documents and formatting listings. There is at most one thread for
-//! each CPU. These threads never serve connections.
+//! Threads for work that takes long on a CPU: compressing documents and formatting listings. There is at most one
+//! thread for each CPU. These threads never serve connections.
 //!
 //! A job must not wait for a disk or a client.
 

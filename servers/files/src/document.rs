@@ -54,8 +54,8 @@ pub(super) struct Document {
     /// The headers of a 304: all of `validator_headers`, and those that the operator has set for the path and that do
     /// not describe the content.
     pub(super) not_modified_headers: SharedHeaders,
-    /// Last-Modified (unless `last_modified` is `None`), ETag, and Accept-Ranges if there are ranges. The responses 412 and
-    /// 416 have them too.
+    /// Last-Modified (unless `last_modified` is `None`), ETag, and Accept-Ranges if there are ranges. The responses 412
+    /// and 416 have them too.
     pub(super) validator_headers: SharedHeaders,
     /// Which encoded forms the document may have.
     pub(super) compression: Compression,
@@ -234,8 +234,8 @@ impl OpenDocument {
         Some(Document::in_memory(bytes, self.version, settings).document)
     }
 
-    /// Returns the gzip form of the document that is made while it is sent. If the document has no encoded forms, returns
-    /// it as it is.
+    /// Returns the gzip form of the document that is made while it is sent. If the document has no encoded forms,
+    /// returns it as it is.
     pub(super) fn compressed_while_sent(self, slot: GzipSlot) -> OpenDocument {
         let Some(variants) = &self.variants else { return self };
         let document = variants.made_while_sent(|settings| {
@@ -266,8 +266,8 @@ impl OpenDocument {
         }
     }
 
-    /// Reads at most `len` bytes of the content. As [`read`](OpenDocument::read), but the file may have changed. Returns
-    /// nothing if it has become shorter than `offset`.
+    /// Reads at most `len` bytes of the content. As [`read`](OpenDocument::read), but the file may have changed.
+    /// Returns nothing if it has become shorter than `offset`.
     ///
     /// # Errors
     ///

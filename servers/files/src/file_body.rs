@@ -1,5 +1,5 @@
-//! A body from a file that may not be in memory: it waits until a thread has read what comes next, also after each pause
-//! of the client.
+//! A body from a file that may not be in memory: it waits until a thread has read what comes next, also after each
+//! pause of the client.
 //!
 //! It never makes a call that may block. A file on a local disk is sent from the page cache, a chunk at a time; what is
 //! not there is read ahead first. A file on a slow medium is read into memory, a smaller chunk at a time.
@@ -23,8 +23,8 @@ const LOCAL_CHUNK: u64 = 1024 * 1024;
 /// How far a thread reads ahead of what is sent, in bytes.
 const READ_AHEAD: u64 = 4 * LOCAL_CHUNK;
 
-/// How long what was found in the page cache counts as being there. The check costs a system call for each 64 KiB, and a
-/// full socket has room again within a millisecond if the client reads.
+/// How long what was found in the page cache counts as being there. The check costs a system call for each 64 KiB, and
+/// a full socket has room again within a millisecond if the client reads.
 const TRUST_CACHE: Duration = Duration::from_millis(100);
 
 /// The number of bytes of a file on a slow medium that are read at once. They wait in memory for the client.
@@ -109,8 +109,8 @@ impl FileBody {
         ReadTask { file: Arc::clone(&self.file), range, read: Arc::downgrade(&self.read), waker }
     }
 
-    /// Keeps the disk busy while `sent` is sent: makes a thread read what follows into the page cache, up to `end`, unless
-    /// it is there.
+    /// Keeps the disk busy while `sent` is sent: makes a thread read what follows into the page cache, up to `end`,
+    /// unless it is there.
     fn read_ahead(&mut self, pool: &Arc<Pool>, sent: &Range<u64>, end: u64) {
         let from = self.read_ahead_to.max(sent.end);
         if from >= end || from > sent.end + READ_AHEAD / 2 || self.file.is_cached(&(from..from + 1)) {

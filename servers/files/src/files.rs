@@ -86,8 +86,8 @@ impl RewrittenPath {
     }
 }
 
-/// The status of the error that [`Files`] responds with in place of a file, with the site's page for it. Middleware attaches
-/// it to a request that it denies.
+/// The status of the error that [`Files`] responds with in place of a file, with the site's page for it. Middleware
+/// attaches it to a request that it denies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied(pub Status);
 

@@ -20,8 +20,8 @@ const MAX_ALTERNATIVES: usize = 64;
 /// | `{a,b}` | `a` or `b` |
 /// | `/` at the end | everything below the directory, as `/**` |
 ///
-/// A glob without a slash is matched with the name of a file, in any directory. Any other is matched with the whole path
-/// from the document root; a slash at its beginning makes no difference.
+/// A glob without a slash is matched with the name of a file, in any directory. Any other is matched with the whole
+/// path from the document root; a slash at its beginning makes no difference.
 ///
 /// ```
 /// use http_files::Glob;

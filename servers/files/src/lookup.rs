@@ -37,7 +37,8 @@ pub(super) struct Wanted {
     is_directory: bool,
     /// Whether the path is that of a hidden file, which does not exist for clients.
     is_hidden: bool,
-    /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL then.
+    /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL
+    /// then.
     is_rewritten: bool,
     /// The error whose page is wanted in place of a file.
     error: Option<Status>,
@@ -309,8 +310,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// Adds the encoded forms to a document: looks for files beside it. If `document` has the same ones already, returns
-    /// it as it is.
+    /// Adds the encoded forms to a document: looks for files beside it. If `document` has the same ones already,
+    /// returns it as it is.
     fn add_variants(
         &self,
         document: OpenDocument,
@@ -333,8 +334,8 @@ impl Lookup<'_> {
         Ok(document.with_variants(variants))
     }
 
-    /// Looks for the file beside a document that holds it with this coding. `stale` is what an earlier lookup has found.
-    /// Logs why a file is not used.
+    /// Looks for the file beside a document that holds it with this coding. `stale` is what an earlier lookup has
+    /// found. Logs why a file is not used.
     fn find_sidecar(
         &self,
         document: &Document,

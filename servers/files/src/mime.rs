@@ -14,8 +14,9 @@ pub(super) struct FileType {
     pub(super) coding: Option<&'static str>,
 }
 
-/// The media types of `mime_guess`: lines of an extension, a space and a media type, sorted by extension. A table of strings
-/// would contain addresses, which the loader relocates: 140 kB of the program, and 60 kB of memory in each process.
+/// The media types of `mime_guess`: lines of an extension, a space and a media type, sorted by extension. A table of
+/// strings would contain addresses, which the loader relocates: 140 kB of the program, and 60 kB of memory in each
+/// process.
 const GUESSED: &str = include_str!(concat!(env!("OUT_DIR"), "/media_types"));
 
 /// Media types that replace those of `mime_guess`, or that it lacks, each with the extensions of its files.
@@ -279,8 +280,8 @@ fn chosen_type(media_type: &str, types: &Types) -> Cow<'static, str> {
 }
 
 impl FileType {
-    /// Returns whether compression makes files of this type smaller. Text does; images, videos and archives are compressed
-    /// as a whole.
+    /// Returns whether compression makes files of this type smaller. Text does; images, videos and archives are
+    /// compressed as a whole.
     pub(super) fn is_compressible(&self) -> bool {
         /// Types that are neither text nor JSON nor XML.
         const TYPES: &[&str] = &[

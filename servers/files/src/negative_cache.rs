@@ -32,8 +32,8 @@ struct MissingPath {
 }
 
 impl NegativeCache {
-    /// Returns what was cached for `path`, if `now` is before the time until which it was cached. The inner `None` stands
-    /// for the library's page.
+    /// Returns what was cached for `path`, if `now` is before the time until which it was cached. The inner `None`
+    /// stands for the library's page.
     #[inline]
     #[expect(clippy::option_option, reason = "not cached, or cached without a page")]
     pub(super) fn get(&self, path: &[u8], now: Instant) -> Option<Option<Arc<ErrorDocument>>> {

@@ -41,12 +41,13 @@ pub struct Options {
     /// extension.
     pub fallback: Option<PagePath>,
     /// Whether `/about` names the file `about.html` if there is no file `about`. `/about.html` is then redirected to
-    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`. A page with
-    /// a clean URL that leads to another file keeps its own.
+    /// `/about`, and so is `/about/` unless that directory has an index; `/index.html` is redirected to `/`. A page
+    /// with a clean URL that leads to another file keeps its own.
     pub clean_urls: bool,
     /// The pages that clients get in place of the library's error pages.
     pub error_pages: ErrorPages,
-    /// Pages that are never sent for other paths, also if they have the name of an automatic error page. By default none.
+    /// Pages that are never sent for other paths, also if they have the name of an automatic error page. By default
+    /// none.
     pub excluded_pages: Vec<PagePath>,
     /// Whether a directory without an index is listed: in HTML, JSON or plain text, as the Accept header prefers. What
     /// would not be served is not listed.
@@ -57,8 +58,8 @@ pub struct Options {
 
 impl Options {
     /// Returns the name of the document that a request for `path` may get, or be redirected to: the path without
-    /// `index.html`, without the extension of a compressed form, without `.html` if URLs are clean, and without a slash at
-    /// its end. Paths to the same document have the same name.
+    /// `index.html`, without the extension of a compressed form, without `.html` if URLs are clean, and without a slash
+    /// at its end. Paths to the same document have the same name.
     pub fn document_name<'p>(&self, path: &'p [u8]) -> &'p [u8] {
         let without_slash = |path: &'p [u8]| path.strip_suffix(b"/").unwrap_or(path);
         let path = without_slash(path);
@@ -89,8 +90,9 @@ impl Options {
         headers
     }
 
-    /// The same options, for files with URLs below `prefix`, which has no slash at either end. The globs of `headers` are
-    /// then matched with the paths of requests below it. [`Files::with_prefix`](crate::Files::with_prefix) does this too.
+    /// The same options, for files with URLs below `prefix`, which has no slash at either end. The globs of `headers`
+    /// are then matched with the paths of requests below it. [`Files::with_prefix`](crate::Files::with_prefix) does
+    /// this too.
     pub fn below(self: Arc<Options>, prefix: &[u8]) -> Arc<Options> {
         if self.headers.prefix() == prefix {
             return self;

@@ -155,8 +155,8 @@ pub(super) fn is_page(path: &[u8]) -> bool {
     path.ends_with(PAGE_EXTENSION) && clean_path(path).is_some()
 }
 
-/// Returns the clean URL of a page, a path relative to the root: the path without `.html`, and that of a directory, with
-/// a slash at its end, for `index` and `index.html`. Returns `None` if `path` is a clean URL.
+/// Returns the clean URL of a page, a path relative to the root: the path without `.html`, and that of a directory,
+/// with a slash at its end, for `index` and `index.html`. Returns `None` if `path` is a clean URL.
 pub(super) fn clean_path(path: &[u8]) -> Option<&[u8]> {
     let short = path.strip_suffix(PAGE_EXTENSION);
     let name = short.unwrap_or(path);

@@ -297,8 +297,8 @@ impl Root {
         }
     }
 
-    /// Logs, once for each version, why a sidecar is ignored. `path` is relative to the root; `version` is `None` if the
-    /// sidecar is not a regular file, or cannot be opened.
+    /// Logs, once for each version, why a sidecar is ignored. `path` is relative to the root; `version` is `None` if
+    /// the sidecar is not a regular file, or cannot be opened.
     pub(super) fn report_ignored_sidecar(&self, path: &[u8], version: Option<FileVersion>, reason: &str) {
         let mut reported = self.ignored_sidecars.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.len() >= MAX_REPORTED {

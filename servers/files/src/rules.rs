@@ -51,7 +51,8 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 #[derive(Clone, Debug, Default)]
 pub struct HeaderRules {
     rules: Vec<HeaderRule>,
-    /// The directory of the URLs of the files, without a slash at either end. Globs are matched with the paths below it.
+    /// The directory of the URLs of the files, without a slash at either end. Globs are matched with the paths below
+    /// it.
     prefix: Box<[u8]>,
 }
 
@@ -62,8 +63,8 @@ pub struct HeaderRules {
 /// that of the request, below the URL of the files. It must contain a character other than letters, digits, `-` and
 /// `_`, as in `/README`: otherwise it would be taken for the name of a header.
 ///
-/// The header is part of all responses: also of errors, redirects and listings, unless it describes the content of the file
-/// (Content-Disposition and Content-Language).
+/// The header is part of all responses: also of errors, redirects and listings, unless it describes the content of the
+/// file (Content-Disposition and Content-Language).
 #[derive(Clone, Debug)]
 pub struct HeaderRule {
     /// The paths that the rule is for; `None` for all.
@@ -143,8 +144,8 @@ impl HeaderRules {
         rules.for_each(|rule| rule.set(headers, path, media_type));
     }
 
-    /// Sets the headers of a response without a file to a request for `path`: an error, a redirect or a listing. The path
-    /// is that of the URL; `None` if it is not known.
+    /// Sets the headers of a response without a file to a request for `path`: an error, a redirect or a listing. The
+    /// path is that of the URL; `None` if it is not known.
     pub(super) fn set_without_file(&self, headers: &mut Headers, path: Option<&[u8]>) {
         let path = path.and_then(|path| self.relative(path));
         let rules =
@@ -177,8 +178,8 @@ impl HeaderRule {
         HeaderRule { glob, name: name.into(), value: Value::Text(value.into()), is_for_files: false }
     }
 
-    /// Parses `GLOB=VALUE`: the Cache-Control of the files that match. Without a value, they get none. It is not part of
-    /// errors and redirects.
+    /// Parses `GLOB=VALUE`: the Cache-Control of the files that match. Without a value, they get none. It is not part
+    /// of errors and redirects.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! A body that threads make while it is sent: a listing, compressed or not, or the compressed form of a file that is too
-//! long to keep that form or that changes too often.
+//! A body that threads make while it is sent: a listing, compressed or not, or the compressed form of a file that is
+//! too long to keep that form or that changes too often.
 //!
 //! It never makes a call that may block. Threads read or format, and compress, a piece at a time, and not more than one
 //! piece ahead of what the client takes.
@@ -23,8 +23,8 @@ use std::{
 /// The number of bytes of a file that are read and compressed at once: a thread takes about a millisecond for them.
 const PIECE: usize = 128 * 1024;
 
-/// How many compressed bytes are sent at once, but for the last ones. The encoder makes 10 bytes at its beginning, and few
-/// bytes of a uniform piece; a packet and a wake-up of the event loop for each would cost more than the piece.
+/// How many compressed bytes are sent at once, but for the last ones. The encoder makes 10 bytes at its beginning, and
+/// few bytes of a uniform piece; a packet and a wake-up of the event loop for each would cost more than the piece.
 const MIN_SENT: usize = 16 * 1024;
 
 /// The level of gzip, from 1 to 9. The result is not kept: each request costs this CPU time. 100 MB of JSON (median of

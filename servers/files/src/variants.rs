@@ -1,7 +1,7 @@
 //! The encoded forms of a file: files beside it that hold it compressed (sidecars), and gzip made on the fly.
 //!
-//! Which form a client gets depends on the Accept-Encoding header of its request. This file never touches the file system:
-//! `lookup` finds the sidecars, and `compressor` compresses.
+//! Which form a client gets depends on the Accept-Encoding header of its request. This file never touches the file
+//! system: `lookup` finds the sidecars, and `compressor` compresses.
 
 use crate::{
     document::{Document, OpenDocument, Settings},
@@ -23,14 +23,14 @@ use std::{
 /// `Vary: Accept-Encoding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compression {
-    /// Whether the file `a.js.br`, `a.js.zst` or `a.js.gz` is served for `a.js` to clients that accept its coding. Ignored
-    /// if it is older than `a.js`, or empty.
+    /// Whether the file `a.js.br`, `a.js.zst` or `a.js.gz` is served for `a.js` to clients that accept its coding.
+    /// Ignored if it is older than `a.js`, or empty.
     pub precompressed: bool,
-    /// Whether a file of at least 1 KiB is compressed with gzip when a client accepts that, unless it has a sidecar that
-    /// the client prefers. Up to 4 MiB, the result is kept in memory, at most 64 MiB for each [`Root`](crate::Root). A
-    /// longer file, or one that has just changed, is compressed while it is sent, for at most 64 clients of a `Root` at
-    /// once: without Content-Length, with a weak entity tag, and not for HTTP/1.0. A Range header then applies to the file
-    /// as it is. A listing of at least 1 KiB is always compressed while it is sent.
+    /// Whether a file of at least 1 KiB is compressed with gzip when a client accepts that, unless it has a sidecar
+    /// that the client prefers. Up to 4 MiB, the result is kept in memory, at most 64 MiB for each
+    /// [`Root`](crate::Root). A longer file, or one that has just changed, is compressed while it is sent, for at most
+    /// 64 clients of a `Root` at once: without Content-Length, with a weak entity tag, and not for HTTP/1.0. A Range
+    /// header then applies to the file as it is. A listing of at least 1 KiB is always compressed while it is sent.
     pub on_the_fly: bool,
 }
 
@@ -53,11 +53,12 @@ impl Compression {
 /// The length in bytes of the shortest file that is compressed on the fly. A shorter one fits into one packet anyway.
 pub(super) const MIN_COMPRESSED: u64 = 1024;
 
-/// The length in bytes of the longest file whose compressed form is kept. A longer one would occupy a thread for over 100 ms.
+/// The length in bytes of the longest file whose compressed form is kept. A longer one would occupy a thread for over
+/// 100 ms.
 const MAX_KEPT: u64 = 4 * 1024 * 1024;
 
-/// Returns whether the server may send a file with this name in a compressed form: whether the name is that of text, or of
-/// another type that compression makes smaller.
+/// Returns whether the server may send a file with this name in a compressed form: whether the name is that of text, or
+/// of another type that compression makes smaller.
 pub fn is_compressible(name: &Path) -> bool {
     mime::file_type(name.as_os_str().as_bytes(), &Types::default()).is_compressible()
 }
@@ -199,8 +200,8 @@ impl Variants {
     }
 }
 
-/// Selects the form of `document` that the client prefers: of the forms with the greatest weight, the first in the order
-/// of [`Coding::ALL`], and the document itself last.
+/// Selects the form of `document` that the client prefers: of the forms with the greatest weight, the first in the
+/// order of [`Coding::ALL`], and the document itself last.
 #[inline]
 pub(super) fn select(document: OpenDocument, request: &Request<'_>) -> Selected {
     if document.variants.is_none() || request.header("Accept-Encoding").is_none() {
@@ -239,8 +240,8 @@ fn select_encoded(document: OpenDocument, request: &Request<'_>) -> Selected {
     Selected::Ready(encoded.unwrap_or(document))
 }
 
-/// Returns whether a client can get what is made while it is sent: an end without Content-Length that it recognises, and
-/// no ranges.
+/// Returns whether a client can get what is made while it is sent: an end without Content-Length that it recognises,
+/// and no ranges.
 pub(super) fn permits_stream(request: &Request<'_>) -> bool {
     request.version() == Version::Http11 && request.header("Range").is_none()
 }
@@ -253,8 +254,8 @@ pub(super) fn prefers_gzip_stream(request: &Request<'_>) -> bool {
         && !forbids_transformation(request.header_values("Cache-Control"))
 }
 
-/// Returns whether the client (RFC 9111 §5.2.1.6) or the operator (§5.2.2.6) wants the file as it is, by these values of
-/// Cache-Control. A sidecar is not a transformation.
+/// Returns whether the client (RFC 9111 §5.2.1.6) or the operator (§5.2.2.6) wants the file as it is, by these values
+/// of Cache-Control. A sidecar is not a transformation.
 pub(super) fn forbids_transformation<'a>(cache_control: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut directives = cache_control.flat_map(|value| value.split(|&byte| byte == b','));
     directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))

@@ -87,7 +87,8 @@ impl Site {
         let root = Arc::new(root);
         let files = || Files::from_root(Arc::clone(&root)).with_options(Arc::clone(&options));
         let deadline = Instant::now() + TIMEOUT;
-        // The last file that was written. It is too long for memory, so that its tag is weak if it has changed just before.
+        // The last file that was written. It is too long for memory, so that its tag is weak if it has changed just
+        // before.
         let is_settled = |files: &Files| {
             let tag = TestRequest::head("/huge.txt").run(files);
             tag.header("ETag").is_some_and(|tag| !tag.starts_with(b"W/"))
@@ -278,8 +279,8 @@ fn each_form_has_validators_and_ranges_of_its_own() {
                 assert_eq!(part.status().code(), 206, "{kind:?} {target} {if_range:?}");
                 assert_eq!(part.header("Content-Range"), Some(total.as_bytes()));
                 assert_eq!(part.body(), &encoded.body()[1..=3]);
-                // RFC 9110 §15.3.7: all headers of the 200, unless the client has sent If-Range. That several ranges have
-                // another Content-Type changes nothing else.
+                // RFC 9110 §15.3.7: all headers of the 200, unless the client has sent If-Range. That several ranges
+                // have another Content-Type changes nothing else.
                 headers[1] = ("Range", "bytes=0-0,2-2");
                 let parts = server.fetch("GET", target, &headers);
                 let media_type = parts.header("Content-Type").expect("a type");

@@ -77,8 +77,8 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// Returns the handler of the site that serves the host of a request. There is none if the client has asked for another
-    /// site in the TLS handshake: it may have got the certificate of that one, and have been verified for it.
+    /// Returns the handler of the site that serves the host of a request. There is none if the client has asked for
+    /// another site in the TLS handshake: it may have got the certificate of that one, and have been verified for it.
     fn of(&self, request: &Request<'_>) -> &dyn Handler {
         let index = |host: &str| self.hosts.find(host).or(self.default);
         let name = request.tls().and_then(|session| session.server_name.as_deref());

@@ -27,8 +27,8 @@ impl HostTable {
         self.0.entry(host).or_insert(site);
     }
 
-    /// Returns the index of the site that serves or redirects `host`, which may have a port: that with the same name, or
-    /// else with the longest pattern.
+    /// Returns the index of the site that serves or redirects `host`, which may have a port: that with the same name,
+    /// or else with the longest pattern.
     pub fn find(&self, host: &str) -> Option<usize> {
         let name = without_port(host);
         let mut buffer = [0; MAX_NAME];

@@ -33,8 +33,8 @@ const EXTENSIONS: &[&str] = if cfg!(feature = "brotli") { &["br", "gz"] } else {
 
 /// Writes FILE.br and FILE.gz beside the text files of a directory, which the server then sends instead
 ///
-/// Only files of at least 1 KiB, and only what is smaller. A form that is not older than its file is left as it is. Hidden files
-/// and symbolic links are skipped.
+/// Only files of at least 1 KiB, and only what is smaller. A form that is not older than its file is left as it is.
+/// Hidden files and symbolic links are skipped.
 #[derive(Args)]
 pub struct Precompress {
     /// The directory; all directories below it are included
@@ -97,8 +97,8 @@ impl Precompress {
         totals.show_progress();
     }
 
-    /// Writes the form of a file with this extension. Returns the lengths of the file and the form, or `None` if there is
-    /// a form already or it would not be smaller.
+    /// Writes the form of a file with this extension. Returns the lengths of the file and the form, or `None` if there
+    /// is a form already or it would not be smaller.
     fn write_form(&self, path: &Path, extension: &str) -> io::Result<Option<(usize, usize)>> {
         let file =
             OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;

@@ -76,8 +76,9 @@ impl Rules {
         self.hosts.is_empty() && self.redirects.is_empty() && self.rewrites.is_empty()
     }
 
-    /// Finds redirects that lead to each other, or that more than ten others follow, also on other sites: `rules_of` returns
-    /// the rules of the site with a host. Tries each with example paths, because a template can match infinitely many.
+    /// Finds redirects that lead to each other, or that more than ten others follow, also on other sites: `rules_of`
+    /// returns the rules of the site with a host. Tries each with example paths, because a template can match
+    /// infinitely many.
     ///
     /// # Errors
     ///
@@ -381,8 +382,8 @@ impl Handler for Ruled {
     }
 }
 
-/// Redirects requests in place of a directory, behind its access rules: only clients that may request the path learn where
-/// it leads.
+/// Redirects requests in place of a directory, behind its access rules: only clients that may request the path learn
+/// where it leads.
 pub struct Redirecting<H> {
     pub files: H,
     /// How the files are served.

@@ -81,12 +81,13 @@ impl FromStr for MountPath {
 }
 
 impl Server {
-    /// Creates the server of these sites. `misdirected` says how requests for hosts that no site serves are responded to.
+    /// Creates the server of these sites. `misdirected` says how requests for hosts that no site serves are responded
+    /// to.
     ///
     /// # Errors
     ///
-    /// If a site has the hosts of an earlier one, redirects that lead to each other, or no certificate although others have
-    /// one. Has the index of the site.
+    /// If a site has the hosts of an earlier one, redirects that lead to each other, or no certificate although others
+    /// have one. Has the index of the site.
     pub fn new(
         sites: Vec<VirtualHost>,
         tls: Tls,
@@ -262,8 +263,8 @@ impl Application for Server {
         self.caches.measure(worker)
     }
 
-    /// Names the configuration file if it is served, a host that a certificate is not for, and the first site without a start
-    /// page. A site with redirects or rewrites may need none.
+    /// Names the configuration file if it is served, a host that a certificate is not for, and the first site without a
+    /// start page. A site with redirects or rewrites may need none.
     fn notice(&self) -> Option<String> {
         let file = self.reloader.file().and_then(|file| self.served(file));
         let file = file.map(|place| format!("the configuration file {place}: clients can read it"));

@@ -64,8 +64,8 @@ impl Site {
         self.root == other.root && key(self) == key(other)
     }
 
-    /// Returns the function that makes the handler of each worker. It serves the files at the request paths below `prefix`,
-    /// and adds its cache to `caches`. `has_redirects` says whether requests may be redirected.
+    /// Returns the function that makes the handler of each worker. It serves the files at the request paths below
+    /// `prefix`, and adds its cache to `caches`. `has_redirects` says whether requests may be redirected.
     ///
     /// # Errors
     ///

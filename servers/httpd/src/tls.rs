@@ -63,8 +63,8 @@ fn with_remedy(error: &TlsError) -> String {
 }
 
 impl Tls {
-    /// Fails if the options need certificates, but there are none, or if only some of the sites have one. Has the index of a
-    /// site if that is the reason.
+    /// Fails if the options need certificates, but there are none, or if only some of the sites have one. Has the index
+    /// of a site if that is the reason.
     pub fn check(&self, sites: &[VirtualHost]) -> Result<(), (usize, String)> {
         let has_any = sites.iter().any(|site| site.certificate.is_some());
         let needs_any = [

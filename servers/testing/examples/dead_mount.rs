@@ -4,8 +4,8 @@
 //! dead_mount DIRECTORY...
 //! ```
 //!
-//! Prints a line when all are mounted, and unmounts them when its standard input ends. Each has one file, `file`, and every
-//! attempt to find it hangs. Needs the permission to mount FUSE file systems.
+//! Prints a line when all are mounted, and unmounts them when its standard input ends. Each has one file, `file`, and
+//! every attempt to find it hangs. Needs the permission to mount FUSE file systems.
 
 use http_testing::slow_fs::{Op, SlowFs};
 use std::{env, io, path::Path, process::ExitCode};

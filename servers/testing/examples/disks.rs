@@ -138,8 +138,8 @@ fn measure_stop(httpd: &OsStr) {
     clients.into_iter().for_each(|client| client.join().expect("no panic"));
 }
 
-/// Prints the response times of a client while another one requests `count` different files that do not exist, from a root
-/// in the directory `parent`.
+/// Prints the response times of a client while another one requests `count` different files that do not exist, from a
+/// root in the directory `parent`.
 fn measure_missing(httpd: &OsStr, parent: &Path, count: usize) {
     let root = make_root(parent);
     let server = serve(httpd, &root);

@@ -107,7 +107,8 @@ impl Client {
         self.try_send(bytes).expect("the server receives");
     }
 
-    /// Sends all bytes. Returns an error if the connection is broken, or the server does not take them within [`TIMEOUT`].
+    /// Sends all bytes. Returns an error if the connection is broken, or the server does not take them within
+    /// [`TIMEOUT`].
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
@@ -204,8 +205,8 @@ impl Client {
         });
     }
 
-    /// Returns whether bytes have arrived that were not read yet, or the server has closed the connection. Does not wait,
-    /// and consumes no bytes.
+    /// Returns whether bytes have arrived that were not read yet, or the server has closed the connection. Does not
+    /// wait, and consumes no bytes.
     pub fn has_received(&self) -> bool {
         !self.received.is_empty() || self.peek().is_some()
     }

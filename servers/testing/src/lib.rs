@@ -17,11 +17,12 @@
 //!
 //! [`both_engines!`] makes a test of such a function for each engine, or for each kind of server.
 //!
-//! [`client`] reads with the strict reader of `http-test-suite`, which shares no code with the servers: otherwise a bug in
-//! a parser could hide the same bug in a test. It also checks that each response has the form that our servers give it.
+//! [`client`] reads with the strict reader of `http-test-suite`, which shares no code with the servers: otherwise a bug
+//! in a parser could hide the same bug in a test. It also checks that each response has the form that our servers give
+//! it.
 //!
-//! A program in a process of its own is a [`Program`](program::Program): its addresses, signals, output and exit code. Put
-//! under load, it is a [`ServerUnderTest`](server_under_test::ServerUnderTest), which measures what it uses.
+//! A program in a process of its own is a [`Program`](program::Program): its addresses, signals, output and exit code.
+//! Put under load, it is a [`ServerUnderTest`](server_under_test::ServerUnderTest), which measures what it uses.
 //!
 //! Files on a disk that hangs are in a [`SlowFs`](slow_fs::SlowFs).
 

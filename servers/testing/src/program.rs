@@ -179,8 +179,8 @@ impl Drop for Program {
     }
 }
 
-/// Returns the fields of `/proc/PID/stat` from the third on, which is the state of the process (proc(5)). Returns `None` if
-/// there is no such process.
+/// Returns the fields of `/proc/PID/stat` from the third on, which is the state of the process (proc(5)). Returns
+/// `None` if there is no such process.
 pub(crate) fn stat_fields(pid: impl Display) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field, the name in parentheses, may contain any character.

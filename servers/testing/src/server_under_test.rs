@@ -38,7 +38,8 @@ const IDLE_TIME: Duration = Duration::from_millis(150);
 /// How many more descriptors than at its start a server may have open after a test: its caches keep files open.
 const KEPT_DESCRIPTORS: usize = 8;
 
-/// How much more memory than at its start a server may use after a test, in KiB: allocators and caches free memory late.
+/// How much more memory than at its start a server may use after a test, in KiB: allocators and caches free memory
+/// late.
 const KEPT_KIB: usize = 48 * 1024;
 
 /// How many more threads than at its start a server may have after a test: its workers may start some of their threads
@@ -56,8 +57,8 @@ pub struct ServerUnderTest {
 }
 
 impl ServerUnderTest {
-    /// Calls `launch` to start a program of this kind. `notes_target` is the request target at which it serves `notes.txt`
-    /// of the test site, for example `/static/notes.txt`.
+    /// Calls `launch` to start a program of this kind. `notes_target` is the request target at which it serves
+    /// `notes.txt` of the test site, for example `/static/notes.txt`.
     pub fn start(kind: ServerKind, notes_target: &'static str, launch: impl FnOnce() -> Program) -> Self {
         let program = launch();
         let before = Resources::of(&program);
@@ -91,8 +92,8 @@ impl ServerUnderTest {
         waited
     }
 
-    /// Returns whether the server has accepted `count` connections and not closed them, or at most `KEPT_DESCRIPTORS` fewer:
-    /// they are counted by descriptors, which is not exact.
+    /// Returns whether the server has accepted `count` connections and not closed them, or at most `KEPT_DESCRIPTORS`
+    /// fewer: they are counted by descriptors, which is not exact.
     pub fn has_connections(&self, count: usize) -> bool {
         self.resources().descriptors + KEPT_DESCRIPTORS >= self.before.descriptors + count
     }
@@ -149,8 +150,8 @@ impl ServerUnderTest {
         self.check_recovers_with_threads(0);
     }
 
-    /// Checks what [`check_recovers`](Self::check_recovers) checks, that the server soon uses little more than at its start
-    /// and still serves `notes.txt`, but allows `extra_threads` more threads, for example those of a pool.
+    /// Checks what [`check_recovers`](Self::check_recovers) checks, that the server soon uses little more than at its
+    /// start and still serves `notes.txt`, but allows `extra_threads` more threads, for example those of a pool.
     pub fn check_recovers_with_threads(&self, extra_threads: usize) {
         let (start, before) = (Instant::now(), self.before);
         let mut now = self.resources();

@@ -25,8 +25,8 @@ pub const HUGE_LEN: u64 = 5 * 1024 * 1024 * 1024;
 /// The last bytes of `huge.bin`.
 pub const HUGE_END: &[u8] = b"behind four gigabytes";
 
-/// Names and contents of the small files. The content `secret` marks hidden files, whose names begin with a dot: the server
-/// must never send them.
+/// Names and contents of the small files. The content `secret` marks hidden files, whose names begin with a dot: the
+/// server must never send them.
 const FILES: &[(&str, &str)] = &[
     ("index.html", "<h1>Start</h1>\n"),
     ("page.html", "<p>A page, and not a long one.</p>\n"),

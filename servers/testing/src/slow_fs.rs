@@ -1,8 +1,8 @@
 //! A file system whose calls hang until a test lets them continue, or take as long as a test says.
 //!
 //! It is a FUSE file system with one directory of regular files. The kernel passes each call on a file to this process,
-//! which answers it from memory, unless a test [holds](SlowFs::hang) that call: then another thread answers it later. So a
-//! call that hangs delays no other call.
+//! which answers it from memory, unless a test [holds](SlowFs::hang) that call: then another thread answers it later.
+//! So a call that hangs delays no other call.
 //!
 //! A process that waits for an answer does not end, even after SIGKILL. So a [`Held`] must be dropped before the
 //! [`Program`](crate::program::Program) that it holds: declare it later.
@@ -53,8 +53,8 @@ pub enum Op {
     Readdir,
 }
 
-/// A mounted file system. Dropping it lets all calls continue, makes later calls fail, and unmounts it, even if it is in
-/// use.
+/// A mounted file system. Dropping it lets all calls continue, makes later calls fail, and unmounts it, even if it is
+/// in use.
 pub struct SlowFs {
     root: PathBuf,
     shared: SharedState,
@@ -65,8 +65,8 @@ pub struct SlowFs {
 }
 
 impl SlowFs {
-    /// Mounts an empty file system on a new directory. Returns `None`, and prints why, where FUSE file systems cannot be
-    /// mounted: without `/dev/fuse`, or without the permission to mount.
+    /// Mounts an empty file system on a new directory. Returns `None`, and prints why, where FUSE file systems cannot
+    /// be mounted: without `/dev/fuse`, or without the permission to mount.
     pub fn mount() -> Option<SlowFs> {
         let directory = Directory::new();
         let mut fs = SlowFs::mount_at(directory.root())?;
@@ -74,7 +74,8 @@ impl SlowFs {
         Some(fs)
     }
 
-    /// Mounts an empty file system at `root`, an existing directory. Returns `None` where [`mount`](SlowFs::mount) does.
+    /// Mounts an empty file system at `root`, an existing directory. Returns `None` where [`mount`](SlowFs::mount)
+    /// does.
     pub fn mount_at(root: &Path) -> Option<SlowFs> {
         let shared = SharedState(Arc::default());
         let session = Session::new(shared.clone(), root, &fuser::Config::default()).and_then(Session::spawn);
@@ -94,8 +95,8 @@ impl SlowFs {
         self.shared.lock().files.push((name.to_owned(), content.into()));
     }
 
-    /// Lets the kernel remember names and attributes that it asks for from now on: opening a file then needs no `Lookup`
-    /// but still an `Open`. Before this call, it remembers none.
+    /// Lets the kernel remember names and attributes that it asks for from now on: opening a file then needs no
+    /// `Lookup` but still an `Open`. Before this call, it remembers none.
     pub fn cache_names(&self) {
         self.shared.lock().names_valid_for = Duration::from_secs(3600);
     }
@@ -178,8 +179,8 @@ struct State {
 }
 
 impl State {
-    /// Returns the name and the content of the file with this inode number, or the directory's, or `None` if there is no
-    /// such file.
+    /// Returns the name and the content of the file with this inode number, or the directory's, or `None` if there is
+    /// no such file.
     fn file(&self, inode: INodeNo) -> Option<(&str, &[u8])> {
         if inode == INodeNo::ROOT {
             return Some((ROOT, &[]));
@@ -188,7 +189,8 @@ impl State {
         Some((name, content))
     }
 
-    /// Returns the attributes of a file or of the directory. All times are 1970, so that no file counts as just changed.
+    /// Returns the attributes of a file or of the directory. All times are 1970, so that no file counts as just
+    /// changed.
     fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
         let (_, content) = self.file(inode)?;
         let is_root = inode == INodeNo::ROOT;

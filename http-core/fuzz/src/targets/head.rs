@@ -69,7 +69,8 @@ fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
     assert_eq!(alone(text), Ok(ParseStatus::Complete(text.len())));
     assert_eq!(alone(&text[..text.len() - 1]), Ok(ParseStatus::Partial));
 
-    // Invalid framing hides the elements, a body is not there, and the default limits may be lower than those of this run.
+    // Invalid framing hides the elements, a body is not there, and the default limits may be lower than those of this
+    // run.
     let Ok(received) = ReceivedRequest::with_any_target(text, Instant::now()) else { return };
     let request = received.as_request();
     assert_eq!(request.method_token().as_bytes(), head.method);

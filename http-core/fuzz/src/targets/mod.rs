@@ -17,7 +17,8 @@ pub mod router;
 mod tests {
     use std::{fs, path::Path};
 
-    /// The directory of this crate. The working directory of a test is that of its package: http-core or http-core/fuzz.
+    /// The directory of this crate. The working directory of a test is that of its package: http-core or
+    /// http-core/fuzz.
     fn fuzz() -> &'static Path {
         Path::new(if Path::new("fuzz").is_dir() { "fuzz" } else { "." })
     }

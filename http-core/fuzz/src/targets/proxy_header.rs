@@ -1,7 +1,7 @@
 //! The header of the PROXY protocol names the client that the specification says, however it is split.
 //!
-//! Property: for any bytes in any pieces, `proxy_header::parse` does not panic and has the same result as for all bytes at
-//! once, which is that of a strict reader. No byte behind the header changes it. The client's address survives to be
+//! Property: for any bytes in any pieces, `proxy_header::parse` does not panic and has the same result as for all bytes
+//! at once, which is that of a strict reader. No byte behind the header changes it. The client's address survives to be
 //! encoded in both versions and parsed again.
 //!
 //! Input: three pieces, line feed; then the bytes.

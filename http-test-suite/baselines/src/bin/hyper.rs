@@ -1,5 +1,5 @@
-//! Serves a directory with hyper and tower-http's `ServeDir`, or the same bytes for every request with hyper alone. Each
-//! worker has a listening socket, a runtime that stays on its thread, and a task for each connection.
+//! Serves a directory with hyper and tower-http's `ServeDir`, or the same bytes for every request with hyper alone.
+//! Each worker has a listening socket, a runtime that stays on its thread, and a task for each connection.
 
 use baselines::{FileServer, announce, on_threads};
 use clap::Parser;

@@ -14,12 +14,12 @@ mod heads;
 /// The number of headers for which httparse has room.
 const HEADERS: usize = 64;
 
-/// Prints how many nanoseconds a request head takes httparse and http-core: the minimum of all rounds, and the median of
-/// the rounds' ratios to httparse.
+/// Prints how many nanoseconds a request head takes httparse and http-core: the minimum of all rounds, and the median
+/// of the rounds' ratios to httparse.
 ///
-/// httparse (`Request::parse`) and http-core (`HeadIndex::parse`) find method, target, header names and values, and check
-/// their octets; http-core also limits their lengths. The column `validated` adds `framing::validate`: Host, path, framing
-/// and persistence, which httparse leaves to its caller. README.md has all differences.
+/// httparse (`Request::parse`) and http-core (`HeadIndex::parse`) find method, target, header names and values, and
+/// check their octets; http-core also limits their lengths. The column `validated` adds `framing::validate`: Host,
+/// path, framing and persistence, which httparse leaves to its caller. README.md has all differences.
 #[derive(Parser)]
 struct Arguments {
     /// Number of rounds

@@ -30,8 +30,8 @@ pub struct SoakOptions {
     #[arg(long)]
     reload: bool,
 
-    /// A program that mounts a file system that never answers on each directory given as its argument, prints a line, and
-    /// unmounts them when its input ends: clients then also request files of these
+    /// A program that mounts a file system that never answers on each directory given as its argument, prints a line,
+    /// and unmounts them when its input ends: clients then also request files of these
     #[arg(long, value_name = "PROGRAM")]
     dead_mount: Option<PathBuf>,
 

@@ -1,5 +1,5 @@
-//! Parses `http://host:port/path?query` and `https:` as far as a load needs it. The target is not checked, because a test may need
-//! to send an invalid target.
+//! Parses `http://host:port/path?query` and `https:` as far as a load needs it. The target is not checked, because a
+//! test may need to send an invalid target.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,9 @@
 //! The experiments: tables of workloads, and the runner that measures every subject of a table under each.
 //!
 //! A [`Plan`] says what to measure and how thoroughly. Running it starts one subject after the other, puts load on it,
-//! reads what its processes use, and returns [`Results`](crate::report::Results). Rounds are interleaved (A B C, A B C …),
-//! so that a disturbance of the machine affects all subjects alike, and each ratio compares two samples of one round.
+//! reads what its processes use, and returns [`Results`](crate::report::Results). Rounds are interleaved (A B C, A B C
+//! …), so that a disturbance of the machine affects all subjects alike, and each ratio compares two samples of one
+//! round.
 //!
 //! The main metric is CPU time per request: it hardly depends on the speed of the driver, and varies least on a shared
 //! machine. Latencies are those of a closed loop, so they follow the throughput; those of a bystander are not.

@@ -1,4 +1,5 @@
-//! The requests of a workload, each with the expected response. The expected content is known, not taken from the server.
+//! The requests of a workload, each with the expected response. The expected content is known, not taken from the
+//! server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,8 +27,8 @@ static NEXT_PLACE: AtomicU32 = AtomicU32::new(0);
 pub enum Requests {
     /// GET for the file with this target. Servers without files respond with [`PAGE_LEN`] bytes.
     File(&'static str),
-    /// GET for the text file with this target, with `Accept-Encoding: gzip`. The expected response is compressed; its bytes
-    /// differ between servers.
+    /// GET for the text file with this target, with `Accept-Encoding: gzip`. The expected response is compressed; its
+    /// bytes differ between servers.
     Gzip(&'static str),
     /// GET for the page, with If-None-Match and its current entity tag; the expected status is 304.
     PageIfChanged,

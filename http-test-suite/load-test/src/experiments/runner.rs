@@ -1,6 +1,6 @@
-//! Runs all measurements of a plan, in an order in which no subject has an advantage: each round measures every workload
-//! on every subject in turn, and each round begins with another subject. A subject is started for each measurement and
-//! stopped after it, so that its caches hold nothing from another workload.
+//! Runs all measurements of a plan, in an order in which no subject has an advantage: each round measures every
+//! workload on every subject in turn, and each round begins with another subject. A subject is started for each
+//! measurement and stopped after it, so that its caches hold nothing from another workload.
 
 use std::collections::BTreeMap;
 use std::error::Error;

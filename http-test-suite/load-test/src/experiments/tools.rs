@@ -1,5 +1,5 @@
-//! Measurements by other tools: by ApacheBench (`ab`), with the command line by which many file servers are compared, and
-//! by the conformance suite.
+//! Measurements by other tools: by ApacheBench (`ab`), with the command line by which many file servers are compared,
+//! and by the conformance suite.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -59,8 +59,8 @@ pub struct Workload {
 pub enum Task {
     /// Every connection sends the next request when it has received the last response: measures the cost of a request.
     Load(Requests),
-    /// Requests for the page start at a steady rate (an open loop), whether or not the server keeps up: measures the tail
-    /// of the latency.
+    /// Requests for the page start at a steady rate (an open loop), whether or not the server keeps up: measures the
+    /// tail of the latency.
     Steady(Rate),
     /// Every connection sends one request, all at the same time: measures the time until all have a response.
     AllAtOnce(Requests),
@@ -73,7 +73,8 @@ pub enum Task {
     /// Clients of several kinds use the server at the same time, in equal numbers: measures how much slower the slowest
     /// client of a kind is than the others.
     Mix,
-    /// Every connection sends requests to a server with several workers: measures how evenly these share the connections.
+    /// Every connection sends requests to a server with several workers: measures how evenly these share the
+    /// connections.
     Workers,
     /// The tool `ab` (ApacheBench) puts the load on the server: measures its throughput, latency and failed requests.
     Ab,
@@ -87,7 +88,8 @@ pub enum Task {
 pub enum Rate {
     /// A percentage of the server's own capacity, which a closed loop measures just before.
     OfCapacity(u32),
-    /// A percentage of the least capacity that the same round has measured before, so that all servers do the same work.
+    /// A percentage of the least capacity that the same round has measured before, so that all servers do the same
+    /// work.
     OfLeastCapacity(u32),
 }
 

@@ -1,5 +1,5 @@
-//! One connection of the load, and the requests on it. It sends and receives until the socket would block, and records the
-//! outcome of each request in the `recorder`. It does not choose requests: the `worker` queues them.
+//! One connection of the load, and the requests on it. It sends and receives until the socket would block, and records
+//! the outcome of each request in the `recorder`. It does not choose requests: the `worker` queues them.
 //!
 //! A batch of pipelined requests costs one `send`, and mostly one `recv`. A receive that does not fill the buffer has
 //! emptied the socket, so no second `recv` is made to find that out. A connection is registered with epoll once, for
@@ -156,8 +156,8 @@ impl Connection {
         }
     }
 
-    /// Sends the unsent requests, until all are sent or the socket would block. On a new connection that is kept alive, in a
-    /// closed loop, the latency of its requests counts from the first send, not from the connect.
+    /// Sends the unsent requests, until all are sent or the socket would block. On a new connection that is kept alive,
+    /// in a closed loop, the latency of its requests counts from the first send, not from the connect.
     fn send(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         if self.unsent > 0 && !socket.connected && context.load.keep_alive && context.load.rate.is_none() {
@@ -200,8 +200,8 @@ impl Connection {
     /// Receives responses, until the socket is empty or no request is left.
     fn receive(&mut self, event: &Event, context: &mut Context<'_>) -> State {
         let ended = event.is_read_closed() && !event.is_error();
-        // No later event reports a reset: receive the bytes before it, then the reset itself. And only a read tells whether
-        // TLS has ended before TCP.
+        // No later event reports a reset: receive the bytes before it, then the reset itself. And only a read tells
+        // whether TLS has ended before TCP.
         let reads_end = event.is_error() || (ended && context.tls.is_some());
         loop {
             let Some(socket) = &mut self.socket else { return State::Waiting };

@@ -1,8 +1,9 @@
 //! The load driver: it sends many requests over many connections, checks the responses, and measures them.
 //!
-//! A [`Load`] says which requests to send and how often, [`run`] sends them, and [`Stats`] are the result. Every response
-//! is read strictly and compared with the expected response before it counts. The driver is designed to cost less than
-//! any server: on a keep-alive connection it makes one `send` and one `recv` per request, and does not allocate.
+//! A [`Load`] says which requests to send and how often, [`run`] sends them, and [`Stats`] are the result. Every
+//! response is read strictly and compared with the expected response before it counts. The driver is designed to cost
+//! less than any server: on a keep-alive connection it makes one `send` and one `recv` per request, and does not
+//! allocate.
 //!
 //! ```no_run
 //! use http_test_suite::request::get;
@@ -17,9 +18,9 @@
 //!
 //! # Modules
 //!
-//! `plan` and `stats` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes due
-//! requests from the `schedule` and queues them on a `connection`. A connection has a `stream`, checks each `response`, and
-//! records its outcome in the `recorder`.
+//! `plan` and `stats` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes
+//! due requests from the `schedule` and queues them on a `connection`. A connection has a `stream`, checks each
+//! `response`, and records its outcome in the `recorder`.
 
 mod connection;
 mod driver;

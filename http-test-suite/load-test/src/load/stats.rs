@@ -18,8 +18,9 @@ pub struct Stats {
     /// due to the last byte of its response. In an open loop a request is due at its scheduled time; in a closed loop,
     /// when it could be sent, or, with a connection of its own, when connecting started.
     pub latencies: Histogram<u64>,
-    /// In an open loop: how late the driver sent those requests for which a connection was free, in **nanoseconds**. Each
-    /// latency contains the delay of its request, so latencies that are hardly longer say nothing about the server.
+    /// In an open loop: how late the driver sent those requests for which a connection was free, in **nanoseconds**.
+    /// Each latency contains the delay of its request, so latencies that are hardly longer say nothing about the
+    /// server.
     pub driver_delays: Histogram<u64>,
     /// The number of requests with a right response.
     pub requests: u64,

@@ -2,8 +2,8 @@
 //!
 //! A read that does not fill the buffer has emptied the socket, with TLS too.
 //!
-//! The client of TLS offers what every server should have (RFC 8446 §9.1), and only that, so that all servers do the same
-//! cryptography. It resumes no session, and verifies no certificate: it tests servers, and has no secrets.
+//! The client of TLS offers what every server should have (RFC 8446 §9.1), and only that, so that all servers do the
+//! same cryptography. It resumes no session, and verifies no certificate: it tests servers, and has no secrets.
 
 use std::io::{self, BufReader, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -131,8 +131,8 @@ impl TlsStream {
         Ok(count)
     }
 
-    /// Reads decrypted bytes, at least one unless the server has ended the stream (close_notify). Without that, the end of
-    /// the TCP stream is an error.
+    /// Reads decrypted bytes, at least one unless the server has ended the stream (close_notify). Without that, the end
+    /// of the TCP stream is an error.
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {

@@ -32,7 +32,8 @@ const EVENTS: usize = 512;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// How many times per timeout the thread checks for expired requests.
 const CHECKS_PER_TIMEOUT: u32 = 20;
-/// The longest time between two checks for expired requests. Connections that could not connect try again at the next check.
+/// The longest time between two checks for expired requests. Connections that could not connect try again at the next
+/// check.
 const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(20);
 
 /// The progress of all driver threads together.

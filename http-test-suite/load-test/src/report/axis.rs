@@ -1,5 +1,5 @@
-//! Axes of charts: the scale, and a few round numbers beside it. The scale is logarithmic if a linear one would show only
-//! the largest value. An axis draws nothing.
+//! Axes of charts: the scale, and a few round numbers beside it. The scale is logarithmic if a linear one would show
+//! only the largest value. An axis draws nothing.
 
 use std::collections::BTreeSet;
 

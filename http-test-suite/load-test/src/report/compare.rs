@@ -1,5 +1,5 @@
-//! Compares two results files, cell by cell: what has changed, and whether the change exceeds the noise. It skips nothing
-//! silently: what only one of the files has is listed.
+//! Compares two results files, cell by cell: what has changed, and whether the change exceeds the noise. It skips
+//! nothing silently: what only one of the files has is listed.
 
 use std::collections::BTreeSet;
 
@@ -159,8 +159,8 @@ fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
     Ok([limits, remarks].concat())
 }
 
-/// A line, beginning with `remark`, for each workload that only `other` has, and for each cell that only `other` has of a
-/// workload in both.
+/// A line, beginning with `remark`, for each workload that only `other` has, and for each cell that only `other` has of
+/// a workload in both.
 fn missing(here: &Results, other: &Results, remark: &str) -> BTreeSet<String> {
     let missing = other.cells.iter().filter(|cell| here.cell(cell.key()).is_none());
     let name = |cell: &Cell| match here.of_workload(&cell.workload).next() {

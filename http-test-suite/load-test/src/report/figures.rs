@@ -72,8 +72,8 @@ const PROOF_CHARTS: [(&str, &str, &str); 3] = [
 const COSTS: [Metric; 4] =
     [Metric::Cpu, Metric::MemoryPerConnection, Metric::MemoryAtStart, Metric::StartTime];
 
-/// The table with this name, or for `machine` the line about the machine, as HTML or Markdown; `None` if there is no such
-/// figure, or the results have no numbers for it.
+/// The table with this name, or for `machine` the line about the machine, as HTML or Markdown; `None` if there is no
+/// such figure, or the results have no numbers for it.
 pub fn figure(results: &Results, name: &str, is_html: bool) -> Option<String> {
     let table = match name {
         "proof" => {

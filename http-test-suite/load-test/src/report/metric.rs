@@ -49,7 +49,8 @@ pub enum Metric {
     Preemptions,
     /// Responses of the least busy worker as a share of those of the busiest. Computed from `Sample::per_worker`.
     Fairness,
-    /// In a mix: the rate of the slowest client that requests small files, as a share of the median rate of these clients.
+    /// In a mix: the rate of the slowest client that requests small files, as a share of the median rate of these
+    /// clients.
     SlowestKept,
     /// The same for clients that request small files with a connection for each.
     SlowestNew,

@@ -1,7 +1,7 @@
 //! Results of the experiments: the file that stores them, and the tables, charts and pages made from it.
 //!
-//! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload, except for
-//! the choice of [`figures`] that documents show.
+//! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload, except
+//! for the choice of [`figures`] that documents show.
 
 mod axis;
 mod charts;

@@ -1,5 +1,5 @@
-//! The report of a results file as one HTML page, readable on a phone and in the dark: a chart and a table with all metrics
-//! for each workload. It draws no conclusions.
+//! The report of a results file as one HTML page, readable on a phone and in the dark: a chart and a table with all
+//! metrics for each workload. It draws no conclusions.
 
 use clap::ValueEnum;
 

@@ -121,7 +121,8 @@ impl Subject {
         cpus: &Cpus,
         is_ready: Option<fn(SocketAddr) -> bool>,
     ) -> io::Result<Server> {
-        // A master process listens before its workers run: programs of this project then have not printed their address.
+        // A master process listens before its workers run: programs of this project then have not printed their
+        // address.
         let announces = is_ready.is_none() && !self.is_packaged();
         let port = if announces { 0 } else { free_port()? };
         let command = self.command(program, port, environment)?;

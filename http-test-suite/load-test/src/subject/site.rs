@@ -52,8 +52,8 @@ pub fn target_in(files: usize, number: usize) -> String {
     format!("/{files}/file-{number}.html")
 }
 
-/// The content of the file with this target: the target, so that all files differ, then the alphabet again and again. The
-/// texts have words instead, because what repeats itself takes less time to compress than a text.
+/// The content of the file with this target: the target, so that all files differ, then the alphabet again and again.
+/// The texts have words instead, because what repeats itself takes less time to compress than a text.
 pub fn content(target: &str) -> Vec<u8> {
     let len = FILES.iter().find(|(file, _)| *file == target).map_or(PAGE_LEN, |(_, len)| *len);
     if [TEXT, LONG_TEXT].contains(&target) {

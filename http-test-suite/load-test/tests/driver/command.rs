@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{listen, read_head, write};
 
-/// Starts a server that responds with an empty 200, or to `/404` with 404. Returns its address, and all requests that it
-/// receives.
+/// Starts a server that responds with an empty 200, or to `/404` with 404. Returns its address, and all requests that
+/// it receives.
 fn serve() -> (SocketAddr, Receiver<String>) {
     let (sender, requests) = channel();
     let address = listen(move |stream| {

@@ -9,8 +9,8 @@ use std::{fmt::Display, fmt::Write, fs, time::SystemTime};
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Returns the metrics of these processes, with those of the `application`. Those of a worker have its number as label: a
-/// query adds them up, as in `sum without (worker) (rate(http_responses_total[5m]))`.
+/// Returns the metrics of these processes, with those of the `application`. Those of a worker have its number as label:
+/// a query adds them up, as in `sum without (worker) (rate(http_responses_total[5m]))`.
 pub fn exposition(reports: &[Report], application: &[Metric]) -> String {
     let mut text = Text(String::with_capacity(8192));
     let workers: Vec<_> = reports.iter().flat_map(|report| &report.workers).collect();

@@ -1,8 +1,8 @@
 //! The admin server (`--admin`): `/healthz` and `/metrics` on a listener of its own.
 //!
-//! It runs in the master process, as one event loop with cheap connections and short timeouts, so that clients which are
-//! idle or slow do not keep others from it. Nothing that a client of the site does occupies it. It must never change
-//! anything: it only reports.
+//! It runs in the master process, as one event loop with cheap connections and short timeouts, so that clients which
+//! are idle or slow do not keep others from it. Nothing that a client of the site does occupies it. It must never
+//! change anything: it only reports.
 
 mod exposition;
 mod report;
@@ -54,8 +54,8 @@ pub(crate) struct AdminServer {
 }
 
 impl AdminServer {
-    /// Starts the admin server on these listeners. It puts [`Signal::ReportMetrics`] into the queue of the main thread, and
-    /// calls itself `server` in the Server header. `application` are the metrics of the application.
+    /// Starts the admin server on these listeners. It puts [`Signal::ReportMetrics`] into the queue of the main thread,
+    /// and calls itself `server` in the Server header. `application` are the metrics of the application.
     pub fn start(
         listeners: Vec<Listener>,
         server: String,
@@ -141,8 +141,8 @@ fn respond_with_metrics(requests: &Receiver<Responder>, signals: &Sender<Signal>
     }
 }
 
-/// Returns what the processes of the server have counted. Waits for the main thread and for the worker processes, for at
-/// most [`REPORT_TIMEOUT`] each. Returns `None` if the main thread does not reply.
+/// Returns what the processes of the server have counted. Waits for the main thread and for the worker processes, for
+/// at most [`REPORT_TIMEOUT`] each. Returns `None` if the main thread does not reply.
 fn collect(signals: &Sender<Signal>) -> Option<Vec<Report>> {
     let (sender, reports) = channel();
     let _ = signals.send(Signal::ReportMetrics(sender));

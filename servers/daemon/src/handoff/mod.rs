@@ -85,8 +85,8 @@ pub struct Handoff<'a> {
     pub listeners: &'a [Listener],
     /// The sockets without TLS beside them.
     pub plain: &'a [Listener],
-    /// The application's configuration and its open document roots, so that all worker processes serve the same. Empty if
-    /// the child reads and opens them itself.
+    /// The application's configuration and its open document roots, so that all worker processes serve the same. Empty
+    /// if the child reads and opens them itself.
     pub application: &'a [OwnedFd],
     /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
@@ -207,8 +207,8 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Kills the child, and waits until it has ended, but not for long: the kernel cannot end a process that is in a call to a
-    /// file system which does not answer.
+    /// Kills the child, and waits until it has ended, but not for long: the kernel cannot end a process that is in a
+    /// call to a file system which does not answer.
     fn drop(&mut self) {
         let _ = self.process.kill();
         let deadline = Instant::now() + REAP_TIMEOUT;

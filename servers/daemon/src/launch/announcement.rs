@@ -29,8 +29,8 @@ pub(super) struct Urls {
 impl Urls {
     /// Adds the URLs of a socket. Each worker may have a socket of its own for each address.
     ///
-    /// A socket on all addresses of the machine has the URL of `localhost`, and that of the address by which the machine
-    /// reaches other networks.
+    /// A socket on all addresses of the machine has the URL of `localhost`, and that of the address by which the
+    /// machine reaches other networks.
     pub(super) fn add(&mut self, scheme: &str, address: &ListenAddr) {
         let urls = match address.tcp() {
             Some(address) if address.ip().is_unspecified() => {

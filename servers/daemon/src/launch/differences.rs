@@ -64,8 +64,8 @@ fn is_port_bound(port: u16, bound: &[SocketAddr]) -> bool {
     port == 0 || bound.iter().any(|address| address.port() == port)
 }
 
-/// Whether the `bound` addresses are those without TLS that `address` means. A port alone follows the addresses of `--bind`,
-/// whose differences are found without it.
+/// Whether the `bound` addresses are those without TLS that `address` means. A port alone follows the addresses of
+/// `--bind`, whose differences are found without it.
 fn is_redirect_bound(address: &RedirectAddress, bound: &[SocketAddr]) -> bool {
     match address {
         RedirectAddress::Port(port) => is_port_bound(*port, bound),

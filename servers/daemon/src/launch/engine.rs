@@ -25,9 +25,9 @@ const FDS_PER_ROOT: usize = 2;
 /// four. `http-files` opens no more by default.
 const SHARE_FOR_FILES: u64 = 4;
 
-/// Starts an engine with threads of this process: it accepts connections from `listeners`, to which `security` applies, and from
-/// `plain`, and serves them. `make` makes a handler for each worker of the engine. When all threads of the engine have
-/// ended, [`Signal::EngineEnded`] is sent through `signals`.
+/// Starts an engine with threads of this process: it accepts connections from `listeners`, to which `security` applies,
+/// and from `plain`, and serves them. `make` makes a handler for each worker of the engine. When all threads of the
+/// engine have ended, [`Signal::EngineEnded`] is sent through `signals`.
 ///
 /// Fails if the engine cannot be set up, or if the kernel starts no thread.
 pub(super) fn start(
@@ -57,8 +57,8 @@ pub(super) fn start(
     Ok(running)
 }
 
-/// Returns how many connections each process that serves may hold open: its part of `--max-connections`, or without that
-/// option the engine's default, or fewer if the limit on open files is too low.
+/// Returns how many connections each process that serves may hold open: its part of `--max-connections`, or without
+/// that option the engine's default, or fewer if the limit on open files is too low.
 pub(super) fn connection_budget(settings: &ServerSettings, listeners: usize) -> ConnectionBudget {
     ConnectionBudget::new(&engine_settings(settings, listeners), settings.engine, listeners)
 }

@@ -29,11 +29,12 @@ const MAX_SOCKETS: RawFd = 253;
 /// The addresses of a server without the option `--bind`.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// Returns the listening sockets of the server: those that the service manager has passed, or else those that the settings
-/// name. If several event loops run in one process, each TCP address gets one socket per event loop, and the kernel
-/// distributes connections among these sockets (`SO_REUSEPORT`).
+/// Returns the listening sockets of the server: those that the service manager has passed, or else those that the
+/// settings name. If several event loops run in one process, each TCP address gets one socket per event loop, and the
+/// kernel distributes connections among these sockets (`SO_REUSEPORT`).
 ///
-/// The second vector has the sockets without TLS that the service manager has passed: those with the port of the redirects.
+/// The second vector has the sockets without TLS that the service manager has passed: those with the port of the
+/// redirects.
 ///
 /// Fails if a passed descriptor is not a listening TCP or Unix socket, or if an address cannot be bound.
 pub(super) fn listen(settings: &ServerSettings) -> io::Result<(Vec<Listener>, Vec<Listener>)> {
@@ -123,8 +124,8 @@ pub(super) fn addresses(hosts: &[BindAddress], port: u16) -> io::Result<Vec<(Soc
     Ok(addresses)
 }
 
-/// Fails if a host cannot be resolved, or if the sockets for `redirects` or the admin server have an address of the site.
-/// Binds nothing.
+/// Fails if a host cannot be resolved, or if the sockets for `redirects` or the admin server have an address of the
+/// site. Binds nothing.
 pub(super) fn check(options: &Common, redirects: Option<&Redirects>) -> io::Result<()> {
     let mut site = addresses(&options.bind, options.port)?;
     if let Some(Redirects { address, port }) = redirects {
@@ -157,9 +158,9 @@ fn are_in_conflict(one: SocketAddr, other: SocketAddr) -> bool {
     is_same && one.port() == other.port() && one.port() != 0
 }
 
-/// Binds one listening socket to each of the `hosts`, and to each address of a name in them. Without any, binds the loopback
-/// addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address, if the machine does not have them, and
-/// addresses that are bound already. Returns the TCP sockets that it has bound, and all others.
+/// Binds one listening socket to each of the `hosts`, and to each address of a name in them. Without any, binds the
+/// loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address, if the machine does not
+/// have them, and addresses that are bound already. Returns the TCP sockets that it has bound, and all others.
 ///
 /// If `port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
@@ -243,7 +244,8 @@ fn bind_each(
 }
 
 /// Takes over the listening sockets that a service manager has passed to this process. The result is empty if there is
-/// no service manager, or if it has passed no socket. Fails if a passed descriptor is not a listening TCP or Unix socket.
+/// no service manager, or if it has passed no socket. Fails if a passed descriptor is not a listening TCP or Unix
+/// socket.
 ///
 /// The sockets keep their backlog and `TCP_DEFER_ACCEPT`, which the service manager's configuration sets
 /// (systemd.socket(5)).
@@ -257,8 +259,8 @@ fn activated_sockets() -> io::Result<Vec<Listener>> {
     take(&Vec::from_iter(FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + count))
 }
 
-/// Takes over listening sockets by the numbers of the descriptors that this process has inherited. The child processes do
-/// not inherit these again. Fails if one is not a listening TCP or Unix socket.
+/// Takes over listening sockets by the numbers of the descriptors that this process has inherited. The child processes
+/// do not inherit these again. Fails if one is not a listening TCP or Unix socket.
 fn take(numbers: &[RawFd]) -> io::Result<Vec<Listener>> {
     // Safe code cannot own a descriptor by its number. But pidfd_getfd(2) duplicates a descriptor of any process that
     // the caller may trace, and a process may trace itself.

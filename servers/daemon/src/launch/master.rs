@@ -95,9 +95,9 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server: claims the PID file, opens the document roots and the listeners, drops privileges, then starts
-    /// logs and workers. Returns when it accepts connections. `inherited` is what the predecessor has handed over;
-    /// `None` if this process is not a successor. Fails if any of these steps fails.
+    /// Starts the server: claims the PID file, opens the document roots and the listeners, drops privileges, then
+    /// starts logs and workers. Returns when it accepts connections. `inherited` is what the predecessor has handed
+    /// over; `None` if this process is not a successor. Fails if any of these steps fails.
     pub(super) fn start(
         settings: &ServerSettings,
         inherited: Option<Inherited>,
@@ -215,10 +215,10 @@ impl Master<'_> {
         result
     }
 
-    /// Prints to standard output, as one line unless it is a terminal: the URLs, the engine and the workers of the server,
-    /// and how far its file access is restricted. `confinement` is `None` without `--confine`. Does not wait until the line
-    /// is written: a full pipe must not keep this process from handling signals. A failure is ignored, because standard
-    /// output may be closed.
+    /// Prints to standard output, as one line unless it is a terminal: the URLs, the engine and the workers of the
+    /// server, and how far its file access is restricted. `confinement` is `None` without `--confine`. Does not wait
+    /// until the line is written: a full pipe must not keep this process from handling signals. A failure is ignored,
+    /// because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, engine, options, .. } = self.settings;
         let application = &self.application.application;
@@ -445,11 +445,12 @@ impl Master<'_> {
         }
     }
 
-    /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended, and the admin
-    /// server if a successor has taken over.
+    /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended, and the
+    /// admin server if a successor has taken over.
     ///
-    /// Also returns if a further [`Signal::Stop`] arrives, and at the latest [`KILL_DELAY`] after the grace period. This
-    /// process then ends, and with it the workers that still run: its threads, or the worker processes, which are killed.
+    /// Also returns if a further [`Signal::Stop`] arrives, and at the latest [`KILL_DELAY`] after the grace period.
+    /// This process then ends, and with it the workers that still run: its threads, or the worker processes, which are
+    /// killed.
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;
@@ -539,9 +540,9 @@ fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<Fi
     settings.options.service.user.as_ref().map_or_else(LogFiles::default, |_| logs.files())
 }
 
-/// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the PID
-/// file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that. Fails if
-/// a document root cannot be opened, or if the process has a second thread.
+/// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the
+/// PID file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that.
+/// Fails if a document root cannot be opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs = logs.paths();

@@ -50,8 +50,8 @@ use std::{fs, io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
-    /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists, the
-    /// names of `--bind` can be resolved, and the directories of Unix sockets, the logs and the PID file are there.
+    /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists,
+    /// the names of `--bind` can be resolved, and the directories of Unix sockets, the logs and the PID file are there.
     /// `application` is what it would serve.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Reloads of an application. Each runs on a thread of its own, because the disk with the configuration or with a document
-//! root may not answer: the main thread must handle signals meanwhile.
+//! Reloads of an application. Each runs on a thread of its own, because the disk with the configuration or with a
+//! document root may not answer: the main thread must handle signals meanwhile.
 
 use crate::{signals::Signal, system::spawn};
 use http_engine::io_cause;

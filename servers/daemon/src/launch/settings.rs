@@ -51,14 +51,15 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     /// If the application cannot serve the `roots`.
     fn open(&self, roots: &[PathBuf]) -> io::Result<MakeHandler>;
 
-    /// The files outside the roots that [`open`](Application::open) and [`reload`](Application::reload) read. `--confine`
-    /// permits to read all files in their directories, because a changed file is often a new one. By default none.
+    /// The files outside the roots that [`open`](Application::open) and [`reload`](Application::reload) read.
+    /// `--confine` permits to read all files in their directories, because a changed file is often a new one. By
+    /// default none.
     fn reads(&self) -> Vec<&Path> {
         Vec::new()
     }
 
-    /// Loads the certificates that secure the listeners. The server calls this when it starts, as the user that it serves
-    /// as, and when it reloads. By default the listeners are not secured: `None`.
+    /// Loads the certificates that secure the listeners. The server calls this when it starts, as the user that it
+    /// serves as, and when it reloads. By default the listeners are not secured: `None`.
     ///
     /// # Errors
     ///
@@ -112,8 +113,8 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Returns what the operator should know about what the application serves, as a message for the log; `None` if there
-    /// is nothing. The server calls this once, on a thread of its own, when it has begun to serve.
+    /// Returns what the operator should know about what the application serves, as a message for the log; `None` if
+    /// there is nothing. The server calls this once, on a thread of its own, when it has begun to serve.
     fn notice(&self) -> Option<String> {
         None
     }

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The paths that are served without TLS, too: an ACME server looks there whether this server has a name (RFC 8555 §8.3).
+/// The paths that are served without TLS, too: an ACME server looks there whether this server has a name (RFC 8555
+/// §8.3).
 const CHALLENGES: &[u8] = b"/.well-known/acme-challenge/";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -42,7 +43,8 @@ pub(crate) struct Expiry {
 }
 
 impl Security {
-    /// Loads the certificates of the application, which secure the `listeners`. `plain` are those without TLS beside them.
+    /// Loads the certificates of the application, which secure the `listeners`. `plain` are those without TLS beside
+    /// them.
     pub(super) fn load(
         application: &dyn Application,
         listeners: &[Listener],
@@ -153,8 +155,8 @@ fn to_io(error: TlsError) -> io::Error {
     io::Error::other(error)
 }
 
-/// Whether the client uses `https`: with this server, or with a trusted proxy in front of it. A redirect to the proxy would
-/// come back without end.
+/// Whether the client uses `https`: with this server, or with a trusted proxy in front of it. A redirect to the proxy
+/// would come back without end.
 fn is_https(request: &Request<'_>) -> bool {
     request.is_secure() || request.scheme() == "https"
 }

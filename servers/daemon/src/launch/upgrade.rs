@@ -72,8 +72,8 @@ pub fn upgrade(pid_file: &Path) -> io::Result<()> {
 /// Opens the process `pid`, which the PID file `file` names. The descriptor never names another process, even if the
 /// kernel gives the PID to one.
 ///
-/// Fails unless the process runs this program, has opened the PID file, and belongs to the owner of the file. If the file
-/// belongs to root, the process may belong to any user: with `--user`, a server changes its user.
+/// Fails unless the process runs this program, has opened the PID file, and belongs to the owner of the file. If the
+/// file belongs to root, the process may belong to any user: with `--user`, a server changes its user.
 fn open_server(pid: Pid, file: &fs::Metadata) -> io::Result<OwnedFd> {
     let server = pidfd_open(pid, PidfdFlags::empty()).context(format_args!("cannot open process {pid}"))?;
     let (user, owner) = (effective_user(pid)?, file.uid());
@@ -130,8 +130,8 @@ fn has_ended_within(process: impl AsFd, timeout: Duration) -> bool {
     poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout.as_ref()).is_ok_and(|count| count > 0)
 }
 
-/// Reads the PID file until two reads in a row agree, because a successor may be writing to it. Fails if the file cannot
-/// be opened, or if it still changes at `deadline`.
+/// Reads the PID file until two reads in a row agree, because a successor may be writing to it. Fails if the file
+/// cannot be opened, or if it still changes at `deadline`.
 fn read_settled(pid_file: &Path, deadline: Instant) -> io::Result<pid_file::Content> {
     while Instant::now() < deadline {
         let first = pid_file::read(pid_file)?;

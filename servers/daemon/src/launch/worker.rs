@@ -109,9 +109,9 @@ fn set_process_name(name: &str) {
     let _ = CString::new(name).map(|name| set_name(&name));
 }
 
-/// Starts a thread that receives the master's messages from `socket`. For each message it puts [`Signal::ServeApplication`] or
-/// [`Signal::ReopenLogs`] into the signal queue. When the master ends, the thread puts [`Signal::MasterEnded`] into the
-/// queue and ends. Fails if the thread cannot be started.
+/// Starts a thread that receives the master's messages from `socket`. For each message it puts
+/// [`Signal::ServeApplication`] or [`Signal::ReopenLogs`] into the signal queue. When the master ends, the thread puts
+/// [`Signal::MasterEnded`] into the queue and ends. Fails if the thread cannot be started.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
     spawn("control", move || {
         // Sending fails only when the main thread has ended, and with it the process.

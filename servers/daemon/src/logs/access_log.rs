@@ -1,8 +1,8 @@
 //! The access log: a line for each response, with its client, its request, and the number of bytes that were sent.
 //!
 //! A line is built in steps, because the request is gone when its response has been sent: [`RecordBuilder::new`] copies
-//! what the line says about the request, and [`RecordBuilder::add_response`] and [`RecordBuilder::finish`] add the response
-//! and the time.
+//! what the line says about the request, and [`RecordBuilder::add_response`] and [`RecordBuilder::finish`] add the
+//! response and the time.
 
 use super::{
     escape::Escape,
@@ -19,8 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-// The maximum lengths of what a client chooses in a log line, in bytes after escaping. Longer text is truncated, and `...`
-// is appended. So a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
+// The maximum lengths of what a client chooses in a log line, in bytes after escaping. Longer text is truncated, and
+// `...` is appended. So a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it
+// sends.
 const MAX_METHOD: usize = 32;
 const MAX_TARGET: usize = 2000;
 const MAX_REFERER: usize = 1000;

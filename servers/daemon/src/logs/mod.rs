@@ -49,8 +49,8 @@ pub struct LogSettings {
     #[arg(long)]
     pub request_id: bool,
 
-    /// File of the access log, reopened on SIGUSR1 and SIGHUP, or - for standard output; implies --log combined [default:
-    /// standard output]
+    /// File of the access log, reopened on SIGUSR1 and SIGHUP, or - for standard output; implies --log combined
+    /// [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
@@ -64,7 +64,8 @@ impl LogSettings {
     /// `restrict` may require a process with a single thread, and may forbid opening these files. Returns the logs and
     /// the result of `restrict`.
     ///
-    /// `opened` are files of these logs that are open already. Such a file is used if this process cannot open its name.
+    /// `opened` are files of these logs that are open already. Such a file is used if this process cannot open its
+    /// name.
     ///
     /// After this call, this process's messages and panics go to its error log. Fails if a file cannot be opened, if
     /// `restrict` fails, or if the kernel starts no thread.

@@ -40,8 +40,8 @@ pub enum Output {
 
 impl Output {
     /// Returns the output that an operator names by `path`: `-` is standard output. The names of standard output and
-    /// standard error in `/dev` and `/proc` mean the open descriptor: opening the name again fails for a socket, and after
-    /// a switch of users.
+    /// standard error in `/dev` and `/proc` mean the open descriptor: opening the name again fails for a socket, and
+    /// after a switch of users.
     pub fn from_path(path: PathBuf) -> Output {
         match path.to_str() {
             Some("-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Output::Stdout,
@@ -90,7 +90,8 @@ impl Output {
 
 /// Opens the file of a log, with further flags.
 fn open_file(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from blocking the start.
+    // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from blocking the
+    // start.
     let flags = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     // Logs hold client addresses, so other users must not read them.

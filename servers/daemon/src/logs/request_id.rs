@@ -12,8 +12,8 @@ pub(super) const HEADER: &str = "X-Request-Id";
 /// The maximum length of an ID that is taken over, in bytes.
 pub(super) const MAX_LEN: usize = 128;
 
-/// Middleware that gives each request an ID, and sends it back in the header `X-Request-Id`. The handler finds it as the
-/// extension [`RequestId`].
+/// Middleware that gives each request an ID, and sends it back in the header `X-Request-Id`. The handler finds it as
+/// the extension [`RequestId`].
 #[derive(Debug, Default)]
 pub struct RequestIds {
     /// A random key: the IDs cannot be guessed, and differ between workers and processes.
@@ -52,8 +52,8 @@ impl Middleware for RequestIds {
     }
 }
 
-/// Whether an ID of a client can be taken over: not too long, and only characters that are plain text in a log, a URL or a
-/// shell.
+/// Whether an ID of a client can be taken over: not too long, and only characters that are plain text in a log, a URL
+/// or a shell.
 fn is_valid(id: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(&byte);
     (1..=MAX_LEN).contains(&id.len()) && id.bytes().all(is_safe)

@@ -8,11 +8,11 @@ use std::{io, path::PathBuf, process::ExitCode, thread};
 /// The port that the program listens on if its argument has none.
 const DEFAULT_PORT: u16 = 8090;
 
-/// Imitates the city search and the forecast of open-meteo.com, for the demo servers' option --weather-url. Runs until it
-/// is killed.
+/// Imitates the city search and the forecast of open-meteo.com, for the demo servers' option --weather-url. Runs until
+/// it is killed.
 ///
-/// It knows Berlin, invents all other cities, and does not find the city "nowhere". Some names of cities make it fail, for
-/// example "error", "hangup", "silent" and "truncated".
+/// It knows Berlin, invents all other cities, and does not find the city "nowhere". Some names of cities make it fail,
+/// for example "error", "hangup", "silent" and "truncated".
 ///
 /// Exit codes: 1 if it could not listen; 2 for wrong usage.
 #[derive(Parser)]

@@ -16,8 +16,8 @@ fn text(response: &Response) -> String {
     }
 }
 
-/// Echoes the body. Expects this JSON without the newline at its end, or this error: its status, the header that it names if
-/// there is one, and its detail.
+/// Echoes the body. Expects this JSON without the newline at its end, or this error: its status, the header that it
+/// names if there is one, and its detail.
 fn check(media_type: &str, body: impl AsRef<[u8]>, expected: Result<&str, &str>) {
     let body = body.as_ref();
     let echoed = respond(body, Some(media_type.as_bytes()));

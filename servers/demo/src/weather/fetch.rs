@@ -54,8 +54,8 @@ impl Client<'_> {
     /// # Errors
     ///
     /// [`io::ErrorKind::Other`] with a reason if the host cannot be reached or does not respond with status 200 and the
-    /// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of
-    /// the operating system if the connection fails.
+    /// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error
+    /// of the operating system if the connection fails.
     pub(super) fn get_json<T: DeserializeOwned>(&self, url: &Url, target: &str) -> io::Result<T> {
         let request = request(url, target)?;
         let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;

@@ -136,8 +136,8 @@ impl Acceptor {
         Ok(queued.map_or(Next::Shutdown, Next::Connection))
     }
 
-    /// Puts this process behind the others that wait at the same sockets. Until the shutdown, waits while the system has
-    /// no memory or epoll watches left.
+    /// Puts this process behind the others that wait at the same sockets. Until the shutdown, waits while the system
+    /// has no memory or epoll watches left.
     pub(super) fn leave_to_others(&self) {
         for (number, listener) in self.listeners().iter().enumerate() {
             // Another thread may do the same now: then this fails, or the other has added the socket again.

@@ -64,8 +64,8 @@ struct Shared {
 }
 
 /// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
-/// closes idle connections on which no request comes in time. It closes the listening sockets once no thread waits for connections. After the grace
-/// period it shuts down all sockets.
+/// closes idle connections on which no request comes in time. It closes the listening sockets once no thread waits for
+/// connections. After the grace period it shuts down all sockets.
 ///
 /// # Errors
 ///
@@ -128,8 +128,8 @@ impl Shared {
     fn spawn_thread(self: &Arc<Shared>) -> io::Result<()> {
         let number = self.count.add();
         let counted = ServingThread(Arc::clone(self));
-        // A thread that panics outside of the handler costs one connection. (Around each connection, this would take more
-        // stack of every idle one.)
+        // A thread that panics outside of the handler costs one connection. (Around each connection, this would take
+        // more stack of every idle one.)
         let run = move || {
             catch_panic(|| counted.0.accept_and_serve(number)).unwrap_or_else(|_| {
                 log::error!("a connection is closed: its thread has panicked outside of the handler");

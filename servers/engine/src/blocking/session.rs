@@ -78,7 +78,8 @@ pub(super) struct Session<'t> {
     pub(super) shutdown: &'t Shutdown,
     /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
     /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` on a Unix socket, which
-    /// inherits none, and after the receive of a request has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
+    /// inherits none, and after the receive of a request has timed out: then [`limit_receive`](Session::limit_receive)
+    /// sets it again.
     pub(super) receive_timeout: Option<Duration>,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub(super) late: Option<Box<LateReply>>,
@@ -150,7 +151,8 @@ impl Session<'_> {
         let _ = has_ended.recv();
     }
 
-    /// Counts the connection for the address that a trusted proxy has announced. If that address is at its limit, queues
+    /// Counts the connection for the address that a trusted proxy has announced. If that address is at its limit,
+    /// queues
     /// 503. Always returns true: the connection is not closed yet.
     #[cold]
     fn admit_address(&mut self, buffers: &mut Buffers) -> bool {

@@ -89,8 +89,8 @@ impl Completions {
                 }
                 Message::UpgradedEnd(key) => return Some((key, Completion::UpgradedEnd)),
                 Message::Stream(waker) => {
-                    // A read-modify-write like that of `wake`: what was written before a call that finds `true` is visible
-                    // to the source after this.
+                    // A read-modify-write like that of `wake`: what was written before a call that finds `true` is
+                    // visible to the source after this.
                     waker.queued.swap(false, Ordering::AcqRel);
                     return Some((waker.key, Completion::Stream));
                 }

@@ -101,8 +101,8 @@ impl ClientConnection {
         }
     }
 
-    /// Counts the connection for the address that a trusted proxy has announced. Returns false if that address is at its
-    /// limit.
+    /// Counts the connection for the address that a trusted proxy has announced. Returns false if that address is at
+    /// its limit.
     #[cold]
     pub(super) fn admit_address(&mut self, admission: &Admission) -> bool {
         let address = admission.admit_address(self.conn.client_addr());

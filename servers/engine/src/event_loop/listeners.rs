@@ -124,8 +124,8 @@ impl Listeners {
         }
     }
 
-    /// Counts a connection from the socket with this index that stays open. Returns true if other workers are to accept the
-    /// next one: then epoll stops watching all sockets for [`BATCH_INTERVAL`].
+    /// Counts a connection from the socket with this index that stays open. Returns true if other workers are to accept
+    /// the next one: then epoll stops watching all sockets for [`BATCH_INTERVAL`].
     pub(super) fn leave_to_others(&mut self, index: usize, now: Instant) -> bool {
         let is_shared = matches!(self.sockets.get(index), Some((_, Sharing::Shared)));
         let is_complete = is_shared && self.batch.count(now);
@@ -200,8 +200,9 @@ impl Listeners {
 /// The connections that stay open and that a worker accepts from shared sockets before it leaves the next ones to other
 /// workers.
 ///
-/// A single one at first. If connections are still queued after [`BATCH_INTERVAL`], the others do not accept fast enough
-/// without this worker: the next batch is larger by one, so that a worker that is late by a batch has little less.
+/// A single one at first. If connections are still queued after [`BATCH_INTERVAL`], the others do not accept fast
+/// enough without this worker: the next batch is larger by one, so that a worker that is late by a batch has little
+/// less.
 struct Batch {
     size: usize,
     /// How many connections it still lacks; 0 before the first one.

@@ -240,8 +240,8 @@ impl Worker {
         }
     }
 
-    /// Accepts a connection from the listening socket with the index `listener`, and serves it until it must wait. Returns
-    /// false if no connection is queued or the accept fails.
+    /// Accepts a connection from the listening socket with the index `listener`, and serves it until it must wait.
+    /// Returns false if no connection is queued or the accept fails.
     fn accept_one(&mut self, listener: usize) -> bool {
         let now = self.clock.now();
         let Some(Accepted { transport, client_addr, took_reserve }) = self.listeners.accept(listener, now)
@@ -513,8 +513,8 @@ impl Worker {
     }
 
     /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds
-    /// to the requests that have arrived on them. Then closes the listening sockets. Connections close after their current
-    /// response, and idle ones after one more request ([`Connection::drain`](http_core::Connection::drain)).
+    /// to the requests that have arrived on them. Then closes the listening sockets. Connections close after their
+    /// current response, and idle ones after one more request ([`Connection::drain`](http_core::Connection::drain)).
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {

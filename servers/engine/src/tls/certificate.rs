@@ -34,8 +34,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a chain of certificates, the server's first, and the private key from PEM files. They may be the same file. The
-    /// key may be in the form PKCS #8, PKCS #1 (RSA) or SEC1 (EC), without a passphrase.
+    /// Reads a chain of certificates, the server's first, and the private key from PEM files. They may be the same
+    /// file. The key may be in the form PKCS #8, PKCS #1 (RSA) or SEC1 (EC), without a passphrase.
     ///
     /// # Errors
     ///

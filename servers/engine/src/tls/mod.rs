@@ -1,7 +1,7 @@
 //! TLS: certificates, what is asked of clients, and how both are replaced while the server runs.
 //!
-//! TLS 1.2 and 1.3, ALPN `http/1.1`, a certificate for each name (SNI), resumption by tickets whose keys change every six
-//! hours. No renegotiation and no 0-RTT, whose requests an attacker could repeat.
+//! TLS 1.2 and 1.3, ALPN `http/1.1`, a certificate for each name (SNI), resumption by tickets whose keys change every
+//! six hours. No renegotiation and no 0-RTT, whose requests an attacker could repeat.
 //!
 //! ```no_run
 //! use http_engine::{Request, Server, tls::{Certificate, Tls, TlsSettings}};
@@ -18,9 +18,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A client that sends plain HTTP gets 400. A connection that is refused because of a limit closes without a response: a
-//! handshake takes more of the processor than the 503 is worth. Each process has tickets of its own: a client that comes back
-//! to another worker process makes a full handshake.
+//! A client that sends plain HTTP gets 400. A connection that is refused because of a limit closes without a response:
+//! a handshake takes more of the processor than the 503 is worth. Each process has tickets of its own: a client that
+//! comes back to another worker process makes a full handshake.
 //!
 //! The cryptography is that of [graviola](https://docs.rs/graviola), which needs a processor with certain instructions:
 //! [`Tls::new`] fails on others, unless the feature `tls-ring` is on.
@@ -76,8 +76,8 @@ impl TlsSettings {
         TlsSettings { default, others: Vec::new(), clients: None, is_old_refused: false }
     }
 
-    /// Adds a certificate for clients that ask for one of its names (SNI). If several certificates have the same name, the
-    /// one that was added last is used.
+    /// Adds a certificate for clients that ask for one of its names (SNI). If several certificates have the same name,
+    /// the one that was added last is used.
     pub fn certificate(mut self, certificate: &Certificate) -> TlsSettings {
         for name in certificate.names() {
             self.others.push((name.to_ascii_lowercase(), certificate.clone()));

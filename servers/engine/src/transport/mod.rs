@@ -125,14 +125,15 @@ impl Transport {
         self.tls.as_ref().map(|tls| tls.negotiated())
     }
 
-    /// Whether TLS itself has something to send, such as a part of the handshake. Then [`receive`](Transport::receive) must
-    /// be called when the socket's send buffer has room.
+    /// Whether TLS itself has something to send, such as a part of the handshake. Then [`receive`](Transport::receive)
+    /// must be called when the socket's send buffer has room.
     #[inline]
     pub(crate) fn wants_send(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_send())
     }
 
-    /// Receives once, into the free space of `input`. With TLS, it may bring none for `input`, although bytes have arrived.
+    /// Receives once, into the free space of `input`. With TLS, it may bring none for `input`, although bytes have
+    /// arrived.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The TLS session of one connection: fed from the socket, drained to the socket.
 //!
-//! Never waits for a client, except for upgraded connections. Never encrypts more than [`BATCH`] ahead of the socket. An
-//! idle session holds no buffer: the bytes that a thread receives and sends are in its [`Scratch`].
+//! Never waits for a client, except for upgraded connections. Never encrypts more than [`BATCH`] ahead of the socket.
+//! An idle session holds no buffer: the bytes that a thread receives and sends are in its [`Scratch`].
 
 mod upgraded;
 
@@ -33,8 +33,8 @@ use std::{
 
 /// The maximum number of bytes of content in one record (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
-/// The maximum number of bytes that are encrypted before they are sent: several records, so that a large response takes fewer
-/// system calls.
+/// The maximum number of bytes that are encrypted before they are sent: several records, so that a large response takes
+/// fewer system calls.
 const BATCH: usize = 4 * RECORD;
 /// The maximum number of bytes that a record adds to its content, as rustls writes it: header, nonce, type and tag.
 const OVERHEAD: usize = 5 + 8 + 1 + 16;
@@ -42,9 +42,9 @@ const OVERHEAD: usize = 5 + 8 + 1 + 16;
 const OWN_MESSAGES: usize = 256;
 /// The maximum number of bytes of one receive: the largest record that a client may send (RFC 5246 §6.2.3).
 const RECEIVE: usize = RECORD + 2048 + 5;
-/// The maximum number of bytes that are kept of an incomplete record or handshake message, unless the client is asked for a
-/// certificate. More is an attack on the memory of the server: rustls limits a message of 64 KiB, but not its records, which
-/// may contain a byte each, and 16 KiB of padding.
+/// The maximum number of bytes that are kept of an incomplete record or handshake message, unless the client is asked
+/// for a certificate. More is an attack on the memory of the server: rustls limits a message of 64 KiB, but not its
+/// records, which may contain a byte each, and 16 KiB of padding.
 const MAX_INCOMING: usize = RECEIVE;
 /// The same with a chain of certificates: what rustls accepts, in records.
 const MAX_CERTIFICATES: usize = 64 * 1024 + RECEIVE;
@@ -166,8 +166,8 @@ impl TlsStream {
         Arc::clone(&self.negotiated)
     }
 
-    /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. May bring nothing for `input`,
-    /// although bytes have arrived. `blocking` is whether it waits.
+    /// As [`Transport::receive`](super::Transport::receive), also while the handshake goes on. May bring nothing for
+    /// `input`, although bytes have arrived. `blocking` is whether it waits.
     pub(super) fn receive(
         &self,
         socket: &OwnedFd,
@@ -324,8 +324,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl TlsSession {
-    /// Receives once, and decrypts into `room`. Returns how many bytes the socket had, and how many are in `room`; `None` if
-    /// the socket has none. What is left of the content is in [`content`](TlsSession::content).
+    /// Receives once, and decrypts into `room`. Returns how many bytes the socket had, and how many are in `room`;
+    /// `None` if the socket has none. What is left of the content is in [`content`](TlsSession::content).
     fn receive(
         &mut self,
         socket: &OwnedFd,
@@ -367,8 +367,8 @@ impl TlsSession {
         })
     }
 
-    /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns how many
-    /// bytes of `incoming` are used, and how many bytes of content are in `room`. Fails if more than
+    /// Passes received bytes to rustls, and appends what is to be sent to [`outgoing`](TlsSession::outgoing). Returns
+    /// how many bytes of `incoming` are used, and how many bytes of content are in `room`. Fails if more than
     /// [`max_incoming`](TlsSession::max_incoming) bytes are left.
     fn process(&mut self, incoming: &mut [u8], room: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut given) = (0, 0);

@@ -341,7 +341,8 @@ http_testing::both_engines! {
         assert_eq!(Client::connect(&server).text("/a"), "/a 0");
     }
 
-    /// Of clients that differ in the version only, that with TLS 1.2 is answered. The others get the alert protocol_version.
+    /// Of clients that differ in the version only, that with TLS 1.2 is answered. The others get the alert
+    /// protocol_version.
     fn versions_before_1_2_are_rejected(engine: Engine) {
         let server = start(engine, &default_tls());
         // One suite, no compression; signature algorithms, a group and the format of its points.

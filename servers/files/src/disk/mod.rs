@@ -39,8 +39,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// The maximum number of devices that are remembered as slow.
 const MAX_SLOW_DEVICES: usize = 256;
 
-/// The mounts of all document roots of the process. A root that is opened again, for example at a reload, uses the threads
-/// that it has: otherwise each reload would leave threads behind that hang.
+/// The mounts of all document roots of the process. A root that is opened again, for example at a reload, uses the
+/// threads that it has: otherwise each reload would leave threads behind that hang.
 static ALL_MOUNTS: Mutex<Vec<Weak<Mounts>>> = Mutex::new(Vec::new());
 
 /// The mounts of a document root: that of the root itself, and those that lookups have met below it.
@@ -63,8 +63,8 @@ pub(super) struct Mounts {
 #[derive(Debug, Default)]
 struct MountTable {
     below: Vec<Mount>,
-    /// The devices of slow file systems, where fstatfs(2) is slow too. The kernel gives the number of an unmounted device
-    /// to another one: a fast one may be taken for slow then, but never a slow one for fast.
+    /// The devices of slow file systems, where fstatfs(2) is slow too. The kernel gives the number of an unmounted
+    /// device to another one: a fast one may be taken for slow then, but never a slow one for fast.
     slow: HashSet<u64, RandomState>,
 }
 
@@ -78,8 +78,9 @@ struct Mount {
 }
 
 impl Mounts {
-    /// Returns those of the root with this name, on file systems of this kind if that is not `None`, whose calls may take as
-    /// long as `timeout`. Creates them if there is no such root. Otherwise, gives mounts whose threads hang tasks again.
+    /// Returns those of the root with this name, on file systems of this kind if that is not `None`, whose calls may
+    /// take as long as `timeout`. Creates them if there is no such root. Otherwise, gives mounts whose threads hang
+    /// tasks again.
     pub(super) fn of(name: String, kind: Option<FileSystem>, timeout: Duration) -> Arc<Mounts> {
         let mut all = ALL_MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|mounts| mounts.strong_count() > 0);
@@ -115,8 +116,8 @@ impl Mounts {
         below.chain([&self.root, &self.links]).for_each(|pool| pool.retry());
     }
 
-    /// Returns the threads of the mount below the root that this path leads to at the time `now`, as far as lookups have
-    /// met it.
+    /// Returns the threads of the mount below the root that this path leads to at the time `now`, as far as lookups
+    /// have met it.
     pub(super) fn below(&self, path: &[u8], now: Instant) -> Option<Arc<Pool>> {
         let mut table = self.table();
         // Mounts may be nested.
@@ -187,8 +188,8 @@ impl Mounts {
 }
 
 impl MountTable {
-    /// Forgets the mount whose last use is the longest ago, if that is long enough at the time `now`. Its threads end when
-    /// they have no more tasks. Returns whether there was one.
+    /// Forgets the mount whose last use is the longest ago, if that is long enough at the time `now`. Its threads end
+    /// when they have no more tasks. Returns whether there was one.
     fn forget_one(&mut self, now: Instant) -> bool {
         let oldest = self.below.iter().enumerate().min_by_key(|(_, mount)| mount.last_use);
         let Some((index, mount)) = oldest else { return false };

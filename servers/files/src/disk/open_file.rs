@@ -16,12 +16,13 @@ use std::{
     },
 };
 
-/// The bytes that a disk reads at once, from a multiple of this number on: one page shows whether the others of its block
-/// are in the page cache.
+/// The bytes that a disk reads at once, from a multiple of this number on: one page shows whether the others of its
+/// block are in the page cache.
 const BLOCK: u64 = 64 * 1024;
 
-/// Where [`DiskFile::read_into_cache`] sends a file. The kernel reads it as for any client, so with its own readahead and
-/// in large pages, but copies nothing. posix_fadvise(2) would read it in small pages, which takes twice the CPU time.
+/// Where [`DiskFile::read_into_cache`] sends a file. The kernel reads it as for any client, so with its own readahead
+/// and in large pages, but copies nothing. posix_fadvise(2) would read it in small pages, which takes twice the CPU
+/// time.
 static NULL: LazyLock<io::Result<File>> = LazyLock::new(|| open_device("/dev/null"));
 
 /// What a file is on, and the threads for the calls to it that may block.
@@ -74,8 +75,8 @@ impl DiskFile {
         }
     }
 
-    /// Returns whether these bytes can be read without waiting for the disk. Asks the kernel only for what was not found
-    /// since the last lookup. Call this only for a local file.
+    /// Returns whether these bytes can be read without waiting for the disk. Asks the kernel only for what was not
+    /// found since the last lookup. Call this only for a local file.
     pub(crate) fn is_cached(&self, range: &Range<u64>) -> bool {
         let cached_to = self.cached_to.load(Ordering::Relaxed);
         let is_cached = self.has_pages(range, cached_to);
@@ -94,8 +95,8 @@ impl DiskFile {
         is_cached
     }
 
-    /// Returns whether the first and the last page of `range`, and after `cached_to` a page of each [`BLOCK`] between them,
-    /// are in the page cache.
+    /// Returns whether the first and the last page of `range`, and after `cached_to` a page of each [`BLOCK`] between
+    /// them, are in the page cache.
     fn has_pages(&self, range: &Range<u64>, cached_to: u64) -> bool {
         let has_page = |offset| {
             let mut byte = [0];

@@ -1,7 +1,7 @@
 //! Directory listings: a directory is read by a lookup, and formatted as HTML, JSON or text for the request.
 //!
-//! It is read and sorted on a thread of the file system's pool, and formatted piece by piece while it is sent, never on a
-//! thread that serves connections. All listings of a document root share a limit of memory.
+//! It is read and sorted on a thread of the file system's pool, and formatted piece by piece while it is sent, never on
+//! a thread that serves connections. All listings of a document root share a limit of memory.
 
 mod format;
 
@@ -38,9 +38,9 @@ const MAX_BYTES: usize = 128 * 1024 * 1024;
 /// keep a client from listing small ones.
 const SMALL: usize = 64 * 1024;
 
-/// How many bytes a large listing reserves at once while its directory is read: enough for 100,000 entries with
-/// names of 60 bytes. So a client gets 503 after the first few hundred entries, not after most of them. What is left over
-/// is released at the end.
+/// How many bytes a large listing reserves at once while its directory is read: enough for 100,000 entries with names
+/// of 60 bytes. So a client gets 503 after the first few hundred entries, not after most of them. What is left over is
+/// released at the end.
 const STEP: usize = 12 * 1024 * 1024;
 
 /// How many bytes an entry takes besides its name: in the list, and in its orders.
@@ -89,8 +89,8 @@ pub(crate) enum ListError {
 }
 
 impl Listing {
-    /// Reads the directory at `path`, which is relative to the root and open as `directory`. Leaves out what would not be
-    /// served: special files, links that leave the root and, unless `hidden`, hidden files. A thread of `pool` calls
+    /// Reads the directory at `path`, which is relative to the root and open as `directory`. Leaves out what would not
+    /// be served: special files, links that leave the root and, unless `hidden`, hidden files. A thread of `pool` calls
     /// this.
     pub(crate) fn read(
         root: &Root,

@@ -1,5 +1,5 @@
-//! The attempts to log in that wait for a thread. Clients take turns, so that a client that guesses passwords does not lock
-//! out others.
+//! The attempts to log in that wait for a thread. Clients take turns, so that a client that guesses passwords does not
+//! lock out others.
 
 use super::rate::client_key;
 use http_engine::http_core::catch_panic;
@@ -46,8 +46,8 @@ impl<T: Send + 'static> Attempts<T> {
         Attempts { queue, sender }
     }
 
-    /// Queues an attempt of a client. If the queue is full, returns an attempt that does not stay in it: the last one of the
-    /// client that has the most.
+    /// Queues an attempt of a client. If the queue is full, returns an attempt that does not stay in it: the last one
+    /// of the client that has the most.
     pub fn push(&self, client: Option<IpAddr>, attempt: T) -> Option<T> {
         let mut queue = lock(&self.queue);
         queue.push(client.map(client_key), attempt);
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Sender, channel};
 
-    /// Adds `attempts` to a queue that has room for four: a letter for the client of each. Expects that it has no room for
-    /// `rejected`, and the others in the order `expected`. The number of an attempt counts those of its client.
+    /// Adds `attempts` to a queue that has room for four: a letter for the client of each. Expects that it has no room
+    /// for `rejected`, and the others in the order `expected`. The number of an attempt counts those of its client.
     fn check(attempts: &str, rejected: &str, expected: &str) {
         let mut queue = Queue::default();
         let mut lost = String::new();

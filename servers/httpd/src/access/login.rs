@@ -1,7 +1,7 @@
 //! Basic authentication (RFC 7617): who may request the protected paths.
 //!
-//! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are accepted
-//! for a minute without being verified again.
+//! To verify a password takes long. A thread does it, and then makes the reply. Credentials that were right are
+//! accepted for a minute without being verified again.
 
 use super::{
     attempts::Attempts, passwords::Users, protected_paths::ProtectedPaths, rate::RateLimit, times::Times,
@@ -27,8 +27,8 @@ const MAX_VERIFIED: usize = 4096;
 /// The length of the longest password, and of the longest name, in bytes. SHA-crypt takes time for each byte.
 pub(super) const MAX_LEN: usize = 256;
 
-/// How many unverified credentials a client may send: the rate, and the number at once. A further request gets 429. Clients
-/// behind one address share this. Credentials that were right before do not count.
+/// How many unverified credentials a client may send: the rate, and the number at once. A further request gets 429.
+/// Clients behind one address share this. Credentials that were right before do not count.
 const ATTEMPTS: (&str, u32) = ("10/s", 40);
 
 /// What an operator chooses about authentication.
@@ -118,7 +118,8 @@ pub struct Login {
     key: RandomState,
     /// The moment at which `verified` begins to count.
     start: Instant,
-    /// The threads start with the first attempt, because a process must have a single one until it has dropped its privileges.
+    /// The threads start with the first attempt, because a process must have a single one until it has dropped its
+    /// privileges.
     attempts: OnceLock<Attempts<Attempt>>,
 }
 
@@ -168,7 +169,8 @@ impl Login {
         if self.time(now) < until {
             return Access::Verified;
         }
-        // They were right before and do not count, so that clients that guess do not lock out others behind the same address.
+        // They were right before and do not count, so that clients that guess do not lock out others behind the same
+        // address.
         if !until.is_zero() {
             return Access::Unverified(Arc::clone(self), credentials);
         }
@@ -202,8 +204,8 @@ impl Login {
         self.verified.update(self.fingerprint(credentials), |until| *until)
     }
 
-    /// Verifies credentials, and accepts them from now on if they are right. Takes long, unless another request with the
-    /// same has been verified since this one has arrived.
+    /// Verifies credentials, and accepts them from now on if they are right. Takes long, unless another request with
+    /// the same has been verified since this one has arrived.
     fn verify(&self, credentials: &Credentials) -> bool {
         if self.time(Instant::now()) < self.verified_until(credentials) {
             return true;

@@ -117,8 +117,8 @@ fn refuse(options: &Options, handler: &dyn Handler, request: &Request<'_>, respo
     })
 }
 
-/// Completes the response to a request that does not reach the files. No cache may store it, whatever the headers of the
-/// site say: it would be sent to clients that are permitted.
+/// Completes the response to a request that does not reach the files. No cache may store it, whatever the headers of
+/// the site say: it would be sent to clients that are permitted.
 fn complete(options: &Options, request: &Request<'_>, response: Response) -> Response {
     options.complete(Some(request), response).with_header("Cache-Control", "no-store")
 }
@@ -169,8 +169,8 @@ mod tests {
     use http_engine::testing::TestRequest;
     use std::fs;
 
-    /// Passes requests for `/private` with a right password to a handler that sends this Cache-Control. Expects another,
-    /// when the password is verified and when it is known.
+    /// Passes requests for `/private` with a right password to a handler that sends this Cache-Control. Expects
+    /// another, when the password is verified and when it is known.
     fn check(cache_control: Option<&'static str>, expected: Option<&str>) {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("users");

@@ -102,8 +102,8 @@ impl Users {
         text.parse().map_err(io::Error::other)
     }
 
-    /// Returns whether a user has this name and this password. Takes as long for a name that no user has, so that the time
-    /// does not tell which names exist.
+    /// Returns whether a user has this name and this password. Takes as long for a name that no user has, so that the
+    /// time does not tell which names exist.
     pub fn verify(&self, name: &str, password: &[u8]) -> bool {
         let (hash, is_known) = self.hash_of(name);
         hash.verify(password) && is_known

@@ -19,8 +19,8 @@ impl ProtectedPaths {
         self.0.is_empty() || self.0.iter().any(protects)
     }
 
-    /// Returns the automatic error pages below `prefix` that need a password, and that `options` would send for paths that
-    /// need none: those that are named, and not below a protected directory.
+    /// Returns the automatic error pages below `prefix` that need a password, and that `options` would send for paths
+    /// that need none: those that are named, and not below a protected directory.
     pub fn error_pages(&self, prefix: &str, options: &Options) -> Vec<PagePath> {
         let prefix = ProtectedPath::new(&format!("/{prefix}"));
         let page = |ProtectedPath(path): &ProtectedPath| {

@@ -14,8 +14,8 @@ type Entry<K> = (K, Duration);
 
 /// A table of keys and their times, which count from a moment that the user of the table chooses.
 ///
-/// The hash of a key selects a set of eight entries. Each set has a lock of its own, so that threads rarely wait for each
-/// other.
+/// The hash of a key selects a set of eight entries. Each set has a lock of its own, so that threads rarely wait for
+/// each other.
 pub struct Times<K> {
     /// Chooses the set of a key. Its seed is random, so that clients cannot fill the set of another one.
     hasher: RandomState,
@@ -29,7 +29,8 @@ impl<K: Copy + Default + Eq + Hash> Times<K> {
         Times { hasher: RandomState::new(), sets }
     }
 
-    /// Calls `change` with the time of `key`, or with zero if the table does not contain it, and keeps the changed time.
+    /// Calls `change` with the time of `key`, or with zero if the table does not contain it, and keeps the changed
+    /// time.
     pub fn update<R>(&self, key: K, change: impl FnOnce(&mut Duration) -> R) -> R {
         let index = self.hasher.hash_one(key) % self.sets.len() as u64;
         let mut set = self.sets[index as usize].lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,9 @@
 //! A body that is sent in pieces, each not before its time.
 //!
-//! The time of each piece is reserved when the piece before it is sent: the connections of a client form a queue, in which
-//! they take turns. While a piece waits, the engine expects nothing of the client, and the body holds no more memory than
-//! one that a slow client receives. The engine does not notice either that the client has left, so the queue of a client is
-//! bounded.
+//! The time of each piece is reserved when the piece before it is sent: the connections of a client form a queue, in
+//! which they take turns. While a piece waits, the engine expects nothing of the client, and the body holds no more
+//! memory than one that a slow client receives. The engine does not notice either that the client has left, so the
+//! queue of a client is bounded.
 
 use super::{Limits, rate::ByteRate};
 use http_engine::{Body, Chunk, ChunkSource, FileSlice, Headers};
@@ -151,8 +151,8 @@ impl LimitedBody {
         })
     }
 
-    /// Reserves the time of a piece, which may consist of several parts: so all pieces but the last have the same length.
-    /// Returns `None` if the queue of the client takes longer than `max_queue`.
+    /// Reserves the time of a piece, which may consist of several parts: so all pieces but the last have the same
+    /// length. Returns `None` if the queue of the client takes longer than `max_queue`.
     fn reserve(&mut self, now: Duration, max_queue: Duration) -> Option<Reservation> {
         // The engine rejects a source that has more than it says.
         let mut bytes = self.left.filter(|left| *left > 0).unwrap_or(u64::MAX);
@@ -175,8 +175,8 @@ impl LimitedBody {
         Some(Reservation { bytes, at, is_due: false })
     }
 
-    /// Returns whether the first `count` bytes of the first part can be sent without waiting for a disk. If not, the source
-    /// calls its waker.
+    /// Returns whether the first `count` bytes of the first part can be sent without waiting for a disk. If not, the
+    /// source calls its waker.
     fn can_send(&mut self, count: u64) -> io::Result<bool> {
         match (self.parts.front(), &mut self.source) {
             (Some(Part::File(slice)), Some(source)) => source.can_resume(&beginning(slice, count)),

@@ -5,8 +5,8 @@
 //! | `rate` | rates, and the times that bytes take |
 //! | `body` | a body that is sent in pieces, each not before its time |
 //!
-//! A response that would make the queue of its client too long is replaced by a 503. Without an option, no response passes
-//! through this module.
+//! A response that would make the queue of its client too long is replaced by a 503. Without an option, no response
+//! passes through this module.
 
 mod body;
 mod rate;

@@ -7,8 +7,8 @@ use std::{str::FromStr, time::Duration};
 /// connections of a client wait longer for each other.
 pub(super) const PIECES_PER_SECOND: u64 = 8;
 
-/// The time whose bytes may be sent at once, at the beginning and after a pause. A piece that is sent late by up to this
-/// time does not delay those after it.
+/// The time whose bytes may be sent at once, at the beginning and after a pause. A piece that is sent late by up to
+/// this time does not delay those after it.
 pub(super) const BURST: Duration = Duration::from_millis(250);
 
 /// The accepted rates in bytes per second. A slower response would take days, and look like one that hangs.

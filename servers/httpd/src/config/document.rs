@@ -56,8 +56,8 @@ pub fn read(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file, line and
-/// column.
+/// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file,
+/// line and column.
 pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
     let source = Source::new(text, file);
     let document = DeTable::parse(text).map_err(|error| {

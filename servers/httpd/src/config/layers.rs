@@ -1,8 +1,8 @@
 //! Merges the layers of the configuration: command line, environment, file.
 //!
 //! clap's [`Command`] defines each option once. A value from the environment or a file becomes an argument in front of
-//! those of the command line, unless a higher layer sets the same option or one that excludes it. So all layers have the
-//! same names, values and messages, and clap checks which options need or exclude each other.
+//! those of the command line, unless a higher layer sets the same option or one that excludes it. So all layers have
+//! the same names, values and messages, and clap checks which options need or exclude each other.
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, Id,
@@ -98,8 +98,8 @@ pub fn merge(mut command: Command, arguments: &[OsString], layers: &[&[Setting]]
     }
 }
 
-/// Fails if the value of a switch is an argument of its own, as in `--listing on`: it would be taken for the directory to
-/// serve.
+/// Fails if the value of a switch is an argument of its own, as in `--listing on`: it would be taken for the directory
+/// to serve.
 pub fn check_switches(command: &Command, arguments: &[OsString]) -> Result<(), clap::Error> {
     for pair in arguments.windows(2) {
         let [name, value] = [&pair[0], &pair[1]].map(|argument| argument.to_str().unwrap_or_default());
@@ -115,8 +115,8 @@ pub fn check_switches(command: &Command, arguments: &[OsString]) -> Result<(), c
     Ok(())
 }
 
-/// Whether `setting`, from another layer than the command line, causes this error: it is one of two that exclude each other,
-/// or lacks the same option when it is alone.
+/// Whether `setting`, from another layer than the command line, causes this error: it is one of two that exclude each
+/// other, or lacks the same option when it is alone.
 fn is_cause(command: &Command, setting: &Setting, error: &clap::Error) -> bool {
     let Some(argument) = find(command, &setting.name) else { return false };
     let is_lower = !matches!(setting.origin, Origin::CommandLine);
@@ -172,7 +172,8 @@ pub fn environment(command: &Command, excluded: &[&str]) -> Result<Vec<Setting>,
         let variable = format!("{PREFIX}{}", name.to_ascii_uppercase().replace('-', "_"));
         let text = env::var_os(&variable)?;
         let values = match text.to_str() {
-            // An empty variable is an error, as for other options: a list without values would replace that of the file.
+            // An empty variable is an error, as for other options: a list without values would replace that of the
+            // file.
             Some(lines) if is_list(argument) && !lines.is_empty() => lines.lines().map(Into::into).collect(),
             _ => vec![text],
         };

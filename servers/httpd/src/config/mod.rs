@@ -170,8 +170,8 @@ pub fn command_of(arguments: &[OsString]) -> Result<Command, clap::Error> {
     })
 }
 
-/// Reads and parses the file at `path`, or parses what was read from it before. Returns its options, and the tables in it
-/// as text. `command` has the options of the command line.
+/// Reads and parses the file at `path`, or parses what was read from it before. Returns its options, and the tables in
+/// it as text. `command` has the options of the command line.
 fn read(path: &Path, inherited: Option<&str>, command: clap::Command) -> Result<(Table, String), String> {
     let text = inherited.map_or_else(|| document::read(path), |text| Ok(text.to_owned()))?;
     let schema = sites::schema(command);

@@ -59,8 +59,8 @@ fn with_place(certificate: SiteCertificate, merged: &Merged) -> SiteCertificate 
     SiteCertificate { place, ..certificate }
 }
 
-/// Returns the sites in `document`. `top` has the options that sites inherit, and `single` is the site if the document has
-/// no tables of sites.
+/// Returns the sites in `document`. `top` has the options that sites inherit, and `single` is the site if the document
+/// has no tables of sites.
 ///
 /// # Errors
 ///

@@ -28,8 +28,8 @@ pub struct AccessGroup {
     #[arg(long, value_name = "NETWORK")]
     deny: Vec<Network>,
 
-    /// Requests of one client address (IPv6: of its /64 network) in a second, a minute or an hour, per process: 10, 10/s,
-    /// 300/m, 1000/h; further requests get status 429 [default: no limit]
+    /// Requests of one client address (IPv6: of its /64 network) in a second, a minute or an hour, per process: 10,
+    /// 10/s, 300/m, 1000/h; further requests get status 429 [default: no limit]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
 
@@ -37,12 +37,13 @@ pub struct AccessGroup {
     #[arg(long, value_name = "COUNT", requires = "rate", value_parser = count::<u32>(1..=MAX_BURST))]
     rate_burst: Option<u32>,
 
-    /// File of users and hashes of their passwords (htpasswd -B, openssl passwd -6): other clients get status 401. SIGHUP
-    /// reads it again. Passwords are readable on their way without TLS (--tls-cert, or that of a proxy)
+    /// File of users and hashes of their passwords (htpasswd -B, openssl passwd -6): other clients get status 401.
+    /// SIGHUP reads it again. Passwords are readable on their way without TLS (--tls-cert, or that of a proxy)
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 
-    /// Path that needs a password, with all below it and by all names of a file: /private; can be repeated [default: all]
+    /// Path that needs a password, with all below it and by all names of a file: /private; can be repeated [default:
+    /// all]
     #[arg(long, value_name = "PATH", requires = "auth_file")]
     auth_path: Vec<ProtectedPath>,
 

@@ -11,8 +11,8 @@ const MAX_AFTER: u64 = 1 << 40;
 #[derive(Args)]
 #[command(next_help_heading = "Bandwidth")]
 pub struct BandwidthGroup {
-    /// Bytes per second of each response, or of those to paths that match GLOB, as in 500K, 2M/s or /videos/=1M; "off" for
-    /// no limit; can be repeated, and the last one that matches applies [default: no limit]
+    /// Bytes per second of each response, or of those to paths that match GLOB, as in 500K, 2M/s or /videos/=1M; "off"
+    /// for no limit; can be repeated, and the last one that matches applies [default: no limit]
     #[arg(long, value_name = "[GLOB=]RATE")]
     bandwidth: Vec<Rule>,
 
@@ -20,8 +20,8 @@ pub struct BandwidthGroup {
     #[arg(long, value_name = "SIZE", requires = "bandwidth", value_parser = size(0..=MAX_AFTER))]
     bandwidth_after: Option<Size>,
 
-    /// Bytes per second of all responses to one client address (IPv6: to its /64 network), per process; "off" for no limit
-    /// [default: no limit]
+    /// Bytes per second of all responses to one client address (IPv6: to its /64 network), per process; "off" for no
+    /// limit [default: no limit]
     #[arg(long, value_name = "RATE")]
     bandwidth_per_client: Option<Limit>,
 }

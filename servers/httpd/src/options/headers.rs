@@ -32,14 +32,14 @@ pub(super) struct HeaderOptions {
         default_missing_value = "basic")]
     security_headers: Option<SecurityOption>,
 
-    /// Tell browsers to use only https for this host during the next MAX-AGE (Strict-Transport-Security), without a value
-    /// for a year, or off
+    /// Tell browsers to use only https for this host during the next MAX-AGE (Strict-Transport-Security), without a
+    /// value for a year, or off
     #[arg(long, value_name = "MAX-AGE", num_args = 0..=1, require_equals = true, default_missing_value = "on",
         value_parser = max_age)]
     hsts: Option<Switched<HeaderRule>>,
 
-    /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port, or off; without a value,
-    /// all; can be repeated
+    /// Origins whose scripts may read the files, divided by commas, each as scheme://host:port, or off; without a
+    /// value, all; can be repeated
     #[arg(long, value_name = "ORIGIN,...", num_args = 0..=1, require_equals = true, default_missing_value = "*",
         value_parser = switched::<Cors>("*"))]
     cors: Vec<Switched<Cors>>,

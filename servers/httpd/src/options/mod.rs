@@ -91,12 +91,13 @@ pub struct FileOptions {
     #[arg(long, help_heading = CONFIGURATION, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Do not serve: check all options, open the directories, read the files that options name, look for the user and the
-    /// directories of the logs, and exit with 0, or with 2 if something is wrong
+    /// Do not serve: check all options, open the directories, read the files that options name, look for the user and
+    /// the directories of the logs, and exit with 0, or with 2 if something is wrong
     #[arg(long, help_heading = CONFIGURATION, conflicts_with = "upgrade")]
     pub check: bool,
 
-    /// Do not serve: print all options with their values as a configuration file, which says where each value comes from
+    /// Do not serve: print all options with their values as a configuration file, which says where each value comes
+    /// from
     #[arg(long, help_heading = CONFIGURATION, conflicts_with_all = ["check", "upgrade"])]
     pub print_config: bool,
 

@@ -8,8 +8,8 @@ use http_files::{ErrorPage, ErrorPages, Options, PagePath};
 #[derive(Args)]
 #[command(next_help_heading = "Pages")]
 pub struct PageOptions {
-    /// Serve a single-page application: a browser that opens a path without an extension gets this page, with status 200,
-    /// if there is no file; or off [default FILE: index.html]
+    /// Serve a single-page application: a browser that opens a path without an extension gets this page, with status
+    /// 200, if there is no file; or off [default FILE: index.html]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "index.html",
         value_parser = switched::<PagePath>("index.html"))]
     spa: Option<Switched<PagePath>>,
@@ -18,8 +18,8 @@ pub struct PageOptions {
     #[arg(long)]
     clean_urls: bool,
 
-    /// The page for the errors with one status, 4xx or 5xx, such as 404=/errors/missing.html; can be repeated. Without it,
-    /// the nearest 404.html is the page for 404: in the directory of the path or one above
+    /// The page for the errors with one status, 4xx or 5xx, such as 404=/errors/missing.html; can be repeated. Without
+    /// it, the nearest 404.html is the page for 404: in the directory of the path or one above
     #[arg(long, value_name = "STATUS=PAGE")]
     error_page: Vec<ErrorPage>,
 
@@ -31,7 +31,8 @@ pub struct PageOptions {
     #[arg(long)]
     hidden: bool,
 
-    /// Follow symbolic links that leave the directory: they publish what they lead to, with the permissions of the server
+    /// Follow symbolic links that leave the directory: they publish what they lead to, with the permissions of the
+    /// server
     #[arg(long)]
     pub follow_symlinks: bool,
 }

@@ -47,7 +47,8 @@ pub(super) struct TlsOptions {
     #[arg(long, value_name = "PORT|ADDRESS:PORT")]
     redirect_http: Option<RedirectAddress>,
 
-    /// Port in the URLs of these redirects, if clients see another one than the server [default: the port of the first TCP address]
+    /// Port in the URLs of these redirects, if clients see another one than the server [default: the port of the first
+    /// TCP address]
     #[arg(long, value_name = "PORT", requires = "redirect_http", value_parser = count::<u16>(1..=65_535))]
     https_port: Option<u16>,
 }

@@ -64,8 +64,8 @@ http_testing::both_engines! {
         program.stop_cleanly();
     }
 
-    /// More clients than the admin server holds connections open: none has sent a request, and half of the later ones have
-    /// begun one.
+    /// More clients than the admin server holds connections open: none has sent a request, and half of the later ones
+    /// have begun one.
     fn other_clients_do_not_keep_it_from_being_healthy(kind: ServerKind) {
         let program = program::serve(kind, &["--admin", "localhost:0"]);
         let admin = admin(&program);

@@ -8,8 +8,8 @@ use crate::{
 use rustix::process::Signal;
 use std::process::Command;
 
-/// Runs `httpd` in `directory` with these arguments, which white space separates, and these environment variables, until
-/// it exits.
+/// Runs `httpd` in `directory` with these arguments, which white space separates, and these environment variables,
+/// until it exits.
 fn run(directory: &Directory, arguments: &str, environment: &[(&str, &str)]) -> Exit {
     let mut command = Command::new(HTTPD);
     command.current_dir(directory.root()).args(arguments.split_whitespace());
@@ -231,8 +231,8 @@ fn wrong_environments_and_combinations_exit_with_2() {
     check("-r .", ("HTTPD_ROOT", "nowhere"), None);
 }
 
-/// Each option that can be switched on and off can be so by each source of options, and a source overrides the ones below
-/// it.
+/// Each option that can be switched on and off can be so by each source of options, and a source overrides the ones
+/// below it.
 #[test]
 fn options_are_switched_on_and_off() {
     // The option, and what --print-config says of it when it is on by `true`.
@@ -285,8 +285,8 @@ path = '/docs/deep/'
 root = 'a'
 ";
 
-/// Makes a directory with this configuration, and with the directories of [`SITES`]. The file `index.html` in each contains
-/// the name of its directory.
+/// Makes a directory with this configuration, and with the directories of [`SITES`]. The file `index.html` in each
+/// contains the name of its directory.
 fn with_sites(content: &str) -> Directory {
     let directory = with_file(content);
     ["default", "a", "c", "docs"]
@@ -302,8 +302,8 @@ fn serve(kind: http_testing::ServerKind, directory: &Directory, arguments: &[&st
     Program::start(command.args(arguments))
 }
 
-/// Returns the status of the response to a request with this host, and its text, with the beginning of the entity tag; of a
-/// response that is not 200, its Location.
+/// Returns the status of the response to a request with this host, and its text, with the beginning of the entity tag;
+/// of a response that is not 200, its Location.
 fn fetch(client: &mut Client, host: &str, target: &str) -> (u16, String) {
     let response = client.fetch(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     if response.status != 200 {

@@ -34,7 +34,8 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// Starts the first server with the shared site and a PID file. `install` puts the program at the path that it gets.
+    /// Starts the first server with the shared site and a PID file. `install` puts the program at the path that it
+    /// gets.
     pub fn start(kind: ServerKind, install: impl Fn(&Path), arguments: &[&str]) -> Generations {
         let ([directory, _pid_directory], site) = ([(); 2].map(|()| Directory::new()), Site::shared());
         let (program, pid_file) = (directory.path("httpd"), _pid_directory.path("pid"));
@@ -74,8 +75,8 @@ impl Generations {
         check_served(self.first().address());
     }
 
-    /// Stops the latest server. Checks that it removes or empties the PID file, and that the first server has exited with 0.
-    /// Returns the output of all.
+    /// Stops the latest server. Checks that it removes or empties the PID file, and that the first server has exited
+    /// with 0. Returns the output of all.
     pub fn stop(mut self) -> Exit {
         kill_process(self.process(), Signal::TERM).expect("a process");
         let exit = self.first.take().expect("only this takes it").wait();
@@ -139,8 +140,8 @@ http_testing::both_engines! {
         generations.stop();
     }
 
-    /// The client may have sent the request before the upgrade. The old server may answer others before it learns that the
-    /// successor serves.
+    /// The client may have sent the request before the upgrade. The old server may answer others before it learns that
+    /// the successor serves.
     fn a_kept_connection_gets_one_more_response_after_an_upgrade(kind: ServerKind) {
         let generations = start(kind, &["--idle-grace", "1h", "--grace", "1h"]);
         let mut kept = connect_idle(generations.first().address());

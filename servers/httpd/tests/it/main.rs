@@ -37,7 +37,8 @@ use http_testing::{client, site};
 /// Turns each function into two tests: with event loops in worker processes, and with blocking threads in one process.
 /// So each engine is tested, and each way to divide the work.
 ///
-/// For behaviour of an engine that may depend on the processes, use [`http_testing::both_engines`]: it makes four tests.
+/// For behaviour of an engine that may depend on the processes, use [`http_testing::both_engines`]: it makes four
+/// tests.
 macro_rules! two_kinds {
     ($($(#[$meta:meta])* fn $name:ident($kind:ident: ServerKind) $body:block)+) => {
         $(fn $name($kind: http_testing::ServerKind) $body)+

@@ -21,8 +21,8 @@ use std::{
 /// The path of the program under test.
 pub const HTTPD: &str = env!("CARGO_BIN_EXE_httpd");
 
-/// Returns the command that runs `program`, which is `httpd` or a copy of it, as a server of this kind for the directory
-/// `root`. Unless the arguments say otherwise, it has two workers and listens on a free port of 127.0.0.1.
+/// Returns the command that runs `program`, which is `httpd` or a copy of it, as a server of this kind for the
+/// directory `root`. Unless the arguments say otherwise, it has two workers and listens on a free port of 127.0.0.1.
 pub fn command(program: impl AsRef<OsStr>, kind: ServerKind, root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.arg("-r").arg(root).args(kind.arguments()).args(arguments);
@@ -55,8 +55,8 @@ pub fn upgrade(pid_file: &Path) -> Exit {
     run(&["--upgrade", "--pid-file", text(pid_file)])
 }
 
-/// Runs `httpd` until it exits. Checks that it exits with `code`, and prints `message` and nothing technical to standard
-/// error.
+/// Runs `httpd` until it exits. Checks that it exits with `code`, and prints `message` and nothing technical to
+/// standard error.
 pub fn check_failure(arguments: &[&str], code: i32, message: &str) {
     let exit = run(arguments);
     assert_eq!((exit.code, &*exit.stdout), (Some(code), ""), "{arguments:?}: {}", exit.stderr);

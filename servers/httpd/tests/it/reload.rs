@@ -1,5 +1,5 @@
-//! SIGHUP under load: each option of a site changes in the configuration file while clients send requests. No request fails,
-//! and the new value applies on open connections and on new ones.
+//! SIGHUP under load: each option of a site changes in the configuration file while clients send requests. No request
+//! fails, and the new value applies on open connections and on new ones.
 
 use crate::{
     client::{Client, Response, wait_for},
@@ -15,8 +15,8 @@ use std::{
     thread,
 };
 
-/// An option, its lines in the file before and after the reload, a request without its Host, the header of the response to
-/// look at (empty: the body), and how the status and that header begin before and after the reload.
+/// An option, its lines in the file before and after the reload, a request without its Host, the header of the response
+/// to look at (empty: the body), and how the status and that header begin before and after the reload.
 type Row = (&'static str, [&'static str; 2], &'static str, &'static str, [&'static str; 2]);
 
 #[rustfmt::skip]

@@ -8,8 +8,8 @@ use crate::{
 use rustix::process::Signal;
 use std::{collections::HashSet, fs, os::unix::fs::symlink};
 
-/// Makes a directory with two releases, `releases/1` and `releases/2`, and the document root `site`. The file `index.html`
-/// in each contains the name of its directory. The link `current` leads to the first release.
+/// Makes a directory with two releases, `releases/1` and `releases/2`, and the document root `site`. The file
+/// `index.html` in each contains the name of its directory. The link `current` leads to the first release.
 fn make_sites() -> Directory {
     let sites = Directory::new();
     ["releases/1", "releases/2", "site"]

@@ -38,8 +38,8 @@ fn is_root() -> bool {
     is_root
 }
 
-/// Makes the directories of a service: `www` is the document root and contains `notes.txt` and `index.html`, `log` is for
-/// logs, `run` is for the PID file.
+/// Makes the directories of a service: `www` is the document root and contains `notes.txt` and `index.html`, `log` is
+/// for logs, `run` is for the PID file.
 fn make_directory() -> Directory {
     let directory = Directory::new();
     ["log", "run"].iter().for_each(|name| fs::create_dir(directory.path(name)).expect("a directory"));

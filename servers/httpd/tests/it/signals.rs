@@ -46,8 +46,8 @@ http_testing::both_engines! {
     }
 
     /// SIGPIPE ends no process. A terminal or `killall` sends the master's signals to the workers too: only the master
-    /// acts on them. `ps` shows which process is which: the kernel's name of a program started by `/proc/self/exe` would
-    /// be `exe`.
+    /// acts on them. `ps` shows which process is which: the kernel's name of a program started by `/proc/self/exe`
+    /// would be `exe`.
     fn ignores_sigpipe_and_in_workers_the_signals_for_the_master(kind: ServerKind) {
         let program = program::serve(kind, &[]);
         let before = program.processes();
@@ -72,8 +72,8 @@ http_testing::both_engines! {
     }
 }
 
-/// Runs `httpd` with a pipe that is full as its descriptor `number`: 1 is standard output, 2 standard error. Returns the
-/// program, and the pipe, which must stay open.
+/// Runs `httpd` with a pipe that is full as its descriptor `number`: 1 is standard output, 2 standard error. Returns
+/// the program, and the pipe, which must stay open.
 fn spawn_with_full_pipe(number: u8, httpd: &Command) -> (Program, (PipeReader, PipeWriter)) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     ioctl_fionbio(&writer, true).expect("a pipe");

@@ -49,7 +49,8 @@ fn unix(path: &Path) -> String {
 
 /// Lets the child processes of the test inherit a duplicate of a descriptor.
 fn inheritable(descriptor: impl Into<OwnedFd>) -> OwnedFd {
-    // Not every shell accepts descriptors of two digits, but bash does. Above those that a shell or a test harness uses.
+    // Not every shell accepts descriptors of two digits, but bash does. Above those that a shell or a test harness
+    // uses.
     let inherited = fcntl_dupfd_cloexec(descriptor.into(), 50).expect("a descriptor");
     fcntl_setfd(&inherited, FdFlags::empty()).expect("a descriptor that is inherited");
     inherited

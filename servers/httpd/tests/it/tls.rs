@@ -1,4 +1,5 @@
-//! https: certificates, redirects from http, and what of them a reload changes. What TLS itself does is tested with the engine.
+//! https: certificates, redirects from http, and what of them a reload changes. What TLS itself does is tested with the
+//! engine.
 
 use crate::{
     client::{self, TIMEOUT, get, wait_for},

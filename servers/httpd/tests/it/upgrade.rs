@@ -111,8 +111,8 @@ two_kinds! {
         assert_eq!((exit.code, exit.stderr), (Some(1), expected));
     }
 
-    /// The file of the running program is removed then, and the new file is another one. The rules of a confined process
-    /// permit files, not names: with `--confine`, a program should have a directory of its own.
+    /// The file of the running program is removed then, and the new file is another one. The rules of a confined
+    /// process permit files, not names: with `--confine`, a program should have a directory of its own.
     fn starts_the_new_file_if_the_program_file_was_replaced(kind: ServerKind) {
         for options in [&[][..], &["--confine"]] {
             let generations = Generations::start(kind, copy, options);

@@ -13,7 +13,8 @@ use std::thread;
 /// The kinds of server that have worker processes.
 const PREFORK: [ServerKind; 2] = [ServerKind::EventLoopPrefork, ServerKind::BlockingPrefork];
 
-/// Waits until the program has two workers that have not ended, and none of them is in `ended`. Returns their processes.
+/// Waits until the program has two workers that have not ended, and none of them is in `ended`. Returns their
+/// processes.
 pub fn await_workers(program: &Program, ended: &[Pid]) -> [Pid; 2] {
     wait_for("two workers", || match program.workers()[..] {
         [(first, state), (second, other)] if state != 'Z' && other != 'Z' => {
@@ -37,8 +38,8 @@ impl Drop for Orphans {
     }
 }
 
-/// SIGTERM to a worker ends that worker, not the server. The workers share one accept queue, so no waiting connection is
-/// lost: another worker serves it, at once or when it has been started.
+/// SIGTERM to a worker ends that worker, not the server. The workers share one accept queue, so no waiting connection
+/// is lost: another worker serves it, at once or when it has been started.
 #[test]
 fn replaces_workers_that_end() {
     for (kind, signal) in PREFORK.into_iter().flat_map(|kind| [(kind, Signal::KILL), (kind, Signal::TERM)]) {

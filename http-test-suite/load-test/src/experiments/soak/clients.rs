@@ -1,6 +1,6 @@
-//! The clients of a soak: what each kind sends, what it must receive, how many there are, and how often they connect. The
-//! load leaves some CPU time free on a machine with two cores, so that a slow response is the server's fault and not the
-//! machine's.
+//! The clients of a soak: what each kind sends, what it must receive, how many there are, and how often they connect.
+//! The load leaves some CPU time free on a machine with two cores, so that a slow response is the server's fault and
+//! not the machine's.
 //!
 //! Most clients run a case of the conformance suite, so their responses must also follow the suite's rules for all
 //! responses. Clients that must control how the socket is read or closed use it themselves.

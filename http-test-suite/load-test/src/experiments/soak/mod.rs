@@ -1,11 +1,11 @@
 //! The soak: well-behaved, slow, misbehaving and aborting clients use one server at the same time for minutes.
 //!
-//! A [`Soak`] says which server and for how long; running it gives a [`SoakResult`]. Three things must hold: every response
-//! is right to the byte, whatever other clients do; after the last client has left, the server holds no more
+//! A [`Soak`] says which server and for how long; running it gives a [`SoakResult`]. Three things must hold: every
+//! response is right to the byte, whatever other clients do; after the last client has left, the server holds no more
 //! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
 //!
-//! The `documents` are the files that the server serves; `clients` is the table of clients; `operator` publishes versions
-//! of the site meanwhile; `resources` reads what the server's processes hold.
+//! The `documents` are the files that the server serves; `clients` is the table of clients; `operator` publishes
+//! versions of the site meanwhile; `resources` reads what the server's processes hold.
 
 mod clients;
 mod documents;
@@ -48,8 +48,8 @@ pub struct Soak {
     pub arguments: Vec<OsString>,
     /// Whether an operator publishes versions of the site meanwhile, and makes the server reload with SIGHUP.
     pub reload: bool,
-    /// A program that mounts file systems that never answer on the directories given as its arguments, prints a line, and
-    /// unmounts them when its standard input ends. Clients then request files of these file systems.
+    /// A program that mounts file systems that never answer on the directories given as its arguments, prints a line,
+    /// and unmounts them when its standard input ends. Clients then request files of these file systems.
     pub dead_mount: Option<PathBuf>,
     /// How long clients open connections. Connections that are open then may finish.
     pub time: Duration,
@@ -97,8 +97,8 @@ impl Soak {
         Ok(SoakResult { clients, operations, before, peak, after, faults })
     }
 
-    /// Runs the clients for `time`, with the operator and the file system that never answers, if the soak has them. Returns
-    /// what the operator has done.
+    /// Runs the clients for `time`, with the operator and the file system that never answers, if the soak has them.
+    /// Returns what the operator has done.
     fn run_clients(
         &self,
         server: &Server,

@@ -73,8 +73,8 @@ impl Site {
         VERSIONS.map(|version| self.dir.join(version).join(DEAD_DIR))
     }
 
-    /// Starts `program`, which mounts file systems that never answer on the mount points given as its arguments, prints a
-    /// line, and unmounts them when its input ends.
+    /// Starts `program`, which mounts file systems that never answer on the mount points given as its arguments, prints
+    /// a line, and unmounts them when its input ends.
     pub(super) fn mount(&self, program: &Path) -> io::Result<Mount> {
         let mount_points = self.mount_points();
         mount_points.iter().try_for_each(fs::create_dir_all)?;
@@ -118,8 +118,8 @@ pub struct Operations {
     pub fault: Option<String>,
 }
 
-/// Publishes a version at each interval, and makes the server reload, until `clients_left` is disconnected or the server
-/// fails to serve a version.
+/// Publishes a version at each interval, and makes the server reload, until `clients_left` is disconnected or the
+/// server fails to serve a version.
 pub(super) fn operate(server: &Server, site: &Site, clients_left: &Receiver<()>) -> Operations {
     let mut operations = Operations::default();
     for version in VERSIONS.iter().cycle().skip(1) {

@@ -101,8 +101,8 @@ pub(super) fn wait_until_settled(pid: u32) -> io::Result<Resources> {
     })
 }
 
-/// Waits until [`Resources::excess`] finds nothing more than `before`, within its tolerances, but no longer than `timeout`.
-/// Returns the last reading.
+/// Waits until [`Resources::excess`] finds nothing more than `before`, within its tolerances, but no longer than
+/// `timeout`. Returns the last reading.
 pub(super) fn wait_until_freed(pid: u32, before: &Resources, timeout: Duration) -> io::Result<Resources> {
     read_until(pid, timeout, |now| now.excess(before).is_empty())
 }

@@ -14,8 +14,8 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// Also [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), if the connection has ended without a notice: what was read
-    /// may be incomplete.
+    /// Also [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), if the connection has ended without a notice: what was
+    /// read may be incomplete.
     pub(in crate::transport) fn read(&self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
         let _reading = lock(&self.reading);
         let mut received = [0; RECEIVE];
@@ -52,8 +52,8 @@ impl TlsStream {
         }
     }
 
-    /// As [`Transport::write`](crate::transport::Transport::write). Bytes that are encrypted count as written, although the socket
-    /// may not have taken them in time; then the next call fails.
+    /// As [`Transport::write`](crate::transport::Transport::write). Bytes that are encrypted count as written, although
+    /// the socket may not have taken them in time; then the next call fails.
     pub(in crate::transport) fn write(&self, socket: &OwnedFd, data: &[u8]) -> io::Result<usize> {
         let _writing = lock(&self.writing);
         self.flush_waiting(socket)?;

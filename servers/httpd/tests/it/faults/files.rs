@@ -1,4 +1,5 @@
-//! Files that change while they are sent: the server completes the response or cuts it short, and never sends other bytes.
+//! Files that change while they are sent: the server completes the response or cuts it short, and never sends other
+//! bytes.
 
 use crate::{
     client::{Client, TIMEOUT, get},
@@ -147,8 +148,8 @@ fn check_replacement(kind: ServerKind, len: usize) {
     });
 }
 
-/// Requests `file.txt` until this client has received [`VERSIONS`] different versions, each time by another path through
-/// links, so that it is not in a cache. `reader` is the number of this client.
+/// Requests `file.txt` until this client has received [`VERSIONS`] different versions, each time by another path
+/// through links, so that it is not in a cache. `reader` is the number of this client.
 fn read_versions(server: &Program, reader: usize, len: usize) {
     let (mut client, start) = (Client::connect(server.address()), Instant::now());
     let mut tags = HashMap::new();

@@ -1,4 +1,5 @@
-//! A file system that does not answer, such as that of a dead network server: the server serves all other files meanwhile.
+//! A file system that does not answer, such as that of a dead network server: the server serves all other files
+//! meanwhile.
 //!
 //! The file system hangs until a test has seen what it waits for, so the order of events does not depend on time.
 
@@ -139,8 +140,8 @@ fn check(kind: ServerKind, mount: Mount, op: Op, count: usize) {
     setup.server.stop_cleanly();
 }
 
-/// Requests `count` files while calls of the kind `op` hang. Checks that each request gets 504, and the file when the calls
-/// continue.
+/// Requests `count` files while calls of the kind `op` hang. Checks that each request gets 504, and the file when the
+/// calls continue.
 fn check_timeout(kind: ServerKind, mount: Mount, op: Op, count: usize) {
     println!("{mount:?}, {op:?}, {count}");
     let Some(setup) = Setup::start(kind, mount, &["--file-timeout", "1s"]) else { return };

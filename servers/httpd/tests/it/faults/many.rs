@@ -32,8 +32,8 @@ fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
     }
 }
 
-/// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the responses, each of
-/// which is a 200 or a 503.
+/// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the responses, each
+/// of which is a 200 or a 503.
 fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, Response)> {
     let send = |_| Client::connect_and_send(server.address(), get("/notes.txt") + rest);
     let clients: Vec<Client> = (0..count).map(send).collect();
@@ -46,7 +46,8 @@ fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, R
 }
 
 /// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
-/// Returns the connections that the server serves. Checks that it closes all others, and tells the clients to come back.
+/// Returns the connections that the server serves. Checks that it closes all others, and tells the clients to come
+/// back.
 fn connect_busy_clients(server: &ServerUnderTest) -> Vec<Client> {
     let clients = connect(server, CLIENTS, "GET / HT");
     let (served, rejected): (Vec<_>, Vec<_>) =

@@ -65,8 +65,8 @@ two_kinds! {
         server.check_recovers();
     }
 
-    /// The server stops reading from a client that does not read, which bounds the memory for it. When the client reads,
-    /// it receives the responses.
+    /// The server stops reading from a client that does not read, which bounds the memory for it. When the client
+    /// reads, it receives the responses.
     fn uses_little_memory_for_clients_that_never_read(kind: ServerKind) {
         let server = start(kind, &[]);
         server.bystander();

@@ -1,5 +1,5 @@
-//! Faults: clients that are slow, many or misbehaving, files that change while they are sent, a disk that fails or hangs.
-//! The server must serve other clients during each fault, and release all resources after it.
+//! Faults: clients that are slow, many or misbehaving, files that change while they are sent, a disk that fails or
+//! hangs. The server must serve other clients during each fault, and release all resources after it.
 //!
 //! | module | fault |
 //! |---|---|
