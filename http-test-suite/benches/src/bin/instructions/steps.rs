@@ -20,7 +20,7 @@ use std::{
 
 /// The value of GLIBC_TUNABLES that hides extensions of the processor. The C library chooses its routines by these
 /// extensions. Without them, the choice and the counts are the same on all machines.
-const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-AVX,-BMI2,-ERMS,-FSRM";
+const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-BMI2,-ERMS,-FSRM";
 
 /// The exit code of child and parent if a process cannot be traced, as in some containers.
 const CANNOT_TRACE: i32 = 77;
