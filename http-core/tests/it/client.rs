@@ -6,7 +6,7 @@ use crate::split::cases;
 use ResponseError::Malformed;
 use http_core::{
     Limits, Method, ParseError,
-    client::{ClientResponse, ReadStatus, ResponseError, ResponseReader},
+    client::{ClientRequest, ClientResponse, ReadStatus, ResponseError, ResponseReader},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -55,6 +55,13 @@ fn check_for(method: Method, bytes: impl AsRef<[u8]>, expected: Expected) {
 
 fn check(bytes: impl AsRef<[u8]>, expected: Expected) {
     check_for(Method::Get, bytes, expected);
+}
+
+#[test]
+fn a_request_has_the_headers_that_were_added() {
+    let request = ClientRequest::new(Method::Get, "test", "/").expect("a request");
+    let request = request.with_header("Accept", "text/plain").expect("a header");
+    assert_eq!((request.header("accept"), request.header("Host")), (Some(&b"text/plain"[..]), None));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use http_core::{
     Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
-    FileSlice, Handler, HeaderError, Headers, IntoReply, Limits, Misuse, OwnedRequest, ParseError, Rejected,
+    FileSlice, Handler, HeaderError, Headers, IntoReply, IntoResponse, Limits, Misuse, OwnedRequest, ParseError, Rejected,
     Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Sink, Stack, Status,
     Upgraded,
     client::{RequestError, ResponseError},
@@ -514,4 +514,15 @@ fn values_move_between_threads() {
     is_error::<RequestError>();
     is_error::<ResponseError>();
     is_error::<ReceiveError>();
+}
+
+#[test]
+fn each_fault_of_a_form_has_a_status() {
+    for (error, status) in [
+        (MultipartError::Type, Status::UNSUPPORTED_MEDIA_TYPE),
+        (MultipartError::PartTooLarge, Status::CONTENT_TOO_LARGE),
+        (MultipartError::End, Status::BAD_REQUEST),
+    ] {
+        assert_eq!(error.into_response().status(), status);
+    }
 }
