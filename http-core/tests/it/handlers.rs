@@ -2,9 +2,9 @@
 
 use http_core::{
     Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
-    FileSlice, Handler, HeaderError, Headers, IntoReply, IntoResponse, Limits, Misuse, OwnedRequest, ParseError, Rejected,
-    Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Sink, Stack, Status,
-    Upgraded,
+    FileSlice, Handler, HeaderError, Headers, IntoReply, IntoResponse, Limits, Misuse, OwnedRequest,
+    ParseError, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError,
+    Sink, Stack, Status, Upgraded,
     client::{RequestError, ResponseError},
     form::FormError,
     multipart::{MultipartError, ReadError},
