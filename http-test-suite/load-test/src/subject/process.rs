@@ -185,8 +185,8 @@ fn spawn(command: &mut Command, temp_dir: &Path) -> io::Result<(Child, File)> {
     Ok((child, stderr))
 }
 
-/// Reads the first line that a program prints; returns an empty string if it does not come within [`TIMEOUT`].
-pub fn first_line(stdout: impl Read + Send + 'static) -> String {
+/// Reads the first line that a program prints; returns an empty string if it does not come within ten seconds.
+pub(crate) fn first_line(stdout: impl Read + Send + 'static) -> String {
     let (line, lines) = channel();
     let read = move || {
         let mut text = String::new();
