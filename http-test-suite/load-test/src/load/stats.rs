@@ -36,7 +36,7 @@ pub struct Stats {
     /// [`Load::count_header`](super::Load::count_header); empty without a `count_header`. Responses without the header
     /// count as `""`.
     pub by_header: BTreeMap<String, u64>,
-    /// The number of right responses on each connection; one that was made again counts as the same.
+    /// The number of right responses on each connection. A connection that the driver opens again counts as the same.
     pub by_connection: Vec<u64>,
     /// The CPU time that all driver threads used together.
     pub driver_cpu: Duration,

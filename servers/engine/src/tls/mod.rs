@@ -77,7 +77,7 @@ impl TlsSettings {
     }
 
     /// Adds a certificate for clients that ask for one of its names (SNI). If several certificates have the same name,
-    /// the one that was added last is used.
+    /// the last added certificate is used.
     pub fn certificate(mut self, certificate: &Certificate) -> TlsSettings {
         for name in certificate.names() {
             self.others.push((name.to_ascii_lowercase(), certificate.clone()));

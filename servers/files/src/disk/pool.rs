@@ -126,8 +126,8 @@ impl Pool {
         Pool { name, monitor, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Gives the mount tasks again although threads hang: an operator may have mounted a working file system in the
-    /// place of one that never answers. The last [`MAX_HUNG`] threads are for tasks that must not be lost.
+    /// Gives the mount tasks again although threads hang: an operator may have mounted another file system there. The
+    /// last [`MAX_HUNG`] threads are for tasks that must not be lost.
     pub(super) fn retry(&self) {
         let mut state = self.state();
         state.max_hung = (state.hung + MAX_HUNG).min(MAX_THREADS - MAX_HUNG);

@@ -67,7 +67,7 @@ fn receive(rest: &mut &[u8], input: &mut RecvBuf) {
     *rest = later;
 }
 
-/// Responds; the response is one that can always be sent.
+/// Queues a response that the connection always accepts.
 fn respond(connection: &mut Connection, response: Response, out: &mut SendQueue, clock: &Clock) {
     assert_eq!(connection.respond(response, out, clock), Ok(()));
 }

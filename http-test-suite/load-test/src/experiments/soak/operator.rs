@@ -38,7 +38,7 @@ const VERSION_FILE: &str = "version.txt";
 /// The directory in the site on which a file system that never answers may be mounted.
 pub(super) const DEAD_DIR: &str = "dead";
 
-/// The directories of all versions, and the link to the one that is published.
+/// The site: the directories of its versions, and the link to the published version.
 #[derive(Debug)]
 pub(super) struct Site {
     dir: PathBuf,
