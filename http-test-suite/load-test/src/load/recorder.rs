@@ -19,6 +19,8 @@ pub(super) struct Recorder {
     pub(super) last_outcome: Instant,
     /// Latencies and delays of requests that are due earlier do not count.
     pub(super) measured_from: Instant,
+    /// How long the thread polled without sleeping and found nothing to do. That is no load on the CPU.
+    pub(super) idle: Duration,
     /// The header whose values are counted: [`Load::count_header`](super::Load::count_header).
     count_header: Option<&'static str>,
 }
@@ -27,7 +29,13 @@ impl Recorder {
     /// Makes an empty recorder. `count_header` is the header for [`Stats::by_header`].
     pub(super) fn new(count_header: Option<&'static str>) -> Recorder {
         let now = Instant::now();
-        Recorder { stats: Stats::default(), last_outcome: now, measured_from: now, count_header }
+        Recorder {
+            stats: Stats::default(),
+            last_outcome: now,
+            measured_from: now,
+            idle: Duration::ZERO,
+            count_header,
+        }
     }
 
     /// Records the outcome of a request that was due at `due`, and its response if that was complete, right or wrong.
@@ -70,7 +78,8 @@ impl Recorder {
     pub(super) fn finish(&mut self, start: Instant) -> Stats {
         let mut stats = mem::take(&mut self.stats);
         stats.elapsed = self.last_outcome.saturating_duration_since(start);
-        stats.driver_cpu = clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default();
+        let cpu: Duration = clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default();
+        stats.driver_cpu = cpu.saturating_sub(self.idle);
         if !stats.elapsed.is_zero() {
             stats.busiest_thread = stats.driver_cpu.as_secs_f64() / stats.elapsed.as_secs_f64();
         }

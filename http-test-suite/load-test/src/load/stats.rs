@@ -38,10 +38,10 @@ pub struct Stats {
     pub by_header: BTreeMap<String, u64>,
     /// The number of right responses on each connection. A connection that the driver opens again counts as the same.
     pub by_connection: Vec<u64>,
-    /// The CPU time that all driver threads used together.
+    /// The CPU time that all driver threads used together, without polling that found nothing to do.
     pub driver_cpu: Duration,
-    /// The part of the elapsed time, from 0 to 1, that the busiest driver thread was on the CPU. Near 1, the driver was
-    /// the bottleneck, not the server.
+    /// The same of the busiest driver thread, as a part of the elapsed time, from 0 to 1. Near 1, the driver was the
+    /// bottleneck, not the server.
     pub busiest_thread: f64,
 }
 
