@@ -6,7 +6,7 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{Request, Response, Settings};
-use std::sync::{Mutex, Once};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// What the engines have logged in this process.
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -26,13 +26,18 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-/// Begins to record. The tests of one process share one record.
-fn record() {
+/// Begins to record. The tests of one process share one record, and clients of two servers may have the same address:
+/// other tests that record wait until the guard is dropped.
+fn record() -> MutexGuard<'static, ()> {
     static INSTALL: Once = Once::new();
+    static RECORDING: Mutex<()> = Mutex::new(());
     INSTALL.call_once(|| {
         log::set_logger(&Recorder).expect("no other logger");
         log::set_max_level(log::LevelFilter::Warn);
     });
+    let guard = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
+    LOGGED.lock().expect("no panic").clear();
+    guard
 }
 
 /// Returns the lines recorded so far.
@@ -64,7 +69,7 @@ fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
         wait_for(&what, || logged().contains(&line).then_some(()));
         // The connection has closed when another one has been served.
         assert_eq!(server.connect().fetch(get("/")).status, 200);
-        // A client of another test may have the same address, because its server has another.
+        // A client of a test that does not record may have the same address.
         let names_it = |line: &String| {
             [*path, "a request"].iter().any(|what| line.contains(&format!("{what} from {address}")))
         };
@@ -75,7 +80,7 @@ fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
 
 http_testing::both_engines! {
     fn a_failure_of_the_application_is_logged_once(engine: Engine) {
-        record();
+        let _recording = record();
         let one_worker = Settings { workers: 1, ..settings() };
         let server = TestApp::start(engine, one_worker).server;
         let source = |path, error| {
@@ -114,7 +119,7 @@ http_testing::both_engines! {
     }
 
     fn a_panic_after_an_upgrade_is_logged(engine: Engine) {
-        record();
+        let _recording = record();
         let server = InProcessServer::start(engine, settings(), |_: &Request<'_>| {
             Response::switching_protocols("test").on_upgrade(|_| crate::faults::fail())
         });
