@@ -165,10 +165,10 @@ impl Drop for Server {
     /// Kills the processes of the server, if it has not stopped.
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Killing a master does not end its workers.
-            let pids =
-                self.processes.pids().iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
-            for pid in pids {
+            // Killing a master does not end its workers. It may have started more of them since it became ready.
+            let now = ProcessTree::of(self.child.id());
+            let pids = now.as_ref().unwrap_or(&self.processes).pids();
+            for pid in pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
                 // The process may have ended already.
                 let _ = kill_process(pid, Signal::KILL);
             }
