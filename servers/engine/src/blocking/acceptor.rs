@@ -142,6 +142,8 @@ impl Acceptor {
         for (number, listener) in self.listeners().iter().enumerate() {
             // Another thread may do the same now: then this fails, or the other has added the socket again.
             let _ = epoll::delete(&self.epoll, listener);
+            // A process that the kernel has woken for a queued connection accepts it now, before this one.
+            thread::yield_now();
             while let Err(error) = watch(&self.epoll, listener, number)
                 && error != Errno::EXIST
                 && !self.shutdown.has_begun()
