@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use super::configuration::{self, CONNECTIONS_MAX, Environment};
+use super::configuration::{self, CONNECTIONS_MAX, Environment, write_certificate};
 use super::process::{Cpus, Server, bind_to, free_port};
 use super::programs::Program::{self, Constant, Demo, Files, Httpd, Packaged};
 use super::site::{PAGE_LEN, STATIC};
@@ -147,8 +147,7 @@ impl Subject {
     fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
         let Environment { root, subject_dir, workers, .. } = environment;
         if environment.tls {
-            fs::write(environment.certificate(), include_bytes!("certificate.pem"))?;
-            fs::write(environment.key(), include_bytes!("certificate.key"))?;
+            write_certificate(subject_dir)?;
         }
         let mut command = Command::new(program);
         if self.is_ours() {

@@ -1,7 +1,9 @@
 //! Configuration files of nginx, lighttpd, h2o and Apache: one for speed, one with the packages' default behaviour.
 
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The limit on connections in the configuration of servers, above what any workload needs.
 pub const CONNECTIONS_MAX: usize = 12_000;
@@ -42,6 +44,18 @@ impl Environment {
     pub fn key(&self) -> PathBuf {
         self.subject_dir.join("certificate.key")
     }
+}
+
+/// Writes a certificate for `localhost` and its private key into `dir`, both in PEM, and returns their files.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn write_certificate(dir: &Path) -> io::Result<[PathBuf; 2]> {
+    let [certificate, key] = ["certificate.pem", "certificate.key"].map(|name| dir.join(name));
+    fs::write(&certificate, include_bytes!("certificate.pem"))?;
+    fs::write(&key, include_bytes!("certificate.key"))?;
+    Ok([certificate, key])
 }
 
 /// The text of the configuration file of nginx. For speed it caches the descriptors of more files than most workloads
