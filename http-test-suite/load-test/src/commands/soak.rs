@@ -35,6 +35,10 @@ pub struct SoakOptions {
     #[arg(long, value_name = "PROGRAM")]
     dead_mount: Option<PathBuf>,
 
+    /// Make the server use TLS; clients connect through a tunnel
+    #[arg(long)]
+    tls: bool,
+
     /// How long clients open connections, without the warm-up: 60s, 5m
     #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     time: Duration,
@@ -50,10 +54,11 @@ pub struct SoakOptions {
 
 /// Runs the soak. Returns false if the server had faults.
 pub fn run(options: &SoakOptions) -> Result<bool, Box<dyn Error>> {
-    let SoakOptions { program, arguments, reload, dead_mount, time, free_within, json } = options.clone();
+    let SoakOptions { program, arguments, reload, dead_mount, tls, time, free_within, json } =
+        options.clone();
     let spinner = ProgressBar::new_spinner().with_message(format!("{} and a warm-up", duration::show(time)));
     spinner.enable_steady_tick(SPINNER_INTERVAL);
-    let result = Soak { program, arguments, reload, dead_mount, time, free_within }.run()?;
+    let result = Soak { program, arguments, reload, dead_mount, tls, time, free_within }.run()?;
     spinner.finish_and_clear();
     print_result(&result, &result, json)?;
     Ok(result.passes())

@@ -29,7 +29,7 @@ mod recorder;
 mod response;
 mod schedule;
 mod stats;
-mod stream;
+pub(crate) mod stream;
 mod worker;
 
 pub use driver::{Progress, run, run_and_inspect};

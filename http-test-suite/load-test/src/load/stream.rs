@@ -6,6 +6,7 @@
 //! same cryptography. It resumes no session, and verifies no certificate: it tests servers, and has no secrets.
 
 use std::io::{self, BufReader, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -21,7 +22,7 @@ use rustls_graviola::{kx::X25519, suites::TLS13_AES_128_GCM_SHA256};
 const RECEIVE_BYTES: usize = 64 * 1024;
 
 /// A stream of bytes to the server.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     /// The bytes are those on the wire.
     Tcp(TcpStream),
     /// The bytes are encrypted.
@@ -34,11 +35,32 @@ impl Stream {
     /// # Errors
     ///
     /// If there is no randomness.
-    pub(super) fn new(tcp: TcpStream, connector: Option<&TlsConnector>) -> io::Result<Stream> {
+    pub(crate) fn new(tcp: TcpStream, connector: Option<&TlsConnector>) -> io::Result<Stream> {
         Ok(match connector {
             None => Stream::Tcp(tcp),
             Some(connector) => Stream::Tls(Box::new(connector.connect(tcp)?)),
         })
+    }
+
+    /// Ends the sending side: with TLS, also with close_notify. If the socket would block, call it again.
+    ///
+    /// # Errors
+    ///
+    /// If the socket would block, or the connection was reset.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        if let Stream::Tls(tls) = self {
+            tls.session.send_close_notify();
+            tls.flush()?;
+        }
+        self.tcp().shutdown(Shutdown::Write)
+    }
+
+    /// The TCP connection.
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+        match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Tls(tls) => tls.socket.get_mut(),
+        }
     }
 }
 
@@ -75,7 +97,7 @@ impl Write for Stream {
 }
 
 /// Makes TLS connections to one server.
-pub(super) struct TlsConnector {
+pub(crate) struct TlsConnector {
     /// The settings of all connections.
     config: Arc<ClientConfig>,
     /// The name of the server, which the client sends unless it is an address.
@@ -88,7 +110,7 @@ impl TlsConnector {
     /// # Errors
     ///
     /// If it is neither a name nor an address, or the processor lacks what the cryptography needs.
-    pub(super) fn new(name: &str) -> io::Result<TlsConnector> {
+    pub(crate) fn new(name: &str) -> io::Result<TlsConnector> {
         if !graviola::util::is_cpu_supported() {
             return Err(io::Error::new(ErrorKind::Unsupported, "the processor lacks instructions for TLS"));
         }
@@ -115,7 +137,7 @@ impl TlsConnector {
 }
 
 /// A TLS connection.
-pub(super) struct TlsStream {
+pub(crate) struct TlsStream {
     /// Encrypts and decrypts.
     session: ClientConnection,
     /// The TCP connection, with received bytes that the session has not taken: it takes 4 KiB at once.

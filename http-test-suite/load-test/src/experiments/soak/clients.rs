@@ -107,7 +107,8 @@ const KINDS: &[Kind] = &[
     kind("slow sender", 24, 12.0, TestCase(sends_slowly)),
     kind("slow reader", 6, 2.0, Socket(reads_slowly)),
     kind("garbage", 1, 15.0, TestCase(sends_garbage)),
-    kind("TLS hello", 1, 15.0, TestCase(|_| rejected([TLS_HELLO, &[0x2a; 180]].concat()))),
+    kind("TLS hello", 1, 15.0, TestCase(|_| rejected(malformed_hello()))),
+    kind("bad handshake", 2, 15.0, Socket(breaks_handshake)),
     kind("too large", 1, 10.0, TestCase(sends_too_much)),
     kind("bad framing", 1, 15.0, TestCase(frames_ambiguously)),
     kind("reset download", 2, 20.0, Socket(|task| task.reset_after(&Vec::from(get(&task.longest().target))))),
@@ -151,9 +152,10 @@ impl ClientResults {
     }
 }
 
-/// Runs all clients for `time`, each for at least one connection, and adds to the `results` of each kind. Returns when
-/// the last client has finished.
+/// Runs all clients for `time`, each for at least one connection, and adds to the `results` of each kind. They connect
+/// to `entry`: the server, or a tunnel to it. Returns when the last client has finished.
 pub(super) fn run(
+    entry: SocketAddr,
     server: SocketAddr,
     documents: &[Document],
     time: Duration,
@@ -164,7 +166,7 @@ pub(super) fn run(
     thread::scope(|scope| {
         for (kind, results) in KINDS.iter().zip(&results) {
             for number in 0..kind.clients {
-                let first = ClientTask { server, documents, number };
+                let first = ClientTask { entry, server, documents, number };
                 let run = move || run_client(kind, first, start, time, results);
                 thread::Builder::new().spawn_scoped(scope, run)?;
             }
@@ -203,6 +205,8 @@ fn run_client(
 /// What one client has to do on one connection: with which server, and with which of its documents.
 #[derive(Clone, Copy)]
 struct ClientTask<'a> {
+    /// The address to which the client connects: that of the server, or of a tunnel to it.
+    entry: SocketAddr,
     /// The address of the server under test.
     server: SocketAddr,
     /// The documents that the server serves, at least one; the longest comes last.
@@ -232,7 +236,7 @@ impl<'a> ClientTask<'a> {
     fn run(&self, case: &Case) -> Result<(), String> {
         let timeouts = Timeouts { response: TIMEOUT, quiet: Duration::ZERO };
         let run = |script: &[Step], responses, ending| {
-            let exchange = run_script(self.server, timeouts, script, responses, ending);
+            let exchange = run_script(self.entry, timeouts, script, responses, ending);
             exchange.map_err(|error| format!("cannot connect: {error}"))
         };
         let prior = match case.prior() {
@@ -250,7 +254,7 @@ impl<'a> ClientTask<'a> {
 
     /// Connects to the server, with timeouts, and sends `bytes`.
     fn open(&self, bytes: &[u8]) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect_timeout(&self.server, TIMEOUT)?;
+        let mut stream = TcpStream::connect_timeout(&self.entry, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.write_all(bytes)?;
         Ok(stream)
@@ -286,6 +290,11 @@ fn get_next(case: Case, index: usize, document: &Document) -> Case {
 /// Sends `bytes`, and expects one response 4xx and then the close.
 fn rejected(bytes: impl Into<Vec<u8>>) -> Case {
     case().send(bytes).expect([client_error(), closes()])
+}
+
+/// A client hello of the right length, but with a session id that is too long (RFC 8446 §4.1.2).
+fn malformed_hello() -> Vec<u8> {
+    [TLS_HELLO, &[0x2a; 180]].concat()
 }
 
 /// Expects a response with this status and exactly this content.
@@ -404,6 +413,21 @@ fn reads_slowly(task: &ClientTask<'_>) -> io::Result<()> {
 fn sends_garbage(task: &ClientTask<'_>) -> Case {
     let seed = (task.number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     rejected([&b"\0\xff"[..], &seed.repeat(40), b"\r\n\r\n"].concat())
+}
+
+/// Connects to the server without the tunnel. In turn: sends a part of a client hello and leaves; sends a malformed
+/// client hello, or a request without TLS, and expects an answer and the close.
+fn breaks_handshake(task: &ClientTask<'_>) -> io::Result<()> {
+    let direct = ClientTask { entry: task.server, ..*task };
+    let mut stream = match task.number % 3 {
+        0 => return direct.leave_after(TLS_HELLO),
+        1 => direct.open(&malformed_hello())?,
+        _ => direct.open(&Vec::from(get(&task.small(0).target).closing()))?,
+    };
+    match stream.read_to_end(&mut Vec::new())? {
+        0 => Err(io::Error::other("the server closed without an answer")),
+        _ => Ok(()),
+    }
 }
 
 /// Sends a header or a target, in turn, that is too long, and expects a response 4xx and the close.

@@ -4,17 +4,20 @@
 //! response is right to the byte, whatever other clients do; after the last client has left, the server holds no more
 //! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
 //!
-//! The `documents` are the files that the server serves; `clients` is the table of clients; `operator` publishes
-//! versions of the site meanwhile; `resources` reads what the server's processes hold.
+//! The `documents` are the files that the server serves; `clients` is the table of clients; `tunnel` connects them to a
+//! server with TLS; `operator` publishes versions of the site meanwhile; `resources` reads what the server's processes
+//! hold.
 
 mod clients;
 mod documents;
 mod operator;
 mod resources;
+mod tunnel;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,12 +27,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::subject::configuration::write_certificate;
 use crate::subject::process::Server;
 
 pub use clients::ClientResults;
 pub use operator::Operations;
 use operator::Site;
 pub use resources::Resources;
+use tunnel::Tunnel;
 
 /// The time of the soak, divided by this, is the time of the warm-up, but no longer than [`WARM_UP_MAX`].
 const WARM_UP_SHARE: u32 = 4;
@@ -51,6 +56,8 @@ pub struct Soak {
     /// A program that mounts file systems that never answer on the directories given as its arguments, prints a line,
     /// and unmounts them when its standard input ends. Clients then request files of these file systems.
     pub dead_mount: Option<PathBuf>,
+    /// Whether the server uses TLS: the program then also accepts `--tls-cert FILE --tls-key FILE`.
+    pub tls: bool,
     /// How long clients open connections. Connections that are open then may finish.
     pub time: Duration,
     /// How long the server may take to free the resources of closed connections: longer than its lingering close after
@@ -71,11 +78,18 @@ impl Soak {
         let temp_dir = tempfile::tempdir()?;
         let site = Site::create(temp_dir.path())?;
         let mut command = Command::new(&self.program);
-        command.args(["--port", "0"]).args(&self.arguments).arg(site.root());
+        command.args(["--port", "0"]).args(&self.arguments);
+        if self.tls {
+            let [certificate, key] = write_certificate(temp_dir.path())?;
+            command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+        }
+        command.arg(site.root());
         let server = Server::announced(command, temp_dir.path())?;
+        let tunnel = self.tls.then(|| Tunnel::open(server.address)).transpose()?;
+        let entry = tunnel.as_ref().map_or(server.address, |tunnel| tunnel.address);
         let pid = server.processes.pids().first().copied().unwrap_or_default();
         let mut clients = ClientResults::of_all_kinds();
-        let mut run_clients = |time| self.run_clients(&server, &site, time, &mut clients);
+        let mut run_clients = |time| self.run_clients(&server, entry, &site, time, &mut clients);
 
         run_clients((self.time / WARM_UP_SHARE).min(WARM_UP_MAX))?;
         let mut faults = Vec::new();
@@ -98,10 +112,11 @@ impl Soak {
     }
 
     /// Runs the clients for `time`, with the operator and the file system that never answers, if the soak has them.
-    /// Returns what the operator has done.
+    /// Clients connect to `entry`: the server, or the tunnel to it. Returns what the operator has done.
     fn run_clients(
         &self,
         server: &Server,
+        entry: SocketAddr,
         site: &Site,
         time: Duration,
         clients: &mut [ClientResults],
@@ -110,9 +125,9 @@ impl Soak {
         let _mount = self.dead_mount.as_deref().map(|program| site.mount(program)).transpose()?;
         let (running, clients_left) = channel();
         thread::scope(|scope| {
-            let operate = move || operator::operate(server, site, &clients_left);
+            let operate = move || operator::operate(server, entry, site, &clients_left);
             let operator = self.reload.then(|| scope.spawn(operate));
-            let result = clients::run(server.address, &site.documents, time, clients);
+            let result = clients::run(entry, server.address, &site.documents, time, clients);
             drop(running);
             let join = |operator: ScopedJoinHandle<'_, _>| {
                 operator.join().unwrap_or_else(|panic| resume_unwind(panic))

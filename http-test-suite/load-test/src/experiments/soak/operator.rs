@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,14 +120,19 @@ pub struct Operations {
 }
 
 /// Publishes a version at each interval, and makes the server reload, until `clients_left` is disconnected or the
-/// server fails to serve a version.
-pub(super) fn operate(server: &Server, site: &Site, clients_left: &Receiver<()>) -> Operations {
+/// server fails to serve a version. `entry` is the address of the server, or of a tunnel to it.
+pub(super) fn operate(
+    server: &Server,
+    entry: SocketAddr,
+    site: &Site,
+    clients_left: &Receiver<()>,
+) -> Operations {
     let mut operations = Operations::default();
     for version in VERSIONS.iter().cycle().skip(1) {
         if clients_left.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Disconnected) {
             break;
         }
-        match publish(server, site, version) {
+        match publish(server, entry, site, version) {
             Ok(time) => {
                 operations.published += 1;
                 operations.longest_seconds = operations.longest_seconds.max(time.as_secs_f64());
@@ -141,11 +147,11 @@ pub(super) fn operate(server: &Server, site: &Site, clients_left: &Receiver<()>)
 }
 
 /// Publishes a version, makes the server reload, and waits until it serves the version. Returns how long that took.
-fn publish(server: &Server, site: &Site, version: &str) -> io::Result<Duration> {
+fn publish(server: &Server, entry: SocketAddr, site: &Site, version: &str) -> io::Result<Duration> {
     site.publish(version)?;
     server.reload()?;
     let start = Instant::now();
-    while served_version(server)? != version.as_bytes() {
+    while served_version(entry)? != version.as_bytes() {
         if start.elapsed() > PUBLISHED_WITHIN {
             let seconds = PUBLISHED_WITHIN.as_secs();
             let message = format!("the earlier version is served {seconds} s after a reload");
@@ -157,10 +163,10 @@ fn publish(server: &Server, site: &Site, version: &str) -> io::Result<Duration> 
 }
 
 /// Returns the content of the file that names the version, as the server sends it; nothing without a response.
-fn served_version(server: &Server) -> io::Result<Vec<u8>> {
+fn served_version(entry: SocketAddr) -> io::Result<Vec<u8>> {
     let timeouts = Timeouts { response: PUBLISHED_WITHIN, quiet: Duration::ZERO };
     let request = get(&format!("/{VERSION_FILE}")).closing();
     let script = [Step::Send(request.into())];
-    let mut exchange = run_script(server.address, timeouts, &script, 1, Ending::Close)?;
+    let mut exchange = run_script(entry, timeouts, &script, 1, Ending::Close)?;
     Ok(exchange.responses.pop().map(|response| response.body).unwrap_or_default())
 }
