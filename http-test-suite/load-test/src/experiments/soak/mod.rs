@@ -37,11 +37,11 @@ pub use resources::Resources;
 use tunnel::Tunnel;
 
 /// The time of the soak, divided by this, is the time of the warm-up, but no longer than [`WARM_UP_MAX`].
-const WARM_UP_SHARE: u32 = 4;
+const WARM_UP_SHARE: u32 = 2;
 
-/// The longest warm-up. By its end clients of every kind have requested every file from every worker; memory that grows
-/// later counts as a leak.
-const WARM_UP_MAX: Duration = Duration::from_secs(15);
+/// The longest warm-up. By its end clients of every kind have requested every file from every worker, and the gaps
+/// between allocations grow slowly; memory that grows later counts as a leak.
+const WARM_UP_MAX: Duration = Duration::from_secs(60);
 
 /// A soak: which server to run many kinds of clients against, and for how long.
 #[derive(Clone, Debug)]
