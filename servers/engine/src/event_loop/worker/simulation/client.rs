@@ -18,7 +18,7 @@ use std::{
 
 /// What a client does besides sending requests and reading responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+enum Behaviour {
     /// Nothing: it closes when it has all responses.
     Polite,
     /// Keeps the connection open when it has all responses.
@@ -53,7 +53,7 @@ pub(super) enum Load {
 pub(super) struct Client {
     /// The number of its connection.
     pub(super) number: usize,
-    manner: Manner,
+    behaviour: Behaviour,
     /// Sends its requests without waiting for responses.
     pipelines: bool,
     /// Whether it has sent many requests that are answered at once.
@@ -119,9 +119,9 @@ impl Client {
                 break;
             }
         }
-        let manner = Manner::any(bytes.len(), random);
+        let behaviour = Behaviour::any(bytes.len(), random);
         let upgrades = requests.last().is_some_and(|id| app.plans[*id].kind == Kind::Upgrade);
-        if manner == Manner::Malformed && !upgrades {
+        if behaviour == Behaviour::Malformed && !upgrades {
             bytes.extend_from_slice(b"no request\r\n\r\n");
             if random.one_in(4) {
                 // More than a turn receives, all to be dropped.
@@ -130,7 +130,7 @@ impl Client {
         }
         Client {
             number,
-            manner,
+            behaviour,
             pipelines: load == Load::Burst || random.one_in(4),
             is_burst: load == Load::Burst,
             bytes,
@@ -158,19 +158,19 @@ impl Client {
 
     /// Sends, reads or leaves. Returns what is wrong with the bytes that it has read.
     pub(super) fn act(&mut self, kernel: &mut Kernel, app: &mut Application) -> Result<(), String> {
-        match self.manner {
+        match self.behaviour {
             _ if self.has_left => return Ok(()),
-            Manner::HangsUp(at) if self.sent >= at => {
+            Behaviour::HangsUp(at) if self.sent >= at => {
                 self.has_left = true;
                 kernel.close(self.number, true);
                 return Ok(());
             }
-            Manner::Resets(at) if self.sent >= at => {
+            Behaviour::Resets(at) if self.sent >= at => {
                 self.has_left = true;
                 kernel.reset(self.number);
                 return Ok(());
             }
-            Manner::Polite if self.next == self.requests.len() && self.echoed.is_none() => {
+            Behaviour::Polite if self.next == self.requests.len() && self.echoed.is_none() => {
                 self.has_left = true;
                 kernel.close(self.number, true);
                 return Ok(());
@@ -178,8 +178,8 @@ impl Client {
             _ => {}
         }
         let unread = kernel.peers[self.number].unread();
-        let wants = match self.manner {
-            Manner::StopsReading(at) => unread.min(at.saturating_sub(self.read)),
+        let wants = match self.behaviour {
+            Behaviour::StopsReading(at) => unread.min(at.saturating_sub(self.read)),
             _ => unread,
         };
         if wants > 0 && kernel.random.one_in(2) {
@@ -196,12 +196,12 @@ impl Client {
             Some(plan) if !self.pipelines && plan.kind != Kind::Upgrade => plan.span.end,
             _ => self.bytes.len(),
         };
-        let end = match self.manner {
-            Manner::StopsSending(at) | Manner::HangsUp(at) | Manner::Resets(at) => end.min(at),
+        let end = match self.behaviour {
+            Behaviour::StopsSending(at) | Behaviour::HangsUp(at) | Behaviour::Resets(at) => end.min(at),
             _ => end,
         };
         if self.sent >= end {
-            if self.manner == Manner::HalfCloses && self.sent == self.bytes.len() {
+            if self.behaviour == Behaviour::HalfCloses && self.sent == self.bytes.len() {
                 kernel.close(self.number, false);
             }
             return;
@@ -308,8 +308,8 @@ impl Client {
     fn check_head(&self, plan: Option<&Plan>, app: &Application) -> Result<(), String> {
         let status = self.reader.status();
         let Some(plan) = plan else {
-            return match (status, self.manner) {
-                (400 | 408, Manner::Malformed) => Ok(()),
+            return match (status, self.behaviour) {
+                (400 | 408, Behaviour::Malformed) => Ok(()),
                 _ => Err(format!("a response {status} to no request")),
             };
         };
@@ -357,18 +357,18 @@ impl Client {
     }
 }
 
-impl Manner {
-    fn any(len: usize, random: &mut Random) -> Manner {
+impl Behaviour {
+    fn any(len: usize, random: &mut Random) -> Behaviour {
         let at = random.below(len);
         match random.below(40) {
-            0..=2 => Manner::Stays,
-            3..=5 => Manner::HalfCloses,
-            6 => Manner::StopsSending(at),
-            7 => Manner::StopsReading(random.below(2000)),
-            8 => Manner::HangsUp(at),
-            9 => Manner::Resets(at),
-            10 => Manner::Malformed,
-            _ => Manner::Polite,
+            0..=2 => Behaviour::Stays,
+            3..=5 => Behaviour::HalfCloses,
+            6 => Behaviour::StopsSending(at),
+            7 => Behaviour::StopsReading(random.below(2000)),
+            8 => Behaviour::HangsUp(at),
+            9 => Behaviour::Resets(at),
+            10 => Behaviour::Malformed,
+            _ => Behaviour::Polite,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     super::{MAX_DELAY, TIMEOUTS, application::Application, plan::Kind},
-    Client, Manner,
+    Behaviour, Client,
 };
 use crate::{
     admission::REFUSED_LINGER,
@@ -89,7 +89,7 @@ impl Client {
             {
                 Err(format!("request {} gets no response: {plan:?}", self.requests[self.next]))
             }
-            None if peer.has_fin && self.manner == Manner::HalfCloses => {
+            None if peer.has_fin && self.behaviour == Behaviour::HalfCloses => {
                 Err("the connection stays open after the last response to a client that has half-closed it"
                     .to_owned())
             }
