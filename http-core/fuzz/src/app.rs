@@ -81,7 +81,7 @@ pub fn reply(request: &Request<'_>) -> AppReply {
     }
     let mut response = Response::text(body).with_status(Status::new(status));
     let query = request.raw_query().unwrap_or_default();
-    // Rejected, or harmless: the judge of the output reports a broken response.
+    // Rejected, or harmless: the oracle of the output reports a broken response.
     if Headers::default().append(query, request.body()).is_ok() {
         response = response.append_header(query, request.body());
     }

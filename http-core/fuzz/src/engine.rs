@@ -2,7 +2,7 @@
 //! client.
 //!
 //! An engine must never hang, poll without progress, or receive into an empty buffer. A client must never receive what
-//! the judges do not understand, and no request may be served that the judges read differently. Only this module
+//! the oracles do not understand, and no request may be served that the oracles read differently. Only this module
 //! advances the clock.
 
 use crate::{
@@ -462,7 +462,7 @@ impl<'i> Engine<'i> {
         assert!(pending <= most, "{pending} bytes queued, {most} at most");
     }
 
-    /// Lets the judges check the whole connection.
+    /// Lets the oracles check the whole connection.
     fn outcome(self) -> Outcome {
         let next = self.client.next();
         let interim = match &self.taking {

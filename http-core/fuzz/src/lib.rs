@@ -1,5 +1,5 @@
 //! The properties that the fuzz targets check, and what they share: the plan of a run, a simulated engine and
-//! application, and independent judges.
+//! application, and independent oracles.
 //!
 //! | module | contents | uses http-core |
 //! |---|---|---|
@@ -8,15 +8,15 @@
 //! | [`engine`] | simulates the engine and the clock of a connection | yes |
 //! | [`client`] | the client of the connection, which knows what it has requested | yes |
 //! | [`app`] | the application behind the connection | yes |
-//! | [`requests`] | a judge: which requests the bytes of a client contain | no |
-//! | [`received`] | a judge: which response a client receives from the bytes of a server | no |
-//! | [`responses`] | a judge: which responses a client finds in the output | no |
+//! | [`requests`] | an oracle: which requests the bytes of a client contain | no |
+//! | [`received`] | an oracle: which response a client receives from the bytes of a server | no |
+//! | [`responses`] | an oracle: which responses a client finds in the output | no |
 //!
-//! A judge must not share the bugs of what it judges, so the judges import nothing but each other. They may be slow and
+//! An oracle must not share the bugs of what it checks, so oracles import nothing but each other. They may be slow and
 //! simple: they read all bytes at once, where http-core reads them as they arrive.
 //!
 //! http-core compiles this crate a second time, as its test `fuzz`, so that `cargo test` checks every seed and the
-//! judges themselves without libFuzzer.
+//! oracles themselves without libFuzzer.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -1,4 +1,4 @@
-//! A judge: which response the bytes of a server contain, by a strict reading of RFC 9112.
+//! An oracle: which response the bytes of a server contain, by a strict reading of RFC 9112.
 //!
 //! It gets all bytes that the server has sent before it closed the connection, and knows no limits.
 

@@ -1,4 +1,4 @@
-//! A judge: which requests the bytes of a client contain, by a strict reading of RFC 9112. Imports nothing.
+//! An oracle: which requests the bytes of a client contain, by a strict reading of RFC 9112. Imports nothing.
 //!
 //! Each function gets all bytes at once. It returns `None` if no complete, well-formed element is at their front,
 //! whether malformed or incomplete. There are no limits, and no rules about Host or the form of the target.

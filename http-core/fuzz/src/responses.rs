@@ -1,4 +1,4 @@
-//! A judge: which responses a client finds in the output of a server, and whether they are the expected ones.
+//! An oracle: which responses a client finds in the output of a server, and whether they are the expected ones.
 //!
 //! It reads them with the reader of http-test-suite, which shares no code with http-core.
 

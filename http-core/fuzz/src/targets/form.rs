@@ -10,7 +10,7 @@ use http_core::form;
 /// Checks the property of this target for one input.
 pub fn check(data: &[u8]) {
     let pairs = decode(data);
-    assert_eq!(pairs, judge(data));
+    assert_eq!(pairs, oracle(data));
     assert_eq!(decode(&encode(&pairs)), pairs, "encoded again, the form is another one");
     let twice = [data, b"&", data].concat();
     assert_eq!(decode(&twice), [&pairs[..], &pairs].concat(), "two forms are not the sum of both");
@@ -23,7 +23,7 @@ fn decode(form: &[u8]) -> Pairs {
 }
 
 /// Decodes as URL Standard §5.1 says, one byte at a time.
-fn judge(form: &[u8]) -> Pairs {
+fn oracle(form: &[u8]) -> Pairs {
     let (mut pairs, mut rest) = (Vec::new(), form.iter().copied().peekable());
     while rest.peek().is_some() {
         let (mut texts, mut at, mut is_empty) = ([Vec::new(), Vec::new()], 0, true);

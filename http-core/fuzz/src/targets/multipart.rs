@@ -109,16 +109,16 @@ fn check_against_grammar(items: &[Result<OwnedPart, MultipartError>], form: &[u8
     let contents: Vec<_> = items.iter().flatten().map(|part| part.3.as_slice()).collect();
     match items.last() {
         Some(Err(MultipartError::Start | MultipartError::End | MultipartError::Delimiter)) => {
-            assert_eq!(judge(form), None, "rejected");
+            assert_eq!(oracle(form), None, "rejected");
         }
         Some(Err(_)) => {}
-        Some(Ok(_)) | None => assert_eq!(judge(form).expect("accepted a malformed form"), contents),
+        Some(Ok(_)) | None => assert_eq!(oracle(form).expect("accepted a malformed form"), contents),
     }
 }
 
 /// Returns the contents of a form's parts; `None` if a delimiter is malformed or the last one is missing. Knows of the
 /// head of a part only that an empty line ends it.
-fn judge(form: &[u8]) -> Option<Vec<&[u8]>> {
+fn oracle(form: &[u8]) -> Option<Vec<&[u8]>> {
     let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
     let mut contents = Vec::new();
     let mut rest = match form.strip_prefix(b"--b") {

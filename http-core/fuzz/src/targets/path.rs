@@ -82,7 +82,7 @@ struct Walked {
     directory: bool,
 }
 
-/// A judge: decodes a path, and follows it from the root down. `None` if it is malformed or leads out of the root.
+/// An oracle: decodes a path, and follows it from the root down. `None` if it is malformed or leads out of the root.
 fn walk(raw: &str) -> Option<Walked> {
     let mut walked = Walked { segments: Vec::new(), directory: true };
     for segment in unescape(raw)?.split(|&byte| byte == b'/') {

@@ -33,7 +33,7 @@ fn parse(bytes: &[u8]) -> Result<Option<ProxyHeader>, ()> {
     proxy_header::parse(bytes).map_err(|_| ())
 }
 
-/// A judge: reads the header at the front of `bytes`. Returns `Ok(None)` if more bytes can complete it.
+/// An oracle: reads the header at the front of `bytes`. Returns `Ok(None)` if more bytes can complete it.
 fn read(bytes: &[u8]) -> Result<Option<ProxyHeader>, ()> {
     let begins_like = |start: &[u8]| bytes.iter().zip(start).all(|(byte, expected)| byte == expected);
     if begins_like(SIGNATURE) && !bytes.is_empty() {

@@ -38,7 +38,7 @@ fn check_safe(ranges: &Ranges, length: u64, max_parts: usize) {
     }
 }
 
-/// A judge: what the header asks for.
+/// An oracle: what the header asks for.
 fn expected(value: &[u8], length: u128, max_parts: usize) -> Ranges {
     let Some(specs) = read(value).filter(|specs| !specs.is_empty() && specs.len() <= max_parts) else {
         return Ranges::Whole;
