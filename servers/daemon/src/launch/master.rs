@@ -1,39 +1,32 @@
-//! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
+//! The master process: supervises the workers, handles the operator's signals, and hands over to a successor.
+
+mod start;
 
 use super::{
     announcement::{Announcement, Style, Urls},
-    differences::differences,
-    engine, listeners,
+    engine,
     reload::{Reloads, report_failure},
     settings::{Application, MakeHandler, OpenApplication, ServerSettings},
-    socket_files::{self, SocketFiles},
+    socket_files::SocketFiles,
     tls::{self, Security},
 };
 use crate::{
     admin::{AdminServer, Measured, Report, WorkerReport},
-    confinement::{self, Confinement},
-    handoff::{Child, Handoff, Inherited, Message, Role},
+    confinement::Confinement,
+    handoff::{Child, Handoff, Message, Role},
     logs::{self, LogFiles, Logs, Output},
     notify::{ServiceState, notify},
-    options::ServiceOptions,
     pid_file::PidFile,
     prefork::WorkerPool,
-    privileges::Identity,
-    signals::{Signal, SignalHandlers, SignalQueue},
+    signals::{Signal, SignalQueue},
     system::{Context, spawn},
     tls::TlsSettings,
 };
 use http_engine::{Engine, Running, io_cause, listener::Listener};
-use rustix::{
-    fs::{Access, AtFlags, CWD, accessat},
-    io::Errno,
-    process::geteuid,
-};
 use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
     process,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -95,118 +88,6 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server: claims the PID file, opens the document roots and the listeners, drops privileges, then
-    /// starts logs and workers. Returns when it accepts connections. `inherited` is what the predecessor has handed
-    /// over; `None` if this process is not a successor. Fails if any of these steps fails.
-    pub(super) fn start(
-        settings: &ServerSettings,
-        inherited: Option<Inherited>,
-        handlers: SignalHandlers,
-    ) -> io::Result<Master<'_>> {
-        let started_at = SystemTime::now();
-        let (service, is_successor) = (&settings.options.service, inherited.is_some());
-        let failure = |path: &Path| format!("cannot claim the PID file {}", path.display());
-        let claimed = match &service.pid_file {
-            Some(path) if !is_successor => Some(PidFile::claim(path).context(failure(path))?),
-            _ => None,
-        };
-        let application = OpenApplication::open(Arc::clone(&settings.application))?;
-        let make = application.make_handler()?;
-        let ((listeners, plain), admin, mut log_files, predecessor) = match inherited {
-            Some(Inherited { listeners, plain, pid_file, admin, logs, socket, .. }) => {
-                ((listeners, plain), admin, logs, Some((socket, pid_file)))
-            }
-            None => (listeners::listen(settings)?, Vec::new(), LogFiles::default(), None),
-        };
-        let socket_files = SocketFiles::of(settings, &listeners);
-        // Logged when the error log is open.
-        let kept = if is_successor { differences(settings, &listeners, &plain, &admin) } else { Vec::new() };
-        let plain = match application.application.redirects() {
-            Some(_) if plain.is_empty() => listeners::listen_plain(settings)?,
-            Some(_) => plain,
-            None => Vec::new(),
-        };
-        let admin = if admin.is_empty() { listeners::listen_admin(&settings.options)? } else { admin };
-        // A successor has the user of its predecessor already, and its Landlock rules may forbid reading `/etc/passwd`.
-        if let (Some(user), false) = (&service.user, is_successor) {
-            let identity = Identity::find(user, service.group.as_deref())?;
-            log_files = service.logs.open_as_root(&identity)?;
-            socket_files.give_to(&identity)?;
-            identity.switch()?;
-        }
-        let confine = || service.confine.then(|| confine(settings)).transpose();
-        let (logs, confinement) = service.logs.start(log_files, confine)?;
-        let signals = handlers.into_queue(Signal::for_master)?;
-        if geteuid().is_root() {
-            log::warn!(
-                "serving as root: a flaw in the server would give a client full control of the machine (add --user)"
-            );
-        }
-        for option in kept {
-            log::warn!("{option} keeps the value of the predecessor: only a restart changes it");
-        }
-        if service.user.is_some() {
-            warn_of_unreadable(&settings.application.reads());
-        }
-        let security = Security::load(&*settings.application, &listeners, &plain)?;
-        security.check_expiry(started_at, true);
-        let budget = engine::connection_budget(settings, listeners.len() + plain.len());
-        if budget.falls_short() {
-            log::warn!("{budget}");
-        }
-        let application_files = files_of(settings, &application)?;
-        let workers = if settings.options.prefork {
-            let files = files_to_hand_over(settings, &logs);
-            let handoff = worker_handoff((&listeners, &plain), &application_files, files.borrow());
-            let pool = WorkerPool::start(settings.workers(), handoff);
-            Workers::Processes(pool.context("cannot start worker processes")?)
-        } else {
-            let duplicate = |listeners: &[Listener]| {
-                let own = listeners.iter().map(Listener::try_clone).collect::<io::Result<_>>();
-                own.context("cannot duplicate the listeners")
-            };
-            let own = (duplicate(&listeners)?, duplicate(&plain)?);
-            let make = logs.wrap(security.wrap(make));
-            Workers::Threads(engine::start(settings, own, &security, &make, signals.sender())?)
-        };
-        let metrics = settings.application.metrics();
-        let start_admin =
-            |listeners| AdminServer::start(listeners, settings.server_header(), metrics, signals.sender());
-        let admin = (!admin.is_empty()).then(|| start_admin(admin)).transpose()?;
-        let reloads = Reloads::new(signals.sender());
-        let mut master = Master {
-            settings,
-            signals,
-            logs,
-            listeners,
-            socket_files,
-            plain,
-            security,
-            check_expiry_at: Instant::now() + tls::CHECK_INTERVAL,
-            application,
-            application_files,
-            reloads,
-            workers,
-            successor: None,
-            pid_file: claimed,
-            admin,
-            is_admin_ending: false,
-            started_at,
-        };
-        master.announce(confinement);
-        master.check_application();
-        notify(ServiceState::Ready);
-        if let Some((socket, pid_file)) = predecessor {
-            // First the PID file, because the predecessor ends when it learns that this process serves.
-            if let Some((path, file)) = service.pid_file.as_ref().zip(pid_file) {
-                master.pid_file = Some(PidFile::take_over(path, file).context(failure(path))?);
-            }
-            // Fails if the predecessor has crashed meanwhile, which is no reason not to serve.
-            let _ = socket.send_ready();
-        }
-        Ok(master)
-    }
-
     /// Serves until a signal stops the server or a successor accepts connections. Then finishes the requests in flight
     /// and writes the remaining log lines. Fails if the engine ends although no signal has stopped it.
     pub(super) fn run(&mut self) -> io::Result<()> {
@@ -508,15 +389,6 @@ impl Reloaded {
     }
 }
 
-/// Warns of the `files` that root has read at the start, and that this process may not read any more.
-fn warn_of_unreadable(files: &[&Path]) {
-    for file in files {
-        if let Err(Errno::ACCESS) = accessat(CWD, *file, Access::READ_OK, AtFlags::EACCESS) {
-            log::warn!("cannot read {} as this user: a reload will fail", file.display());
-        }
-    }
-}
-
 /// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
 /// `logs`. It keeps the PID file.
 fn worker_handoff<'a>(
@@ -538,19 +410,4 @@ fn files_of(settings: &ServerSettings, application: &OpenApplication) -> io::Res
 /// Returns the open log files if only root may be able to open them: with `--user`.
 fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<File>> {
     settings.options.service.user.as_ref().map_or_else(LogFiles::default, |_| logs.files())
-}
-
-/// Restricts the file access of this process with Landlock to the document roots, the configuration, the log files, the
-/// PID file, the Unix sockets and what it needs to start this program again. Returns how far the kernel enforces that.
-/// Fails if a document root cannot be opened, or if the process has a second thread.
-fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
-    let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
-    let logs = logs.paths();
-    let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
-    let (roots, reads) = (settings.application.roots(), settings.application.reads());
-    let removed: Vec<_> =
-        pid_file.iter().cloned().chain(socket_files::paths(&settings.options.bind)).collect();
-    let removed: Vec<_> = removed.iter().map(PathBuf::as_path).collect();
-    let confined = confinement::confine(&roots, &reads, &logs, &removed);
-    confined.context("cannot confine the process")
 }
