@@ -1,9 +1,9 @@
 //! The calls to the kernel that the simulation of the event loop replaces.
 //!
-//! In the product this is only a list of names. In the unit tests each name stands for a function of `simulated`,
-//! which serves the sockets of a `Kernel` itself and passes all other calls on to the real
-//! kernel. So the engine needs no type parameter and no second kind of socket for the simulation, and what is tested
-//! is what is released.
+//! In a release, these are the real calls. In the unit tests each name stands for a function of `simulated`, which
+//! serves the sockets of a `Kernel` itself and passes all other calls on to the real kernel. So the engine needs no type
+//! parameter and no second kind of socket for the simulation. Two other places differ in unit tests: the drop of a
+//! `Transport`, and how a pool starts a thread.
 
 use mio::Token;
 

@@ -35,7 +35,7 @@ pub(crate) struct Happening {
 }
 
 /// How many [`Happening`]s a kernel keeps.
-const TRACE: usize = 10_000;
+const KEPT: usize = 10_000;
 
 /// The simulated sockets of one test.
 #[derive(Debug)]
@@ -99,10 +99,11 @@ impl Kernel {
 
     /// Adds to the trace.
     pub(crate) fn note(&mut self, connection: Option<usize>, what: &'static str, count: usize) {
-        if self.trace.len() == TRACE {
+        if self.trace.len() == KEPT {
             self.trace.pop_front();
         }
-        for part in [self.time.as_nanos() as u64, connection.unwrap_or(usize::MAX) as u64, count as u64] {
+        let parts = [self.time.as_nanos() as u64, connection.unwrap_or(usize::MAX) as u64, count as u64];
+        for part in what.bytes().map(u64::from).chain(parts) {
             self.digest = (self.digest ^ part).wrapping_mul(0x0100_0000_01b3).rotate_left(7);
         }
         self.trace.push_back(Happening { at: self.time, connection, what, count });
@@ -231,9 +232,9 @@ impl Kernel {
         let (_, token, wants_room) = peer.watch?;
         let event = Event {
             token,
-            is_readable: !peer.arrived.is_empty() || peer.has_fin || peer.is_reset,
-            is_read_closed: peer.has_fin || peer.is_reset,
-            is_closed: peer.is_reset || (peer.has_fin && peer.is_shut),
+            is_readable: !peer.arrived.is_empty() || peer.has_ended() || peer.is_reset,
+            is_read_closed: peer.has_ended() || peer.is_reset,
+            is_closed: peer.is_reset || (peer.has_ended() && peer.is_shut),
         };
         let is_writable = wants_room && peer.room() > 0;
         if !(event.is_readable || event.is_closed || is_writable) {
@@ -299,7 +300,7 @@ impl Kernel {
             return Err(Errno::NOTCONN);
         }
         peer.is_shut |= how != Shutdown::Read;
-        peer.has_fin |= how != Shutdown::Write;
+        peer.is_read_shut |= how != Shutdown::Write;
         self.note(Some(number), "server shuts down", 0);
         self.change(number);
         Ok(())
@@ -345,7 +346,7 @@ impl Kernel {
         }
         let count = buffer.len().min(peer.arrived.len());
         if count == 0 {
-            return if peer.has_fin { Ok(0) } else { Err(Errno::AGAIN) };
+            return if peer.has_ended() { Ok(0) } else { Err(Errno::AGAIN) };
         }
         let (first, second) = peer.arrived.as_slices();
         let split = count.min(first.len());

@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     pub(crate) has_hung_up: bool,
     /// The client has reset the connection.
     pub(crate) is_reset: bool,
+    /// The server has shut down receiving.
+    pub(super) is_read_shut: bool,
     /// The server has closed its sending side.
     pub(crate) is_shut: bool,
     /// The server has closed the socket.
@@ -77,6 +79,12 @@ impl Peer {
         if !self.is_upgraded {
             self.sent_in_turn += count;
         }
+    }
+
+    /// Whether the server receives no more bytes: the client has closed its sending side, or the server has shut down
+    /// receiving.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_fin || self.is_read_shut
     }
 
     pub(super) fn room(&self) -> usize {

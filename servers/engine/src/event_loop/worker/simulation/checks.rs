@@ -16,7 +16,7 @@ const MAX_SENT: usize = 2 * 1024 * 1024;
 const TURNS: usize = 4;
 
 /// How many steps a failure prints.
-const TRACE: usize = 60;
+const PRINTED: usize = 60;
 
 /// How long after its deadline a connection may be open.
 const GRANULARITY: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Simulation {
             eprintln!("{:>12.6} s  {connection:16} {} {}", step.at.as_secs_f64(), step.what, step.count);
         };
         let last = |wanted: &dyn Fn(&Happening) -> bool| {
-            let steps: Vec<_> = kernel.trace.iter().rev().filter(|step| wanted(step)).take(TRACE).collect();
+            let steps: Vec<_> = kernel.trace.iter().rev().filter(|step| wanted(step)).take(PRINTED).collect();
             steps.into_iter().rev().for_each(print);
         };
         eprintln!("the last steps of the simulation with SIMULATION_SEED={seed}:");

@@ -5,10 +5,10 @@
 //! sockets, the time, the threads of the application, and the clients. A client knows what it must receive, and why the
 //! server may close its connection.
 //!
-//! **The seam** is the list of system calls in [`sys`](crate::sys): in the unit tests, they ask the thread for a
-//! simulated kernel first. A second kind of `Transport` would leave out of the test what `Transport` does (short
+//! **The seam** is the list of system calls in [`sys`](crate::sys): in the unit tests, each first looks whether its
+//! thread has a simulated kernel. A second kind of `Transport` would leave out of the test what `Transport` does (short
 //! sends, budgets of bytes, `sendfile`), and would need a second kind of everything that registers a descriptor.
-//! `Worker::turn` takes events of a type of ours, because those of mio cannot be made. What the event loops tell each
+//! `Worker::turn` takes events of a type of ours, because mio's has no public constructor. TLS is not simulated. What the event loops tell each
 //! other and themselves (completions, transfers, the shutdown) passes through real eventfds and a real epoll, which is
 //! polled without waiting: one thread runs at a time, so that the order is always the same.
 //!
