@@ -77,7 +77,7 @@ pub fn completions_wake_the_event_loop() {
                 Completion::UpgradedEnd => 2,
             };
             let taken = &mut taken[key as usize - 1];
-            assert_eq!((*taken + 1, position), (position, *taken + 1), "the completions of connection {key}");
+            assert_eq!(*taken + 1, position, "the completions of connection {key}");
             *taken = position;
         }
     }

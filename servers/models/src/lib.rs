@@ -108,8 +108,8 @@ const SEED: &str = "MODEL_SEED";
 pub fn explore(name: &str, model: fn()) {
     let number = |variable| env::var(variable).ok().map(|text| text.parse().expect(variable));
     let seeds = match number(SEED) {
-        Some(seed) => seed..=seed,
-        None => 0..=number(SEEDS).unwrap_or(10) - 1,
+        Some(seed) => seed..seed + 1,
+        None => 0..number(SEEDS).unwrap_or(10),
     };
     for seed in seeds {
         let _replay = Replay { name, seed };

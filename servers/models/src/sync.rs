@@ -1,8 +1,8 @@
 //! Locks and channels in the place of `std::sync`: a schedule decides which thread goes on, and which timeout expires.
 //!
-//! Those of shuttle, except that theirs never time out. Here, a wait with a timeout either expires at a moment that the
-//! schedule chooses, or never: then a lost wake-up is a deadlock. A wait of less than a second, from which the code
-//! looks again what has changed, always expires.
+//! They are those of shuttle, with timeouts: shuttle's waits never time out. A wait shorter than a second always times
+//! out, because code that waits so briefly polls. For a longer one, the schedule decides whether it times out at once or
+//! has no timeout; then a lost wake-up is a deadlock, which shuttle reports.
 
 pub use real::sync::OnceLock;
 pub use shuttle::sync::{Arc, LockResult, PoisonError, Weak, atomic};
@@ -111,11 +111,16 @@ impl Condvar {
         timeout: Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'m, T>, WaitTimeoutResult)> {
-        let mut result = WaitTimeoutResult(false);
-        while condition(&mut guard) && !result.timed_out() {
-            (guard, result) = self.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
+        let mut has_expired = false;
+        while condition(&mut guard) {
+            if has_expired {
+                return Ok((guard, WaitTimeoutResult(true)));
+            }
+            let (returned, result) =
+                self.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
+            (guard, has_expired) = (returned, result.timed_out());
         }
-        Ok((guard, result))
+        Ok((guard, WaitTimeoutResult(false)))
     }
 
     pub fn notify_one(&self) {
