@@ -199,7 +199,7 @@ impl Master<'_> {
     /// due: `None` if all worker processes run, or if the workers are threads. Does not wait for that time.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
-        let files = files_to_hand_over(self.settings, &self.logs);
+        let files = logs_to_hand_over(self.settings, &self.logs);
         pool.maintain(worker_handoff((&self.listeners, &self.plain), &self.application_files, files.borrow()))
     }
 
@@ -269,7 +269,7 @@ impl Master<'_> {
         }
         // It reads the configuration and opens the document roots itself, because both may have changed.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
-        let files = files_to_hand_over(self.settings, &self.logs);
+        let files = logs_to_hand_over(self.settings, &self.logs);
         let admin = self.admin.as_ref().map_or(&[][..], |admin| &admin.listeners);
         let handoff = Handoff {
             listeners: &self.listeners,
@@ -315,7 +315,7 @@ impl Master<'_> {
         notify(ServiceState::MainProcess(successor.pid()));
         self.socket_files.hand_over();
         successor.detach();
-        // A connection that the kernel has reported to this process alone would wait if the process ended before.
+        // The kernel may have reported a connection to this process alone: if it ended now, the client would wait.
         if let Some(admin) = self.admin.take() {
             let signals = self.signals.sender();
             let finish = move || {
@@ -408,6 +408,6 @@ fn files_of(settings: &ServerSettings, application: &OpenApplication) -> io::Res
 }
 
 /// Returns the open log files if only root may be able to open them: with `--user`.
-fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<File>> {
+fn logs_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<File>> {
     settings.options.service.user.as_ref().map_or_else(LogFiles::default, |_| logs.files())
 }

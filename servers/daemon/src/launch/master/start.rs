@@ -1,6 +1,6 @@
-//! The start of a master process, in the order that privileges demand: what only root may do comes first.
+//! The start of a master process. What only root may do comes first.
 
-use super::{Master, Workers, files_of, files_to_hand_over, worker_handoff};
+use super::{Master, Workers, files_of, logs_to_hand_over, worker_handoff};
 use crate::{
     admin::AdminServer,
     confinement::{self, Confinement},
@@ -44,7 +44,7 @@ struct Sockets {
     /// Those of the admin server.
     admin: Vec<Listener>,
     /// The files of Unix sockets among the listeners.
-    files: SocketFiles,
+    socket_files: SocketFiles,
     /// The options that the sockets of the predecessor do not follow.
     differing: Vec<&'static str>,
 }
@@ -75,13 +75,13 @@ impl Master<'_> {
             // A successor has the user of its predecessor already, and its Landlock rules may forbid reading
             // `/etc/passwd`.
             Some(files) => files,
-            None => drop_privileges(service, &sockets.files)?,
+            None => drop_privileges(service, &sockets.socket_files)?,
         };
         let confine = || service.confine.then(|| confine(settings)).transpose();
         let (logs, confinement) = service.logs.start(log_files, confine)?;
         let signals = handlers.into_queue(Signal::for_master)?;
         warn(settings, &sockets);
-        let Sockets { listeners, plain, admin, files: socket_files, .. } = sockets;
+        let Sockets { listeners, plain, admin, socket_files, .. } = sockets;
         let security = Security::load(&*settings.application, &listeners, &plain)?;
         security.check_expiry(started_at, true);
         let application_files = files_of(settings, &application)?;
@@ -141,14 +141,15 @@ impl Sockets {
         let (mut sockets, logs, predecessor) = match inherited {
             Some(Inherited { listeners, plain, pid_file, admin, logs, socket, .. }) => {
                 let differing = differences(settings, &listeners, &plain, &admin);
-                let files = SocketFiles::of(settings, &listeners);
-                let sockets = Sockets { listeners, plain, admin, files, differing };
+                let socket_files = SocketFiles::of(settings, &listeners);
+                let sockets = Sockets { listeners, plain, admin, socket_files, differing };
                 (sockets, Some(logs), Some(Predecessor { socket, pid_file }))
             }
             None => {
                 let (listeners, plain) = listeners::listen(settings)?;
-                let files = SocketFiles::of(settings, &listeners);
-                (Sockets { listeners, plain, admin: Vec::new(), files, differing: Vec::new() }, None, None)
+                let (socket_files, admin, differing) =
+                    (SocketFiles::of(settings, &listeners), Vec::new(), Vec::new());
+                (Sockets { listeners, plain, admin, socket_files, differing }, None, None)
             }
         };
         match settings.application.redirects() {
@@ -169,7 +170,7 @@ fn claim_pid_file(service: &ServiceOptions) -> io::Result<Option<PidFile>> {
     service.pid_file.as_ref().map(claim).transpose()
 }
 
-/// The text of an error.
+/// The context of an error while the PID file `path` is claimed.
 fn not_claimed(path: &Path) -> String {
     format!("cannot claim the PID file {}", path.display())
 }
@@ -222,7 +223,7 @@ fn start_workers(
     signals: &SignalQueue,
 ) -> io::Result<Workers> {
     if settings.options.prefork {
-        let files = files_to_hand_over(settings, logs);
+        let files = logs_to_hand_over(settings, logs);
         let handoff = worker_handoff((listeners, plain), application_files, files.borrow());
         let pool = WorkerPool::start(settings.workers(), handoff);
         return Ok(Workers::Processes(pool.context("cannot start worker processes")?));
