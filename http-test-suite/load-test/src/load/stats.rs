@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// The longest latency in the histogram: an hour, in nanoseconds. A longer one counts as an hour.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
-/// The result of a load: counts, latencies, and what the driver used. Every started request counts in either `requests`
-/// or `errors`.
+/// The result of a load: counts, latencies, and what the driver used. Every request counts in either `requests` or
+/// `errors`.
 #[derive(Clone, Debug)]
 pub struct Stats {
     /// Latencies of right responses in **nanoseconds**, to three significant digits: from the time when a request was
@@ -19,8 +19,8 @@ pub struct Stats {
     /// when it could be sent, or, with a connection of its own, when connecting started.
     pub latencies: Histogram<u64>,
     /// In an open loop: how late the driver sent those requests for which a connection was free, in **nanoseconds**.
-    /// Each latency contains the delay of its request, so latencies that are hardly longer say nothing about the
-    /// server.
+    /// Each latency contains the delay of its request. If the two are nearly equal, the latency is the driver's, not
+    /// the server's.
     pub driver_delays: Histogram<u64>,
     /// The number of requests with a right response.
     pub requests: u64,
@@ -142,10 +142,9 @@ impl fmt::Display for Fault {
 impl Default for Stats {
     /// The result of a load before its first request.
     fn default() -> Self {
-        // These bounds are valid; fixed bounds keep the histogram from allocating later.
-        let latencies = Histogram::new_with_bounds(1, LONGEST_NS, 3).or_else(|_| Histogram::new(3));
-        #[expect(clippy::expect_used, reason = "0 to 5 digits are valid")]
-        let latencies = latencies.expect("three significant digits");
+        // Fixed bounds keep the histogram from allocating later.
+        #[expect(clippy::expect_used, reason = "an hour, and 0 to 5 digits, are valid")]
+        let latencies = Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("valid bounds");
         Stats {
             driver_delays: latencies.clone(),
             latencies,

@@ -1,8 +1,9 @@
 //! The soak: well-behaved, slow, misbehaving and aborting clients use one server at the same time for minutes.
 //!
 //! A [`Soak`] says which server and for how long; running it gives a [`SoakResult`]. Three things must hold: every
-//! response is right to the byte, whatever other clients do; after the last client has left, the server holds no more
-//! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
+//! response is right to the byte, whatever other clients do; after the last client has left, the server holds hardly more
+//! descriptors, threads and memory than after a warm-up with the same clients ([`Resources`] has the tolerances); and it
+//! stops at SIGTERM.
 //!
 //! The `documents` are the files that the server serves; `clients` is the table of clients; `tunnel` connects them to a
 //! server with TLS; `operator` publishes versions of the site meanwhile; `resources` reads what the server's processes
