@@ -4,7 +4,7 @@ use crate::{
     app::{AppReply, echo},
     client::read,
     drive::{Drive, SeenRequest},
-    roundtrip::{body, header_name, header_value, target},
+    roundtrip::{body, content, header_name, header_value, target},
     split::cases,
 };
 use http_core::{
@@ -85,8 +85,8 @@ proptest! {
         method in select(&[Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete, Method::Patch][..]),
         authority in select(&["example.org", "localhost:8001", "127.0.0.1", "[::1]:80"][..]),
         target in target(),
-        headers in vec((header_name(), header_value()), 0..12),
-        content in prop::option::of(vec(any::<u8>(), 0..300)),
+        headers in vec((header_name(), header_value()), 0..8),
+        content in prop::option::of(content(300)),
         keep_alive in any::<bool>(),
     ) {
         let mut request = ClientRequest::new(method, authority, &target).unwrap();
@@ -122,7 +122,7 @@ proptest! {
         method in select(&[Method::Get, Method::Head, Method::Post][..]),
         status in select(&[200u16, 204, 205, 206, 299, 304, 404, 500, 999][..]),
         headers in vec((header_name(), header_value()), 0..8),
-        content in vec(any::<u8>(), 0..9_000),
+        content in content(9_000),
         kind in 0..5u8,
         old in any::<bool>(),
         keep_alive in any::<bool>(),
