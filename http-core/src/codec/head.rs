@@ -156,7 +156,7 @@ impl HeadIndex {
     /// [`parse`](HeadIndex::parse) receives. The HTTP client of this crate uses it for responses, after it has parsed
     /// the status line itself.
     pub(crate) fn of_headers(at: usize) -> HeadIndex {
-        HeadIndex { phase: HeadPhase::LineStart, at, mark: at, ..HeadIndex::default() }
+        HeadIndex { phase: HeadPhase::LineStart, at, ..HeadIndex::default() }
     }
 
     /// Removes the parsed head, so that the index can parse another one.

@@ -314,14 +314,13 @@ impl Response {
         Ok(())
     }
 
-    /// Returns the 500 in place of a response whose header `name` cannot be sent. Keeps what does not depend on the
-    /// content: whether the connection closes, and the callback of [`on_sent`](Response::on_sent).
+    /// Returns the 500 in place of a response whose header `name` cannot be sent. Keeps whether the connection closes.
     #[cold]
     fn misused(self, name: &str, reason: HeaderError) -> Response {
         let mut statements = self.statements.unwrap_or_default();
         statements.add_misuse(name, reason);
         let error = Response::error(Status::INTERNAL_SERVER_ERROR);
-        Response { close: self.close, on_sent: self.on_sent, statements: Some(statements), ..error }
+        Response { close: self.close, statements: Some(statements), ..error }
     }
 
     /// Removes all own and shared headers with this name.
