@@ -112,6 +112,7 @@ mod tests {
         let mut pool = BufferPool::new(1);
         let mut buffers = pool.take();
         buffers.input.extend(b"secret");
+        assert!(!buffers.is_empty());
         buffers.out.write(|text| text.extend_from_slice(b"secret"));
         pool.put(buffers);
         assert!(pool.take().is_empty());

@@ -236,7 +236,7 @@ mod tests {
         check("*", [1000, 1000, 1000]);
         check("*;q=0.5, gzip;q=0", [500, 0, 500]);
         check("gzip;q=0, *;q=0.1, *;q=0.5, br, br;q=0.3", [1000, 0, 500]);
-        check("gzip;q=2, br;q, identity;level=1;q=1, br gzip, ;q=1, gzipped", [0, 0, 0]);
+        check("gzip;q=2, gzip;q=-, br;q, identity;level=1;q=1, br gzip, ;q=1, gzipped", [0, 0, 0]);
     }
 
     proptest! {

@@ -442,6 +442,21 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_relative_to_the_directories_above_it() {
+        for (path, directory, expected) in [
+            ("/docs/a/b", "docs", Some((&b"a/b"[..], false))),
+            ("/docs/a/", "docs/a", Some((b"", true))),
+            ("/docs", "docs", Some((b"", false))),
+            ("/docs", "", Some((b"docs", false))),
+            ("/docsa/b", "docs", None),
+        ] {
+            let relative = RelativePath::new(path.as_bytes()).unwrap().strip_prefix(directory.as_bytes());
+            let relative = relative.map(|path| (path.as_bytes(), path.is_directory()));
+            assert_eq!(relative, expected, "{path} in {directory}");
+        }
+    }
+
+    #[test]
     fn the_encoding_is_canonical_and_cannot_name_another_host() {
         for (path, encoded) in [
             ("/", "/"),
@@ -454,6 +469,7 @@ mod tests {
         ] {
             assert_eq!(RelativePath::new(path.as_bytes()).unwrap().encode(), encoded);
         }
+        assert_eq!(RelativePath::new(b"/a").unwrap().as_directory().encode(), "/a/");
     }
 
     #[test]

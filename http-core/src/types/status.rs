@@ -273,6 +273,12 @@ mod tests {
             ];
             let class = classes.iter().position(|&is_class| is_class).map_or(0, |at| at as u16 + 1);
             assert_eq!(class, if code < 600 { code / 100 } else { 0 });
+            let is_registered = matches!(
+                code,
+                100..=103 | 200..=208 | 226 | 300..=305 | 307 | 308 | 400..=417 | 421..=426 | 428 | 429 | 431 | 451
+                    | 500..=508 | 511
+            );
+            assert_eq!(status.reason().is_empty(), !is_registered, "{status}");
             assert!(status.line().is_empty() || status.line() == format!("HTTP/1.1 {status}\r\n"));
             let texts = [
                 format!("<title>{}</title>", status.to_string().trim_end()),

@@ -28,6 +28,7 @@ pub fn read(
         if let ReadStatus::Complete(mut response) = reader.receive(piece)? {
             assert_eq!(reader.receive(b""), Err(ResponseError::Finished));
             response.reusable &= rest.is_empty();
+            assert_eq!(response.is_success(), response.status / 100 == 2);
             return Ok(response);
         }
     }

@@ -52,6 +52,14 @@ fn lingers_when_the_server_closes() {
 }
 
 #[test]
+fn a_connection_over_the_limit_is_rejected_before_its_first_byte() {
+    let now = Instant::now();
+    let Buffers { mut input, mut out } = Buffers::default();
+    let step = Connection::over_limit(Arc::default(), now).poll(&mut input, &mut out, now);
+    assert_eq!(step, Step::Reject(Rejection::Overloaded));
+}
+
+#[test]
 fn nothing_is_parsed_after_connect() {
     let drive = run(Config::default(), &[Send(&(request("CONNECT a:1", "1.1", "") + &get("/a"))), End]);
     let responses = drive.responses();
@@ -181,15 +189,18 @@ fn the_callback_behind_a_stream_receives_its_own_bytes_only() {
 
 #[test]
 fn calls_every_callback_in_order() {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let mut drive = Drive::new(Config::default(), move |_| {
-        let [first, second] = [sender.clone(), sender.clone()];
-        let response = Response::text("end").on_sent(move |_| first.send(1).expect("a receiver"));
-        AppReply::Now(response.on_sent(move |_| second.send(2).expect("a receiver")))
-    });
-    drive.send(get("/").as_bytes());
-    drive.run();
-    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+    // The library replaces the response to CONNECT.
+    for line in ["GET /", "CONNECT a:1"] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let mut drive = Drive::new(Config::default(), move |_| {
+            let [first, second] = [sender.clone(), sender.clone()];
+            let response = Response::text("end").on_sent(move |_| first.send(1).expect("a receiver"));
+            AppReply::Now(response.on_sent(move |_| second.send(2).expect("a receiver")))
+        });
+        drive.send(request(line, "1.1", "").as_bytes());
+        drive.run();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2], "{line}");
+    }
 }
 
 #[test]

@@ -269,6 +269,8 @@ fn collects_every_kind_of_body() {
         let status = TestRequest::head(path).run(&kinds());
         assert_eq!((status.status(), status.body()), (Status::OK, &b""[..]), "HEAD {path}");
     }
+    let large = |_: &Request<'_>| Response::text("x".repeat(2 << 20));
+    assert_eq!(TestRequest::get("/").run(&large).body().len(), 2 << 20);
     let response = TestRequest::get("/channel").run(&kinds());
     assert_eq!(response.trailers().get("sum"), Some(&b"3"[..]));
     let response = TestRequest::get("/known-reader").run(&kinds());
@@ -456,6 +458,8 @@ fn what_a_closure_returns_becomes_a_response() {
 #[test]
 fn the_handler_sees_the_client_and_the_method() {
     check(&TestRequest::get("/client"), "200 None");
+    let version = |request: &Request<'_>| request.version().to_string();
+    assert_eq!(TestRequest::get("/").http10().run(&version).text(), "HTTP/1.0");
     let client_addr = ([192, 0, 2, 1], 80).into();
     check(&TestRequest::new("BREW", "/client").client_addr(client_addr), "200 Some(192.0.2.1:80)");
     let method = |request: &Request<'_>| Response::text("").with_header("Method", request.method().as_str());

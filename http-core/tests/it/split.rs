@@ -270,7 +270,8 @@ const ELEMENTS: &[&[u8]] = &[
 /// Sends 256 KiB of an element that never ends, as fast as there is room.
 #[test]
 fn no_flood_exceeds_the_memory_bound() {
-    let limits = Limits { head_bytes: 8 << 10, body_bytes: 32 << 10, queued_bytes: 4_096, ..Limits::default() };
+    let limits =
+        Limits { head_bytes: 8 << 10, body_bytes: 32 << 10, queued_bytes: 4_096, ..Limits::default() };
     let bound = 4 * (limits.head_bytes + limits.body_bytes);
     let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
     for (start, repeated) in [
