@@ -687,6 +687,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_file_is_resumed_at_once_by_default() {
+        let mut queue = SendQueue::default();
+        let _failures = push_stream(&mut queue, "/0+10 .", BodyLength::Exact(10));
+        assert!(matches!(queue.transmit(), Transmit::File { .. }));
+        queue.sent(3);
+        queue.blocked();
+        assert!(matches!(queue.transmit(), Transmit::File { slice, .. } if slice.len == 7));
+    }
+
+    #[test]
     fn a_stream_sends_parts_of_files_between_chunks() {
         use BodyLength::{Chunked, Exact, UntilClose};
         let alternating = "one /5+3 ? two/8+12 /0+1 ? .";
