@@ -186,6 +186,7 @@ mod tests {
         check(b"", &[], &[]);
         check(b" ,\t, a ,b c,", &[b"a", b"b c"], &[b"a", b"b c"]);
         check(b"ab=\"c,d\", e", &[b"ab=\"c", b"d\"", b"e"], &[b"ab=\"c,d\"", b"e"]);
+        check(b"\"ab\", c", &[b"\"ab\"", b"c"], &[b"\"ab\"", b"c"]);
         check(b"a=\"b,\\\",c\", d", &[b"a=\"b", b"\\\"", b"c\"", b"d"], &[b"a=\"b,\\\",c\"", b"d"]);
     }
 

@@ -8,9 +8,11 @@ use crate::{
         check, run,
     },
 };
-use http_core::{Admit, Buffers, Clock, CloseReason, Config, Connection, RecvBuf, Response, SendQueue, Step};
+use http_core::{
+    Admit, Buffers, Clock, CloseReason, Config, Connection, RecvBuf, Response, SendQueue, Step, TlsInfo,
+};
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -71,6 +73,18 @@ fn closes_a_secured_connection_without_a_request() {
     serve(&mut conn, &mut input, &mut out, later);
     assert_eq!(conn.poll(&mut input, &mut out, later), Step::Receive);
     assert_eq!((conn.deadline(), conn.awaits_handshake()), (later + config.timeouts.idle, false));
+}
+
+#[test]
+fn a_request_knows_its_tls_session() {
+    let session = TlsInfo { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", server_name: None };
+    let now = Instant::now();
+    let Buffers { mut input, mut out } = Buffers::default();
+    let mut conn =
+        Connection::new(Arc::default(), now).with_tls_info(Arc::new(OnceLock::from(session.clone())));
+    input.extend(GET.as_bytes());
+    assert_eq!(conn.poll(&mut input, &mut out, now), Step::Request);
+    assert_eq!(conn.request(&input).and_then(|request| request.tls()), Some(&session));
 }
 
 /// The client may have begun the handshake: without the shutdown, it would have had this time.

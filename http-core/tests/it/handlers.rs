@@ -2,7 +2,7 @@
 
 use http_core::{
     Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
-    FileSlice, Handler, HeaderError, Headers, IntoReply, IntoResponse, Limits, Misuse, OwnedRequest,
+    FileSlice, Handler, HeaderError, Headers, IntoReply, IntoResponse, Limits, Method, Misuse, OwnedRequest,
     ParseError, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError,
     Sink, Stack, Status, Upgraded,
     client::{RequestError, ResponseError},
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     task::Waker,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A handler with a path for every kind of reply and of body.
@@ -206,6 +206,24 @@ impl ChunkSource for Script {
     }
 }
 
+/// A source that asks so many times to be called again at once, and then sends one byte.
+struct Resumed(u8);
+
+impl ChunkSource for Resumed {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        if self.0 > 0 {
+            self.0 -= 1;
+            return Ok(Chunk::Pending);
+        }
+        chunk.push(b'x');
+        Ok(Chunk::End)
+    }
+
+    fn resume_at(&self) -> Option<Instant> {
+        Some(Instant::now())
+    }
+}
+
 /// Returns [`Kinds`] behind pointers, which are handlers too.
 fn kinds() -> Box<dyn Handler> {
     Box::new(Arc::new(Kinds))
@@ -269,7 +287,7 @@ fn collects_every_kind_of_body() {
         let status = TestRequest::head(path).run(&kinds());
         assert_eq!((status.status(), status.body()), (Status::OK, &b""[..]), "HEAD {path}");
     }
-    let large = |_: &Request<'_>| Response::text("x".repeat(2 << 20));
+    let large = |_: &Request<'_>| Response::text(Body::reader(io::repeat(b'x').take(2 << 20), None));
     assert_eq!(TestRequest::get("/").run(&large).body().len(), 2 << 20);
     let response = TestRequest::get("/channel").run(&kinds());
     assert_eq!(response.trailers().get("sum"), Some(&b"3"[..]));
@@ -282,6 +300,8 @@ fn collects_every_kind_of_body() {
         };
         check(&TestRequest::get("/stream").leave_after(bytes), &expected);
     }
+    let resumed = |_: &Request<'_>| Response::text(Body::Stream(Box::new(Resumed(2))));
+    assert_eq!(TestRequest::get("/").timeout(Duration::ZERO).run(&resumed).text(), "x");
     let silent = TestRequest::get("/silent").timeout(Duration::from_millis(1));
     check(&silent, "200 one[the source of the stream did not call its waker within 1ms]");
 }
@@ -293,6 +313,7 @@ fn content_arrives_whole_or_in_chunks() {
     check(&post().body(""), "200 ");
     check(&post().chunks(["one ", "", "two"]), "200 one two");
     check(&post().chunks([[b'x'; 40_000]; 5]), &format!("200 {}", "x".repeat(200_000)));
+    check(&post().header("Transfer-Encoding", "chunked").chunks(["content"]), "200 content");
     check(&TestRequest::put("/at-head").body("content"), "200 ");
     check(&TestRequest::put("/at-head").chunks(["content"]), "200 ");
     check(&TestRequest::put("/admit-panics").body("content"), "500 {the handler panicked}");
@@ -300,6 +321,14 @@ fn content_arrives_whole_or_in_chunks() {
         let response = TestRequest::post(path).header("Expect", "100-continue").body("content").run(&kinds());
         assert_eq!((response.status(), response.is_continued()), (Status::OK, is_continued), "{path}");
     }
+}
+
+#[test]
+fn an_admit_is_a_middleware() {
+    let echo = |request: &Request<'_>| Response::text(request.body().to_vec());
+    let router =
+        Router::builder().route(Method::Put, "/", echo).wrap(Admit::AtHead).build().expect("a router");
+    assert_eq!(TestRequest::put("/").body("content").run(&router).text(), "");
 }
 
 #[test]
@@ -360,10 +389,9 @@ fn talk(upgraded: Upgraded) {
             "keep" => KEPT_CONNECTIONS.lock().expect("no panic").push(writer.try_clone().expect("a clone")),
             "shut down" => {
                 writer.shutdown(Shutdown::Both).expect("a connection");
-                assert!(
-                    writer.write(b"too late").is_err()
-                        && writer.set_read_timeout(Some(Duration::ZERO)).is_err()
-                );
+                assert!(writer.write(b"too late").is_err());
+                assert!(writer.set_read_timeout(Some(Duration::ZERO)).is_err());
+                assert!(writer.set_write_timeout(Some(Duration::ZERO)).is_err());
             }
             line => writeln!(writer, "received {line}").expect("a client"),
         }
@@ -389,6 +417,24 @@ fn an_upgraded_connection_belongs_to_the_application() {
     assert_eq!(response.header("Upgrade"), Some(&b"lines"[..]), "{response:?}");
     let other = TestRequest::get("/upgrade").upgrade("other", "").run(&kinds());
     assert_eq!(other.misuse(), Some(&Misuse::UpgradeNotRequested), "{other:?}");
+}
+
+#[test]
+fn an_upgraded_connection_ends_in_each_direction() {
+    for (how, expected) in [(Shutdown::Read, ""), (Shutdown::Write, "data"), (Shutdown::Both, "")] {
+        let (sender, received) = std::sync::mpsc::channel();
+        let handler = |_: &Request<'_>| {
+            let sender = sender.clone();
+            Reply::upgrade(Response::switching_protocols("lines"), move |mut upgraded: Upgraded| {
+                upgraded.shutdown(how).expect("a connection");
+                let mut content = String::new();
+                upgraded.read_to_string(&mut content).expect("a connection");
+                sender.send(content).expect("a receiver");
+            })
+        };
+        TestRequest::get("/").upgrade("lines", "data").run(&handler);
+        assert_eq!(received.try_recv().as_deref(), Ok(expected), "{how:?}");
+    }
 }
 
 #[test]
