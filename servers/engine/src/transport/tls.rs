@@ -111,9 +111,8 @@ struct TlsSession {
     incoming: Vec<u8>,
     /// What was decrypted and did not fit into the receive buffer. At most what one receive can contain.
     content: Vec<u8>,
-    /// What is encrypted and not sent, from `outgoing_sent` on.
+    /// What is encrypted and not sent.
     outgoing: Vec<u8>,
-    outgoing_sent: usize,
     /// How many bytes at the front of the send queue `outgoing` contains at most. The send queue still holds them.
     queued: usize,
     /// The maximum length of `incoming`.
@@ -148,7 +147,6 @@ impl TlsStream {
             incoming: Vec::new(),
             content: Vec::new(),
             outgoing: Vec::new(),
-            outgoing_sent: 0,
             queued: 0,
             max_incoming: if asks_for_certificate { MAX_CERTIFICATES } else { MAX_INCOMING },
             is_new: true,
@@ -219,10 +217,9 @@ impl TlsStream {
         }
         loop {
             // What rustls has to send besides is sent with the first record.
-            let is_begun = session.queued > 0 || session.outgoing_sent > 0;
-            let is_flushed = !is_begun || session.flush(socket)?;
+            let is_flushed = session.queued == 0 || session.flush(socket)?;
             // The records are longer than their content: what is left of them contains all that is left of it.
-            let left = session.queued.min(session.outgoing.len() - session.outgoing_sent);
+            let left = session.queued.min(session.outgoing.len());
             if session.queued > left {
                 let count = mem::replace(&mut session.queued, left) - left;
                 queue.sent(count);
@@ -308,7 +305,7 @@ impl TlsStream {
                 let _ = session.flush(socket);
             }
             // Nothing can be sent after the end.
-            (session.outgoing, session.outgoing_sent) = (Vec::new(), 0);
+            session.outgoing = Vec::new();
         }
     }
 
@@ -481,17 +478,16 @@ impl TlsSession {
 
     /// Sends what is encrypted, as far as the socket takes it. Returns whether it took all.
     fn flush(&mut self, socket: &OwnedFd) -> io::Result<bool> {
-        while self.outgoing_sent < self.outgoing.len() {
+        while !self.outgoing.is_empty() {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            match retry_on_intr(|| send(socket, &self.outgoing[self.outgoing_sent..], flags)) {
-                Ok(count) => self.outgoing_sent += count,
+            match retry_on_intr(|| send(socket, &self.outgoing, flags)) {
+                Ok(count) => drop(self.outgoing.drain(..count)),
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.outgoing_sent > 0 {
-            (self.outgoing, self.outgoing_sent) = (Vec::new(), 0);
-        }
+        // Frees its memory.
+        self.outgoing = Vec::new();
         Ok(true)
     }
 

@@ -74,11 +74,8 @@ impl TlsStream {
     /// Sends what is encrypted, and waits for room. Never holds the lock of the session while it waits.
     fn flush_waiting(&self, socket: &OwnedFd) -> io::Result<()> {
         loop {
-            let (outgoing, mut sent) = {
-                let mut session = self.lock();
-                let sent = mem::take(&mut session.outgoing_sent);
-                (mem::take(&mut session.outgoing), sent)
-            };
+            let outgoing = mem::take(&mut self.lock().outgoing);
+            let mut sent = 0;
             if outgoing.is_empty() {
                 return Ok(());
             }
