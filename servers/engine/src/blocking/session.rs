@@ -398,14 +398,14 @@ impl Session<'_> {
         match self.open.transport.try_receive(&mut buffers.input) {
             Ok(Received::Bytes { .. }) => {}
             Ok(Received::Eof) => self.conn.receive_eof(),
-            Ok(Received::WouldBlock) if Instant::now() < self.conn.deadline() => {
+            Ok(Received::WouldBlock) => {
                 let readiness = self.wait(Awaited::Input, self.conn.deadline());
                 self.update_clock();
-                return readiness != Readiness::Left;
-            }
-            Ok(Received::WouldBlock) => {
-                self.update_clock();
-                return self.expire(buffers);
+                return match readiness {
+                    Readiness::Ready => true,
+                    Readiness::TimedOut => self.expire(buffers),
+                    Readiness::Left => false,
+                };
             }
             Err(_) => return false,
         }
