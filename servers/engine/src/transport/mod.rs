@@ -513,9 +513,13 @@ mod tests {
     /// However the header arrives, `input` gets it, and what follows stays in the socket.
     #[test]
     fn what_follows_a_proxy_header_stays_in_the_socket() {
-        const HEADERS: [&[u8]; 2] =
-            [b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03abc"];
-        for (header, size) in HEADERS.into_iter().flat_map(|header| [1, 13, 1000].map(|size| (header, size)))
+        const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0";
+        let longest = [V2, b"\x0f\xf0", &[b'x'; 0xff0]].concat();
+        assert_eq!(longest.len(), proxy_header::MAX_V2);
+        let short = [V2, b"\0\x03abc"].concat();
+        let headers = [b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", &*short, &longest];
+        for (header, size) in
+            headers.into_iter().flat_map(|header| [1, 13, 10_000].map(|size| (header, size)))
         {
             let (server, mut client) = UnixStream::pair().expect("sockets");
             server.set_nonblocking(true).expect("a socket");
@@ -525,7 +529,8 @@ mod tests {
                 client.write_all(piece).expect("room");
                 if input.unread().len() < header.len() {
                     let received = transport.receive_proxy_header(&mut input).expect("an open connection");
-                    assert!(matches!(received, Received::Bytes { .. }), "{received:?}");
+                    let Received::Bytes { emptied } = received else { panic!("{received:?}") };
+                    assert_eq!(emptied, !transport.has_input());
                 }
             }
             assert_eq!(input.unread(), header, "in pieces of {size} bytes");
@@ -540,7 +545,14 @@ mod tests {
     }
 
     /// A source of part of a file, which reports each call of `can_resume`.
-    struct Part(Option<FileSlice>, Sender<u64>);
+    pub(super) struct Part(Option<FileSlice>, Sender<u64>);
+
+    impl Part {
+        pub(super) fn new(len: u64, asked: Sender<u64>) -> Part {
+            let file = File::open("/dev/zero").map(Arc::new).expect("/dev/zero");
+            Part(Some(FileSlice { file, offset: 0, len }), asked)
+        }
+    }
 
     impl ChunkSource for Part {
         fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
@@ -556,9 +568,8 @@ mod tests {
     #[test]
     fn only_a_socket_that_does_not_block_asks_before_it_resumes_a_file() {
         for blocking in [true, false] {
-            let file = File::open("/dev/zero").map(Arc::new).expect("/dev/zero");
             let (sender, asked) = channel();
-            let source = Part(Some(FileSlice { file, offset: 0, len: LEN as u64 }), sender);
+            let source = Part::new(LEN as u64, sender);
             assert_eq!(transmit(Body::Stream(Box::new(source)), blocking), blocking);
             let rest: Vec<_> = asked.try_iter().collect();
             assert_eq!(rest.is_empty(), blocking);

@@ -551,9 +551,9 @@ mod tests {
     use super::*;
     use crate::{
         tls::{Certificate, Tls, TlsSettings},
-        transport::Transport,
+        transport::{Transport, tests::Part},
     };
-    use http_core::{Buffers, Clock, Connection, Response, Step};
+    use http_core::{Body, Buffers, Clock, Connection, Response, Step};
     use rustls::{
         ClientConfig, ClientConnection, RootCertStore,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -563,6 +563,7 @@ mod tests {
         net::Shutdown,
         os::unix::net::UnixStream,
         path::Path,
+        sync::mpsc::channel,
         time::{Instant, SystemTime},
     };
 
@@ -611,27 +612,53 @@ mod tests {
             pair
         }
 
-        /// Queues a response with this number of bytes.
-        fn respond(&self, len: usize) -> SendQueue {
-            let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
-            let mut conn = Connection::new(Arc::default(), clock.now());
-            let Buffers { mut input, mut out } = Buffers::default();
-            input.extend(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-            assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
-            conn.respond(Response::bytes(vec![b'x'; len]), &mut out, &clock).expect("a valid response");
-            out
-        }
-
         fn transmit(&self, queue: &mut SendQueue) -> Transmitted {
             self.server.transmit(queue, u64::MAX, &Counters::default()).expect("an open connection")
         }
+
+        /// Receives what the socket has for the client, if anything.
+        fn receive(&mut self) -> Vec<u8> {
+            let mut received = vec![0; 1_000_000];
+            let read = recv(&self.client, &mut received[..], RecvFlags::DONTWAIT);
+            received.truncate(read.map_or(0, |(count, _)| count));
+            received
+        }
+
+        /// Decrypts what the socket has for the client.
+        fn decrypt(&mut self) -> Vec<u8> {
+            let mut content = Vec::new();
+            self.client.set_nonblocking(true).expect("a socket");
+            while self.tls.read_tls(&mut self.client).is_ok_and(|count| count > 0) {
+                self.tls.process_new_packets().expect("records");
+                // Fails behind the content, because more may follow.
+                let _ = self.tls.reader().read_to_end(&mut content);
+            }
+            content
+        }
+    }
+
+    /// Queues responses with these bodies.
+    fn respond(bodies: impl IntoIterator<Item = Body>) -> SendQueue {
+        let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+        let mut conn = Connection::new(Arc::default(), clock.now());
+        let Buffers { mut input, mut out } = Buffers::default();
+        for body in bodies {
+            input.extend(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+            conn.respond(Response::bytes(body), &mut out, &clock).expect("a valid response");
+        }
+        out
+    }
+
+    fn bytes(len: usize) -> Body {
+        Body::Bytes(vec![b'x'; len])
     }
 
     /// Bytes count when the client has taken them, also before a whole record is sent: a slow client has not stalled.
     #[test]
     fn each_byte_that_the_client_takes_counts() {
         let mut pair = Pair::new();
-        let mut queue = pair.respond(1_000_000);
+        let mut queue = respond([bytes(1_000_000)]);
         let total = queue.pending();
         let mut sent = Vec::new();
         while pair.transmit(&mut queue) == Transmitted::WouldBlock {
@@ -642,23 +669,76 @@ mod tests {
         assert!(sent.iter().any(|sent| sent % RECORD as u64 > 0), "{sent:?}");
     }
 
+    #[test]
+    fn all_records_but_the_last_are_full() {
+        let mut pair = Pair::new();
+        // The session tickets.
+        pair.receive();
+        let mut queue = respond([bytes(50_000), bytes(50_000)]);
+        let rest = queue.pending() as usize % RECORD;
+        assert_eq!(pair.transmit(&mut queue), Transmitted::All);
+        let received = pair.receive();
+        let (mut records, mut at) = (Vec::new(), 0);
+        while let [_, _, _, high, low, ..] = received[at..] {
+            let len = usize::from(u16::from_be_bytes([high, low]));
+            // The type of the content, and what proves that it is unchanged.
+            records.push(len - 17);
+            at += 5 + len;
+        }
+        assert_eq!(records, [[RECORD; 6].as_slice(), &[rest]].concat());
+    }
+
+    #[test]
+    fn a_full_socket_asks_before_it_resumes_a_file() {
+        let mut pair = Pair::new();
+        let (sender, asked) = channel();
+        let mut queue = respond([Body::Stream(Box::new(Part::new(10_000_000, sender)))]);
+        while pair.transmit(&mut queue) == Transmitted::WouldBlock {
+            pair.receive();
+        }
+        assert!(asked.try_iter().count() > 0);
+    }
+
+    /// Bytes count as written if they are encrypted, although the socket takes them later.
+    #[test]
+    fn what_counts_as_written_after_an_upgrade_arrives_once() {
+        let mut pair = Pair::new();
+        let (mut written, mut value) = (Vec::new(), 0);
+        let error = loop {
+            value += 1;
+            match pair.server.write(&[value; 10_000]) {
+                Ok(count) => written.extend(vec![value; count]),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut received = pair.decrypt();
+        assert_eq!(pair.server.write(b"end").expect("room"), 3);
+        received.extend(pair.decrypt());
+        assert!(received == [&written[..], b"end"].concat());
+    }
+
+    #[test]
+    fn a_thread_that_waits_keeps_no_memory_for_tls() {
+        let pair = Pair::new();
+        let kept =
+            || SCRATCH.with_borrow(|scratch| scratch.incoming.capacity() + scratch.outgoing.capacity());
+        assert!(kept() > 0);
+        pair.server.wait_readable(Duration::ZERO).expect("poll");
+        assert_eq!(kept(), 0);
+    }
+
     /// The end is announced, also if the socket has just room for the last response.
     #[test]
     fn a_full_socket_takes_the_announcement_of_the_end() {
-        let mut pair = Pair::new();
-        let mut queue = pair.respond(50_000);
-        assert_eq!(pair.transmit(&mut queue), Transmitted::All);
-        set_socket_send_buffer_size(&pair.server, 0).expect("a socket");
-        pair.server.shutdown(Shutdown::Write).expect("an open socket");
-        let mut received = Vec::new();
-        while pair.tls.read_tls(&mut pair.client).expect("bytes") > 0 {
-            pair.tls.process_new_packets().expect("records");
-            // Fails at the end without a notice.
-            match pair.tls.reader().read_to_end(&mut received) {
-                Ok(_) => return,
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
-            }
+        for (len, buffer) in [(50_000, 0), (150_000, 50_000)] {
+            let mut pair = Pair::new();
+            assert_eq!(pair.transmit(&mut respond([bytes(len)])), Transmitted::All);
+            set_socket_send_buffer_size(&pair.server, buffer).expect("a socket");
+            pair.server.shutdown(Shutdown::Write).expect("an open socket");
+            pair.decrypt();
+            // Fails if the end was not announced.
+            assert_eq!(pair.tls.reader().read(&mut [0]).expect("the end"), 0);
         }
-        panic!("the end was not announced");
     }
 }
