@@ -110,3 +110,17 @@ impl ThreadCount {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_waits_again_unless_enough_wait() {
+        let count = ThreadCount::new(2, usize::MAX);
+        let waiting = (0..100).take_while(|_| count.wait_again()).count();
+        assert_eq!(waiting, 2 + SPARE_THREADS);
+        let ended = (0..100).take_while(|_| count.stop_waiting_if_spare()).count();
+        assert_eq!(ended, SPARE_THREADS);
+    }
+}

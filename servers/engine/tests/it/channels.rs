@@ -31,13 +31,17 @@ enum Script {
 /// A reader that says when it reads, and when it is dropped.
 struct ScriptReader {
     script: Script,
+    /// Whether a signal has interrupted the read.
+    interrupted: bool,
     reads: Sender<()>,
 }
 
 impl Read for ScriptReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let _ = self.reads.send(());
+        self.interrupted = !self.interrupted;
         match self.script {
+            Script::Text(_) if self.interrupted => Err(io::ErrorKind::Interrupted.into()),
             Script::Text(text) => {
                 // One byte at a time.
                 let Some((first, rest)) = text.as_bytes().split_first() else { return Ok(0) };
@@ -82,7 +86,7 @@ impl Streaming {
             let read = |script, length| {
                 let (seen, seen_by) = channel();
                 let _ = reads.send(seen_by);
-                Body::reader(ScriptReader { script, reads: seen }, length)
+                Body::reader(ScriptReader { script, interrupted: false, reads: seen }, length)
             };
             let text = Script::Text("text");
             let body = match request.path() {

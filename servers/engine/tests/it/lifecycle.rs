@@ -13,6 +13,7 @@ use std::{
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
+    sync::{Mutex, mpsc::channel},
     time::Duration,
 };
 
@@ -104,6 +105,32 @@ http_testing::both_engines! {
             client.expect_eof();
         }
         server.running().wait().expect("no connection is left");
+    }
+
+    /// Also if the kernel has queued more connections than a worker accepts in one turn.
+    fn a_stopping_server_serves_all_clients_that_have_connected(engine: Engine) {
+        let (started, starts) = channel();
+        let (end, ended) = channel();
+        let ended = Mutex::new(ended);
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let addresses = listeners.each_ref().map(|listener| listener.local_addr().expect("an address"));
+        let server = Server::listen_all(listeners).expect("listeners").settings(settings()).workers(1);
+        let server = InProcessServer::run(engine, server, move |request: &Request<'_>| {
+            if request.path() == "/busy" {
+                started.send(()).expect("the test waits");
+                let _ = ended.lock().expect("no panic").recv_timeout(TIMEOUT);
+            }
+            "served"
+        });
+        let connect = |path, address| Client::connect_and_send(address, get(path));
+        let mut clients = vec![connect("/busy", addresses[0])];
+        starts.recv_timeout(TIMEOUT).expect("a request");
+        clients.extend((0..100).map(|_| connect("/", addresses[1])));
+        server.running().stopper().stop(LONG);
+        end.send(()).expect("the handler waits");
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "served");
+        }
     }
 
     fn a_stopping_server_closes_idle_connections_after_the_idle_grace(engine: Engine) {
