@@ -83,7 +83,7 @@ impl Mounts {
     /// tasks again.
     pub(super) fn of(name: String, kind: Option<FileSystem>, timeout: Duration) -> Arc<Mounts> {
         let mut all = ALL_MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|mounts| mounts.strong_count() > 0);
+        all.retain(|mounts| mounts.upgrade().is_some());
         let is_same =
             |mounts: &Arc<Mounts>| (&mounts.name, mounts.kind, mounts.timeout) == (&name, kind, timeout);
         if let Some(mounts) = all.iter().filter_map(Weak::upgrade).find(is_same) {
