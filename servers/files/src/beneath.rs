@@ -447,4 +447,18 @@ mod tests {
         site.check(&["page"], Ok("releases/1/page"));
         site.check(&["magic"], Err(Errno::LOOP));
     }
+
+    /// `/proc` is a mount of its own on every machine.
+    #[test]
+    fn finds_where_a_path_leaves_its_mount() {
+        let root = Directory::open(Path::new("/")).expect("a directory");
+        let check = |mount: Option<&str>, path: &str, expected: Option<&str>| {
+            let found = root.mount_point(mount.map(str::as_bytes), path.as_bytes());
+            assert_eq!(found, expected.map(str::as_bytes), "{path}");
+        };
+        check(None, "proc/sys/kernel", Some("proc"));
+        check(None, "proc", Some("proc"));
+        check(Some("proc"), "proc/sys/kernel", None);
+        check(None, "missing", None);
+    }
 }

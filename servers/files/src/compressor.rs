@@ -388,6 +388,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_requests_that_wait_for_one_document_is_limited() {
+        let (compressor, document) = (Compressor::default(), document(2_000));
+        let gates = compressor.threads.occupy();
+        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| request(&compressor, &document)).collect();
+        check(&request(&compressor, &document), false);
+        drop(gates);
+        waiting.iter().for_each(|response| check(response, true));
+    }
+
+    #[test]
     fn a_document_is_sent_as_it_is_while_too_many_are_compressed() {
         let (compressor, document) = (Compressor::default(), document(2_000));
         compressor.state().running = MAX_RUNNING;

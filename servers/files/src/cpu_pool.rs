@@ -109,3 +109,26 @@ impl fmt::Debug for CpuPool {
 fn max_threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn each_processor_runs_a_job() {
+        let (pool, processors) = (CpuPool::default(), thread::available_parallelism().map_or(1, usize::from));
+        let (started, starts) = channel();
+        let gates: Vec<_> = (0..processors)
+            .map(|_| {
+                let (started, (gate, dropped)) = (started.clone(), channel::<()>());
+                pool.submit(move || _ = (started.send(()), dropped.recv())).expect("a thread");
+                gate
+            })
+            .collect();
+        for _ in 0..processors {
+            starts.recv_timeout(Duration::from_secs(30)).expect("a thread of its own");
+        }
+        drop(gates);
+    }
+}

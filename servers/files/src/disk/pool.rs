@@ -527,6 +527,30 @@ mod tests {
         std::mem::replace(&mut test.tasks, Tasks::new()).check_threads_end();
     }
 
+    /// A thread that runs a task is not counted as waiting.
+    #[test]
+    fn threads_that_have_waited_make_no_other_unnecessary() {
+        let test = TestPool::new();
+        for _ in 0..MAX_THREADS {
+            assert_eq!(test.submit(1, "short"), Ok(()));
+            test.tasks.check(&["short runs", "short ends"]);
+        }
+        test.tasks.release(test.tasks.occupy_all(&test.pool));
+    }
+
+    /// The log tells only of the first.
+    #[test]
+    fn the_first_thread_that_hangs_is_told_from_others() {
+        let test = TestPool::new();
+        let mut gates = Vec::new();
+        for expected in [true, false] {
+            gates.extend(test.tasks.occupy(&test.pool, 1));
+            let (_, is_first) = test.pool.state().expire(Some(Instant::now()));
+            assert_eq!(is_first, expected);
+        }
+        test.tasks.release(gates);
+    }
+
     #[test]
     fn clients_are_told_apart_by_their_addresses() {
         let check = |one: &str, other: &str, expected: bool| {
