@@ -527,6 +527,16 @@ mod tests {
         }
     }
 
+    /// Other paths share the document of a page that is served for them.
+    #[test]
+    fn an_unchanged_page_keeps_its_document() {
+        let page = Page::new(b"page");
+        let wanted = Page::wanted(LATER, None);
+        let lookup = Lookup { root: &page.root, wanted: &wanted, pool: Some(&page.root.mounts.root) };
+        let [first, second] = [(); 2].map(|()| lookup.page(b"page").expect("no wait").expect("a page"));
+        assert!(Arc::ptr_eq(&first, &second));
+    }
+
     /// Another change may follow that leaves all times as they are.
     #[test]
     fn a_file_that_has_changed_just_before_is_read_again() {

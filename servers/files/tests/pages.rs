@@ -135,6 +135,14 @@ fn clean_urls_have_no_extension() {
 }
 
 #[test]
+fn without_clean_urls_a_page_has_its_extension() {
+    let site = directory(&["about.html"]);
+    let requests =
+        [("/about.html", "", 200, "about.html"), ("/about", "", 404, ""), ("/about/", "", 404, "")];
+    check(site.path(), &Options::default(), &requests);
+}
+
+#[test]
 fn error_pages_have_the_status_of_the_error() {
     let site =
         directory(&["404.html", "docs/404.html", "docs/a/page", "docs/.a/404.html", "errors/forbidden.txt"]);

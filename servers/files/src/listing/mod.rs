@@ -313,7 +313,11 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs::File, os::fd::AsFd};
+    use std::{
+        fs::File,
+        os::fd::AsFd,
+        time::{Duration, UNIX_EPOCH},
+    };
 
     #[test]
     fn large_listings_leave_memory_to_small_ones() {
@@ -327,6 +331,33 @@ mod tests {
         assert!(permit().add(SMALL + 1));
         drop(large);
         assert_eq!(total.load(Relaxed), 0);
+    }
+
+    /// Requests that wait for a listing at the same time share it.
+    #[test]
+    fn each_view_of_a_listing_has_its_order() {
+        let site = tempfile::tempdir().expect("a directory");
+        for (name, len, modified) in [("a", 2, 1), ("b", 3, 2), ("c", 1, 3)] {
+            let file = File::create(site.path().join(name)).expect("a file");
+            file.set_len(len).expect("a length");
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(modified)).expect("a time");
+        }
+        let root = Root::open(site.path()).expect("a root");
+        let directory = File::open(site.path()).expect("a directory");
+        let now = Instant::now();
+        let listing =
+            Listing::read(&root, (b"", directory.as_fd()), false, now, &root.mounts.root).expect("a listing");
+        for (sort, expected) in [(Sort::Name, "abc"), (Sort::Size, "cab"), (Sort::Time, "abc")] {
+            for is_descending in [false, true] {
+                let order = listing.order(View { format: Format::Text, sort, is_descending });
+                let names = order.iter().flat_map(|index| listing.name(&listing.entries[*index as usize]));
+                let mut names: Vec<_> = names.copied().collect();
+                if is_descending {
+                    names.reverse();
+                }
+                assert_eq!(names, expected.as_bytes());
+            }
+        }
     }
 
     #[test]
