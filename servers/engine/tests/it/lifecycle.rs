@@ -125,7 +125,7 @@ http_testing::both_engines! {
         let connect = |path, address| Client::connect_and_send(address, get(path));
         let mut clients = vec![connect("/busy", addresses[0])];
         starts.recv_timeout(TIMEOUT).expect("a request");
-        clients.extend((0..100).map(|_| connect("/", addresses[1])));
+        clients.extend((0..100).map(|number: usize| connect("/", addresses[number % 2])));
         server.running().stopper().stop(LONG);
         end.send(()).expect("the handler waits");
         for client in &mut clients {
