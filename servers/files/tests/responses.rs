@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 use http_core::{
-    Body, CancellationToken, Handler, Reply, Responder, Response, Status,
+    Admit, Body, CancellationToken, Handler, Reply, Responder, Response, Status,
     testing::{ReceivedRequest, TestRequest},
 };
 use http_files::{FileSystem, Files, HeaderRules, Options, Root, SecurityHeaders};
@@ -53,6 +53,15 @@ fn get_with(files: &Files, target: &str, headers: &str, received_at: Instant) ->
         }
         _ => panic!("{head}: another kind of reply"),
     }
+}
+
+/// The server drops the content after the response.
+#[test]
+fn no_file_depends_on_content() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let received = ReceivedRequest::new(b"POST / HTTP/1.1\r\nHost: test\r\n\r\n", Instant::now());
+    let request = received.expect("a request");
+    assert_eq!(files(directory.path(), FileSystem::Memory).admit(&request.as_request()), Admit::AtHead);
 }
 
 #[test]
