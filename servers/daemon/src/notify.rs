@@ -77,9 +77,8 @@ fn send(address: &OsStr, state: ServiceState) -> io::Result<()> {
 }
 
 /// The time of the kernel's monotonic clock in microseconds.
-fn monotonic_micros() -> i64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+fn monotonic_micros() -> u128 {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).map_or(0, |time| time.as_micros())
 }
 
 #[cfg(test)]
