@@ -269,8 +269,12 @@ mod tests {
         let held = PidFile::claim(&path).expect("a free file");
         check_busy(&path, &format!("process {} is already running", id()));
         assert_eq!(content(&path), Some(own_line()));
-        fs::write(&path, "").expect("as before the PID is written");
-        check_busy(&path, "another process is starting");
+        let mut ended = Command::new("/bin/true").spawn().expect("a process");
+        ended.wait().expect("its end");
+        for before in [String::new(), ended.id().to_string()] {
+            fs::write(&path, before).expect("as before the PID is written");
+            check_busy(&path, "another process is starting");
+        }
         held.write_pid().expect("as before");
         drop(held);
         PidFile::claim(&path).expect("a free file");
@@ -316,13 +320,13 @@ mod tests {
     fn takes_over_only_the_file_that_was_sent() {
         let (directory, path) = directory();
         let held = PidFile::claim(&path).expect("a free file");
-        let check = |file: OwnedFd, expected: io::ErrorKind| {
-            assert_eq!(PidFile::take_over(&path, file).expect_err("not the same file").kind(), expected);
+        let check = |file: OwnedFd, expected: &str| {
+            assert_eq!(PidFile::take_over(&path, file).expect_err("not the same file").to_string(), expected);
         };
         // The same file, but opened separately and so without the lock.
-        check(File::open(&path).expect("a file").into(), io::ErrorKind::ResourceBusy);
+        check(File::open(&path).expect("a file").into(), &format!("process {} is already running", id()));
         let sent = held.file.try_clone().expect("a descriptor").into();
         fs::rename(&path, directory.path().join("moved")).expect("another name");
-        check(sent, io::ErrorKind::NotFound);
+        check(sent, "the path names a different file than the one handed over");
     }
 }

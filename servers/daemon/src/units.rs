@@ -184,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn parses_file_modes() {
+        let parse = |text: &str| file_mode(text).map_err(str::to_owned);
+        check(parse, "660", Some((FileMode(0o660), "0660")));
+        check(parse, "0777", Some((FileMode(0o777), "0777")));
+        for text in ["1000", "8", "+660", "-1", "", "rw"] {
+            check(parse, text, None);
+        }
+    }
+
+    #[test]
     fn parses_counts() {
         assert_eq!(count::<usize>(1..=1024)("1024"), Ok(1024));
         for text in ["0", "1025", "many", "", "-1", "1K"] {

@@ -211,7 +211,11 @@ impl Middleware for RedirectToHttps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::{Config, Handler, Proxies, testing::TestRequest};
+    use http_engine::{
+        Config, Handler, Proxies,
+        testing::{ReceivedRequest, TestRequest},
+    };
+    use std::time::Instant;
 
     #[test]
     fn redirects_requests_without_tls() {
@@ -243,6 +247,17 @@ mod tests {
         check(443, proxied(true, "http"), 308, Some("https://a.example/"));
         check(443, proxied(false, "https"), 308, Some("https://a.example/"));
         assert!(check(443, proxied(true, "http").over_tls(), 200, None));
+    }
+
+    #[test]
+    fn a_request_that_is_redirected_needs_no_content() {
+        let inner: Arc<dyn Handler> = Arc::new(|_: &Request<'_>| Response::text("x"));
+        let handler = Stack::new(inner).wrap(RedirectToHttps { port: 443 });
+        for (path, expected) in [("/", Admit::AtHead), ("/.well-known/acme-challenge/x", Admit::Buffer)] {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).expect("a request");
+            assert_eq!(handler.admit(&received.as_request()), expected, "{path}");
+        }
     }
 
     #[test]

@@ -143,3 +143,24 @@ fn read_settled(pid_file: &Path, deadline: Instant) -> io::Result<pid_file::Cont
     }
     Err(io::Error::other(format!("{} changes all the time", pid_file.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::geteuid;
+    use std::{
+        os::unix::process::CommandExt,
+        process::{Command, Stdio},
+    };
+
+    #[test]
+    fn tells_the_effective_user_of_a_process() {
+        let user = if geteuid().is_root() { 65_534 } else { geteuid().as_raw() };
+        // Ends with its input.
+        let mut child = Command::new("/bin/cat").uid(user).stdin(Stdio::piped()).spawn().expect("a process");
+        let seen = effective_user(Pid::from_child(&child)).expect("a process");
+        drop(child.stdin.take());
+        child.wait().expect("its end");
+        assert_eq!(seen, Some(user));
+    }
+}

@@ -226,3 +226,18 @@ impl Logs {
         self.access.iter().map(|access| &access.log).chain([&self.errors])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_no_log_takes_are_lost() {
+        let errors = Log::open(Output::File("/dev/full".into())).expect("a log");
+        let logs = Logs { access: None, errors, has_request_ids: false };
+        assert_eq!(logs.lost(), 0);
+        assert!(logs.errors.append(|lines, _| lines.extend_from_slice(b"one\ntwo\n")));
+        assert!(logs.errors.flush(Duration::from_secs(20)));
+        assert_eq!(logs.lost(), 2);
+    }
+}

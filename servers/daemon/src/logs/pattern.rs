@@ -288,7 +288,9 @@ mod tests {
         let received = ReceivedRequest::with_any_target(bytes.as_bytes(), Instant::now()).expect("a head");
         let request = received.as_request();
         let mut record = pattern.begin("[::ffff:192.0.2.7]:4711".parse().ok(), Logged::Valid(&request));
-        record.add_response(&Response::text("x").with_header(HEADER, "id-1"));
+        let response =
+            Response::text("x").with_header(HEADER, "id-1").with_header("X-Long", "a".repeat(3000));
+        record.add_response(&response);
         let time = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         let (sent, duration) = (Sent { bytes: 1234, complete: true }, Duration::from_millis(2_034));
         let mut line = Vec::new();
@@ -321,6 +323,7 @@ mod tests {
         assert!(line(&format, &long).len() > 3900);
         line(&"$request ".repeat(50), &long);
         line(&"$time_local".repeat(50), &long);
+        line(&"$sent_http_x_long".repeat(50), &long);
     }
 
     #[test]
