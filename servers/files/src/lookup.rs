@@ -225,7 +225,7 @@ impl Lookup<'_> {
     fn has_clean_url(&self, path: &[u8]) -> Result<bool, Arc<Pool>> {
         Ok(match pages::clean_path(path) {
             // The page is the index of this directory.
-            Some(clean) if clean.is_empty() || clean.ends_with(b"/") => true,
+            Some([] | [.., b'/']) => true,
             // Its own clean URL is another one.
             Some(clean) if pages::clean_path(clean).is_some() => false,
             Some(clean) => matches!(
