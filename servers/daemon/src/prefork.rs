@@ -121,8 +121,7 @@ impl WorkerSlot {
             let Some(status) = worker.exit_status() else { return };
             log::error!("worker {} (process {}) ended: {status}", self.number, worker.pid());
             let has_served = now.saturating_duration_since(worker.started_at) >= MIN_LIFETIME;
-            let backoff = (self.backoff * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
-            self.backoff = if has_served { Duration::ZERO } else { backoff };
+            self.backoff = if has_served { Duration::ZERO } else { doubled(self.backoff, MIN_BACKOFF) };
             self.restart_at = now + self.backoff;
             self.worker = None;
         }
@@ -133,9 +132,29 @@ impl WorkerSlot {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
                 log::error!("cannot restart worker {}: {}", self.number, io_cause(&error));
-                self.backoff = (self.backoff * 2).clamp(MIN_LIFETIME, MAX_BACKOFF);
+                self.backoff = doubled(self.backoff, MIN_LIFETIME);
                 self.restart_at = now + self.backoff;
             }
         }
+    }
+}
+
+/// Returns the delay after one more failure: at least `min`, and at most [`MAX_BACKOFF`].
+fn doubled(backoff: Duration, min: Duration) -> Duration {
+    (backoff * 2).clamp(min, MAX_BACKOFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_doubles_the_delay() {
+        let mut backoff = Duration::ZERO;
+        for factor in [1, 2, 4, 8] {
+            backoff = doubled(backoff, MIN_BACKOFF);
+            assert_eq!(backoff, MIN_BACKOFF * factor);
+        }
+        assert_eq!(doubled(MAX_BACKOFF, MIN_BACKOFF), MAX_BACKOFF);
     }
 }
