@@ -104,3 +104,35 @@ pub(super) fn raise_open_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::settings::testing::settings, *};
+    use http_engine::Engine;
+
+    #[test]
+    fn descriptors_are_reserved_for_roots_listeners_and_the_admin_server() {
+        let reserved = |roots, listeners, arguments: &str| {
+            engine_settings(&settings(Engine::EventLoop, roots, arguments), listeners).reserved_descriptors
+        };
+        assert_eq!(reserved(0, 0, ""), FDS_PER_PROCESS);
+        let least = reserved(1, 1, "");
+        assert!(least > FDS_PER_PROCESS + 1, "no descriptor is left for files");
+        assert_eq!(reserved(4, 1, ""), least + 3 * FDS_PER_ROOT);
+        assert_eq!(reserved(1, 3, ""), least + 2);
+        assert_eq!(reserved(1, 1, "--admin 0"), least + admin::DESCRIPTORS);
+        assert_eq!(reserved(1, 1, "--admin 0 --prefork"), least);
+    }
+
+    #[test]
+    fn worker_processes_divide_the_connections() {
+        for (arguments, expected) in [
+            ("", None),
+            ("--max-connections 10 -w 3", Some(10)),
+            ("--max-connections 10 -w 3 --prefork", Some(4)),
+        ] {
+            let engine = engine_settings(&settings(Engine::EventLoop, 1, arguments), 1);
+            assert_eq!(engine.max_connections, expected, "{arguments}");
+        }
+    }
+}

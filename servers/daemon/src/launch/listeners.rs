@@ -282,23 +282,30 @@ fn take(numbers: &[RawFd]) -> io::Result<Vec<Listener>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::settings::testing::{options, settings},
+        *,
+    };
+
+    #[test]
+    fn each_event_loop_of_a_process_has_a_socket() {
+        for (engine, arguments, expected) in [
+            (Engine::EventLoop, "-w 3", 3),
+            (Engine::EventLoop, "-w 3 --prefork", 1),
+            (Engine::Blocking, "-w 3", 1),
+        ] {
+            let host = "127.0.0.1:0".parse().expect("an address");
+            let bound = bind_for_workers(&settings(engine, 0, arguments), &[host], 0).expect("a free port");
+            assert_eq!(bound.len(), expected, "{engine:?} {arguments}");
+        }
+    }
 
     #[test]
     fn checks_where_to_redirect() {
-        #[derive(clap::Parser)]
-        struct Arguments {
-            #[command(flatten)]
-            common: Common,
-        }
         let check = |arguments: &str, address: &str, expected: Result<(), &str>| {
-            let arguments = std::iter::once("test").chain(arguments.split_ascii_whitespace());
-            let Arguments { common } = crate::options::command::<Arguments>("test", "8443")
-                .try_get_matches_from(arguments)
-                .and_then(|matches| clap::FromArgMatches::from_arg_matches(&matches))
-                .expect("options");
             let redirects = Redirects { address: address.parse().expect("an address"), port: None };
-            let checked = super::check(&common, Some(&redirects)).map_err(|error| error.to_string());
+            let checked =
+                super::check(&options(arguments), Some(&redirects)).map_err(|error| error.to_string());
             assert_eq!(checked.as_ref().map_err(String::as_str), expected.as_ref().map_err(|error| *error));
         };
         check("", "80", Ok(()));

@@ -215,3 +215,50 @@ impl OpenApplication {
         iter::once(Ok(file.into())).chain(roots).collect()
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        common: Common,
+    }
+
+    /// Returns the options of a command line with these arguments, apart by spaces.
+    pub(in crate::launch) fn options(arguments: &str) -> Common {
+        let arguments = iter::once("test").chain(arguments.split_ascii_whitespace());
+        let Arguments { common } = crate::options::command::<Arguments>("test", "8443")
+            .try_get_matches_from(arguments)
+            .and_then(|matches| clap::FromArgMatches::from_arg_matches(&matches))
+            .expect("options");
+        common
+    }
+
+    /// An application that serves this number of directories.
+    #[derive(Debug)]
+    struct Roots(usize);
+
+    impl Application for Roots {
+        fn roots(&self) -> Vec<&Path> {
+            vec![Path::new("/"); self.0]
+        }
+
+        fn open(&self, _: &[PathBuf]) -> io::Result<MakeHandler> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    impl fmt::Display for Roots {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} directories", self.0)
+        }
+    }
+
+    /// Returns the settings of a server of this number of directories, with these arguments.
+    pub(in crate::launch) fn settings(engine: Engine, roots: usize, arguments: &str) -> ServerSettings {
+        let application = Arc::new(Roots(roots));
+        ServerSettings { name: "test", application, engine, options: options(arguments) }
+    }
+}
