@@ -482,6 +482,13 @@ mod tests {
     }
 
     #[test]
+    fn a_shortage_is_of_descriptors_or_memory() {
+        let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        assert!(shortages.into_iter().all(is_shortage));
+        assert!(![Errno::AGAIN, Errno::CONNABORTED, Errno::INTR].into_iter().any(is_shortage));
+    }
+
+    #[test]
     fn takes_only_listening_stream_sockets() {
         let check = |descriptor: OwnedFd, expected: Result<&str, &str>| {
             let taken = Listener::try_from(descriptor).and_then(|listener| listener.local_addr());
