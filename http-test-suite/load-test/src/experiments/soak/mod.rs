@@ -89,7 +89,7 @@ impl Soak {
         let tunnel = self.tls.then(|| Tunnel::open(server.address)).transpose()?;
         let entry = tunnel.as_ref().map_or(server.address, |tunnel| tunnel.address);
         let pid = server.processes.pids().first().copied().unwrap_or_default();
-        let mut clients = ClientResults::of_all_kinds();
+        let mut clients = ClientResults::of_all_kinds(self.dead_mount.is_some());
         let mut run_clients = |time| self.run_clients(&server, entry, &site, time, &mut clients);
 
         run_clients((self.time / WARM_UP_SHARE).min(WARM_UP_MAX))?;
