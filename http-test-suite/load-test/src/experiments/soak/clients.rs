@@ -87,8 +87,8 @@ const fn kind(name: &'static str, clients: usize, per_second: f64, behaviour: Be
     Kind { name, clients, per_second, behaviour }
 }
 
-/// All kinds of clients, but one. Each well-behaved client must receive exactly the bytes that it requested. The server must
-/// reject a malformed request with 4xx, and then close.
+/// The kinds of clients of every soak. Each well-behaved client must receive exactly the bytes that it requested. The
+/// server must reject a malformed request with 4xx, and then close.
 const KINDS: &[Kind] = &[
     kind("keep-alive", 4, 20.0, TestCase(keeps_alive)),
     kind("pipelining", 2, 20.0, TestCase(pipelines)),
@@ -116,7 +116,7 @@ const KINDS: &[Kind] = &[
     kind("leaves early", 10, 20.0, Socket(|task| task.leave_after(b"GET / HTTP/1.1\r\nHost: te"))),
 ];
 
-/// The clients of a soak that has a file system that never answers.
+/// The kind of clients for a file system that never answers.
 const DEAD_MOUNT: Kind = kind("dead mount", 2, 5.0, Socket(requests_from_dead_mount));
 
 /// The kinds of clients of a soak.
