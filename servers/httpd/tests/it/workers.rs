@@ -66,7 +66,8 @@ fn replaces_workers_that_end() {
     }
 }
 
-/// Each of four workers gets some of the connections that stay open, and none more than half of them.
+/// Each of four workers gets some of the connections that stay open, and none more than three quarters of them. (If they
+/// did not leave them to each other, one would get nearly all. On a busy machine, the others may wake up late.)
 #[test]
 fn workers_share_the_connections() {
     for kind in PREFORK.into_iter().chain([ServerKind::EventLoop]) {
@@ -74,7 +75,7 @@ fn workers_share_the_connections() {
         let clients: Vec<_> = (0..128).map(|_| connect_idle(program.address())).collect();
         let open = values(admin(&program), "http_open_connections", "");
         assert_eq!((open.len(), open.iter().sum::<f64>()), (4, 128.0), "{kind:?}: {open:?}");
-        assert!(open.iter().all(|open| (1.0..=64.0).contains(open)), "{kind:?}: {open:?}");
+        assert!(open.iter().all(|open| (1.0..=96.0).contains(open)), "{kind:?}: {open:?}");
         drop(clients);
         program.stop();
     }
