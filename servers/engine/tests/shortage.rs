@@ -10,7 +10,7 @@ use http_testing::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 
-/// A new connection then replaces the one that is idle for longest.
+/// A new connection then replaces the connection that has been idle longest.
 #[test]
 fn idle_connections_make_room_for_new_ones() {
     for engine in [Engine::EventLoop, Engine::Blocking] {

@@ -59,7 +59,7 @@ fn connect_busy_clients(server: &ServerUnderTest) -> Vec<Client> {
 }
 
 http_testing::both_engines! {
-    /// A new connection then replaces the one that is idle for longest.
+    /// A new connection then replaces the connection that has been idle longest.
     fn serves_new_connections_when_idle_ones_have_all_descriptors(kind: ServerKind) {
         let server = start(kind, &[]);
         lower_descriptor_limits(kind, &server.program);
