@@ -95,10 +95,9 @@ fn bind_for_workers(
     port: u16,
 ) -> io::Result<Vec<Listener>> {
     let Common { prefork, socket_mode, .. } = &settings.options;
-    let is_shared = *prefork || settings.engine == Engine::Blocking;
-    let sharing = if is_shared { Sharing::Shared } else { Sharing::PerWorker };
+    let sharing = if *prefork { Sharing::Shared } else { Sharing::PerWorker };
     let (tcp, others) = bind(hosts, port, *socket_mode, sharing)?;
-    let workers = if is_shared { 1 } else { settings.workers() };
+    let workers = if *prefork || settings.engine == Engine::Blocking { 1 } else { settings.workers() };
     let sets = listener::bind_per_worker(tcp, workers).context("cannot bind a socket for each worker")?;
     Ok(sets.into_iter().flatten().map(Listener::from).chain(others).collect())
 }

@@ -4,11 +4,12 @@
 //! spare thread is one beyond the configured number of waiting threads: it ends if no connection comes soon.
 //!
 //! Of the processes that wait at a shared socket, a new connection wakes the first in the kernel's queue. So a process
-//! that has started another thread, because the others have connections, goes to the end of the queue.
+//! that has started another thread, because the others have connections, leaves the queue for a moment, and is then
+//! behind the others.
 
 use super::session::first_receive_timeout;
 use crate::{
-    listener::{self, Accepted, Listener},
+    listener::{self, Accepted, Listener, Sharing},
     reserve::Reserve,
     shutdown::Shutdown,
 };
@@ -36,6 +37,11 @@ use std::{
 /// reserve was in use. New connections stay in the kernel's queue meanwhile, unless another thread accepts them.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a process with one more connection leaves the next ones to the processes at the same sockets: long enough
+/// for one that the kernel has woken to accept. To yield the CPU instead would cost more if another program computes on
+/// it: the kernel then runs that for a time slice, some milliseconds.
+const LEAVE: Duration = Duration::from_micros(100);
+
 /// The maximum number of connections that all threads together accept after the shutdown has begun: enough for every
 /// connection queued by then, but not for a flood. Further connections stay in the kernel's queue.
 const LAST_ACCEPTS: usize = 4096;
@@ -62,6 +68,8 @@ pub(super) struct Acceptor {
     epoll: OwnedFd,
     /// The listening sockets; an empty list once they are closed.
     listeners: RwLock<Vec<Listener>>,
+    /// Whether other processes may accept from one of them.
+    is_shared: bool,
     /// The descriptor that is released when there is no other for a new connection.
     reserve: Arc<Reserve>,
     /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
@@ -87,6 +95,7 @@ impl Acceptor {
         epoll::add(&epoll, &**shutdown, epoll::EventData::new_u64(SHUTDOWN), epoll::EventFlags::IN)?;
         Ok(Acceptor {
             epoll,
+            is_shared: listeners.iter().any(|listener| listener.sharing() == Sharing::Shared),
             listeners: RwLock::new(listeners),
             reserve: Arc::clone(reserve),
             last_accepts: AtomicUsize::new(LAST_ACCEPTS),
@@ -136,14 +145,19 @@ impl Acceptor {
         Ok(queued.map_or(Next::Shutdown, Next::Connection))
     }
 
-    /// Puts this process behind the others that wait at the same sockets. Until the shutdown, waits while the system
-    /// has no memory or epoll watches left.
+    /// Puts this process behind the others that wait at the same sockets, and accepts nothing for a moment ([`LEAVE`]).
+    /// Until the shutdown, waits while the system has no memory or epoll watches left.
     pub(super) fn leave_to_others(&self) {
-        for (number, listener) in self.listeners().iter().enumerate() {
+        if !self.is_shared {
+            return;
+        }
+        let listeners = self.listeners();
+        for listener in &*listeners {
             // Another thread may do the same now: then this fails, or the other has added the socket again.
             let _ = epoll::delete(&self.epoll, listener);
-            // A process that the kernel has woken for a queued connection accepts it now, before this one.
-            thread::yield_now();
+        }
+        thread::sleep(LEAVE);
+        for (number, listener) in listeners.iter().enumerate() {
             while let Err(error) = watch(&self.epoll, listener, number)
                 && error != Errno::EXIST
                 && !self.shutdown.has_begun()
