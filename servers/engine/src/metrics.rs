@@ -113,6 +113,12 @@ impl Counters {
         self.open.fetch_sub(1, Relaxed);
     }
 
+    /// The number of open connections.
+    #[inline]
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+
     /// Updates the number of idle connections for a connection that was idle (`before`), and is now. Returns `now`.
     #[inline]
     pub(crate) fn change_idle(&self, before: bool, now: bool) -> bool {

@@ -1,8 +1,8 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
-//! Workers share the thread pools and the connection limits, and at the connection limit pass new connections to each
-//! other ([`transfers`]). Each has its own connections, buffers and timers, its own listening sockets at the addresses
-//! that the server has bound, and duplicates of the listening sockets that it was given.
+//! Workers share the thread pools and the connection limits, and pass new connections to each other, so that all have
+//! about the same number ([`transfers`]). Each has its own connections, buffers and timers, its own listening sockets at
+//! the addresses that the server has bound, and duplicates of the listening sockets that it was given.
 
 mod completions;
 mod connections;
@@ -48,7 +48,7 @@ pub(crate) fn start(
     };
     let sets = sockets.distribute(workers)?;
     for (number, (listeners, transfers)) in
-        sets.into_iter().zip(Transfers::ring(workers, Instant::now())?).enumerate()
+        sets.into_iter().zip(Transfers::new(admission.all_counters(), Instant::now())?).enumerate()
     {
         let (handler, admission, pools) =
             (handlers.of_worker(number), admission.for_worker(number), pools.clone());

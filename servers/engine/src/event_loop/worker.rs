@@ -251,7 +251,12 @@ impl Worker {
         match self.admission.admit_address(client_addr) {
             Err(_) => self.refuse(transport, client_addr, took_reserve),
             Ok(_) if took_reserve && !self.end_shortage() => self.refuse(transport, client_addr, true),
-            Ok(address) => self.admit(Transfer { transport, client_addr, address, tried: 0 }),
+            Ok(address) => {
+                let new = Transfer { transport, client_addr, address, tried: 0 };
+                if let Err(new) = self.transfers.balance(new) {
+                    self.admit(new);
+                }
+            }
         }
         if took_reserve {
             self.listeners.restore_reserve();
@@ -520,7 +525,9 @@ impl Worker {
         for listener in 0..self.listeners.len() {
             let _ = (0..LAST_ACCEPTS).all(|_| self.accept_one(listener));
         }
-        self.take_transfers();
+        for transfer in self.transfers.close() {
+            self.admit(transfer);
+        }
         self.listeners.close();
         self.draining = true;
         self.upgraded.begin_shutdown();

@@ -352,7 +352,7 @@ fn workers(
 ) -> Vec<Worker> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let admission = Admission::new(settings, settings.max_connections.unwrap_or_default());
-    let ring = Transfers::ring(settings.workers, start).expect("descriptors");
+    let ring = Transfers::new(admission.all_counters(), start).expect("descriptors");
     let workers = ring.into_iter().enumerate().map(|(number, transfers)| {
         let listener = Listener::from(listener.try_clone().expect("a descriptor"));
         simulated::lock(kernel).add_listener(&listener);
