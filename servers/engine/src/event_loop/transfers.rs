@@ -30,13 +30,13 @@ use std::{
 /// The maximum number of connections that wait for an event loop to take them.
 const QUEUE: usize = 64;
 
+/// The same for connections that are passed for balance. An event loop that does not take them is busy: it keeps the
+/// fewest connections, but must not get all new ones for that.
+const BALANCE_QUEUE: usize = 16;
+
 /// After no event loop had an idle connection, new connections are refused for so long without asking the others again.
 /// So a flood of connections costs little when all are busy.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// The same for connections that are passed for balance. An event loop that does not take them is busy: it has the fewest
-/// connections for as long, and must not get all new ones for that.
-const BALANCE_QUEUE: usize = 16;
 
 /// An event loop passes a new connection to another that has fewer if the difference is more than the other's number
 /// divided by this. So those with many connections, which the kernel spreads well enough, pass few.
