@@ -13,7 +13,7 @@ use std::{
 const HYPER: &str = env!("CARGO_BIN_EXE_hyper");
 const ACTIX: &str = env!("CARGO_BIN_EXE_actix-dir");
 const TINY_HTTP: &str = env!("CARGO_BIN_EXE_tiny-http");
-const LIMIT: &str = env!("CARGO_BIN_EXE_limit");
+const BARE_LOOP: &str = env!("CARGO_BIN_EXE_bare-loop");
 
 /// A server. It is killed when dropped, unless it has exited.
 struct Server {
@@ -81,17 +81,19 @@ fn serves_directories() {
 
 #[test]
 fn serves_the_same_bytes_for_every_request() {
-    for (program, eager) in [(HYPER, None), (TINY_HTTP, None), (LIMIT, None), (LIMIT, Some("--eager"))] {
-        let arguments: Vec<&str> = ["--size", "7"].into_iter().chain(eager).collect();
+    for (program, option) in
+        [(HYPER, None), (TINY_HTTP, None), (BARE_LOOP, None), (BARE_LOOP, Some("--defer-accept"))]
+    {
+        let arguments: Vec<&str> = ["--size", "7"].into_iter().chain(option).collect();
         check(program, &arguments, &[("/", 200, b"xxxxxxx"), ("/a", 200, b"xxxxxxx")]);
     }
 }
 
-/// The limit has its own search for the end of a request.
+/// The bare loop has its own search for the end of a request.
 #[test]
-fn the_limit_finds_every_request() {
-    for arguments in [&["--size", "1"][..], &["--size", "1", "--eager"]] {
-        let server = Server::start(LIMIT, arguments);
+fn the_bare_loop_finds_every_request() {
+    for arguments in [&["--size", "1"][..], &["--size", "1", "--defer-accept"]] {
+        let server = Server::start(BARE_LOOP, arguments);
         let check = |pieces: &[&str], responses: usize| {
             let received = server.send(pieces);
             let found = received.windows(5).filter(|window| window == b"\r\n\r\nx").count();

@@ -10,8 +10,8 @@ use crate::subject::site::LONG_TEXT;
 /// The ids of httpd with both engines, and of the packaged servers.
 const PACKAGED: &str = "httpd httpd-blocking nginx lighttpd h2o";
 /// The ids of the servers that are measured with the page of 1 KiB: servers of files, and of one constant response.
-const EVERY: &str =
-    "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
+const EVERY: &str = "httpd httpd-blocking nginx lighttpd h2o bare-loop deferred-loop hyper-dir actix-dir tiny-http \
+    hyper-hello";
 /// The ids of httpd with both engines, and of nginx.
 const HTTPD_AND_NGINX: &str = "httpd httpd-blocking nginx";
 /// The ids of the servers whose workers are threads or processes, and of httpd with both.

@@ -21,7 +21,7 @@ const SERVERS: [&str; 6] = ["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o
 /// The programs in the figure `libraries`: httpd and nginx, the least that any server does, and servers on Rust
 /// libraries.
 const LIBRARIES: [&str; 8] =
-    ["httpd", "nginx", "limit", "limit-eager", "hyper-hello", "hyper-dir", "actix-dir", "tiny-http"];
+    ["httpd", "nginx", "bare-loop", "deferred-loop", "hyper-hello", "hyper-dir", "actix-dir", "tiny-http"];
 /// The servers in the figure `fairness`: those whose clients, or whose workers, are compared with each other.
 const FAIRNESS: [&str; 6] =
     ["httpd", "httpd-blocking", "httpd-prefork", "httpd-blocking-prefork", "nginx", "h2o"];

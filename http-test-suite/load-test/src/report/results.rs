@@ -115,7 +115,7 @@ pub enum Colour {
     Brown,
     /// Dark grey, `#4d555e` (light grey in dark mode): nginx.
     Grey,
-    /// Middle grey, `#afb8c1`: the limit, a program that does the least that any server does.
+    /// Middle grey, `#afb8c1`: the bare loop, a program that does the least that any server does.
     Silver,
 }
 

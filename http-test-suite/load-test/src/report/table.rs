@@ -5,7 +5,7 @@ use super::metric::{Metric, thousands, three_digits};
 use super::results::{Cell, Results, Spread, SubjectLabel, WorkloadLabel};
 
 /// The subjects to which all others are compared, if they took part: a server, and the least that any server does.
-const REFERENCES: [&str; 2] = ["nginx", "limit"];
+const REFERENCES: [&str; 2] = ["nginx", "bare-loop"];
 
 /// What a table shows in place of a number that was not measured.
 const NOTHING: &str = "–";
@@ -61,7 +61,7 @@ pub fn markdown(results: &Results) -> String {
 impl Table {
     /// Makes a table of a workload, with a row for each subject and number of connections: by connections, then by the
     /// first metric, the best first. The first metric is shown with its extremes, if there are several rounds, and its
-    /// ratios to the reference subjects (nginx and limit), unless it counts conformance cases.
+    /// ratios to the reference subjects (nginx and the bare loop), unless it counts conformance cases.
     pub fn of_workload(results: &Results, workload: &str, metrics: &[Metric]) -> Table {
         let mut cells: Vec<&Cell> = results.of_workload(workload).collect();
         let first = metrics.first().copied().unwrap_or(Metric::Throughput);

@@ -58,8 +58,13 @@ pub const ALL: &[Subject] = &[
         Packaged("apache2", &["-D", "FOREGROUND", "-f"], configuration::apache),
     ),
     // The least that any server has to do, so that its cost is the cost of the kernel.
-    subject("limit", "limit", Silver, Constant("limit", &[])),
-    subject("limit-eager", "limit, eager accept", Silver, Constant("limit", &["--eager"])),
+    subject("bare-loop", "bare loop", Silver, Constant("bare-loop", &[])),
+    subject(
+        "deferred-loop",
+        "bare loop, deferred accept",
+        Silver,
+        Constant("bare-loop", &["--defer-accept"]),
+    ),
     subject("hyper-dir", "hyper, tower-http", Sky, Files("hyper")),
     subject("actix-dir", "actix-files", Sky, Files("actix-dir")),
     subject("tiny-http", "tiny_http", Sky, Files("tiny-http")),

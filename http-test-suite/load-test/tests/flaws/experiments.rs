@@ -32,7 +32,7 @@ struct Outcome {
     results: Option<Results>,
 }
 
-/// Runs an experiment with a server that has this flaw, and with the same server in the place of `limit`.
+/// Runs an experiment with a server that has this flaw, and with the same server in the place of `bare-loop`.
 fn run(flaw: &str, experiment: &str, rounds: &str, options: &[&str]) -> Outcome {
     let dir = crate::programs(flaw);
     let (bin, out) = (dir.path().join(flaw), dir.path().join("out"));
@@ -80,8 +80,8 @@ impl Outcome {
 }
 
 fn measures_servers() {
-    let run = run("none", "servers", "1", &["--only", "httpd,limit", "--workload", SERVERS]);
-    // The limit takes part in four of eleven workloads.
+    let run = run("none", "servers", "1", &["--only", "httpd,bare-loop", "--workload", SERVERS]);
+    // The bare loop takes part in four of eleven workloads.
     run.check(11 + 4, |cell| match &*cell.workload {
         "start" => &[Metric::StartTime],
         _ => &[Metric::Throughput, Metric::P50, Metric::P99, Metric::Memory],

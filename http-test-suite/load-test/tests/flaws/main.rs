@@ -39,7 +39,7 @@ fn main() {
 fn programs(flaw: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join(flaw)).unwrap();
-    for name in ["httpd", "async-server", "sync-server", "limit"] {
+    for name in ["httpd", "async-server", "sync-server", "bare-loop"] {
         symlink(env::current_exe().unwrap(), dir.path().join(flaw).join(name)).unwrap();
     }
     dir

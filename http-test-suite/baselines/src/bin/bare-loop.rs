@@ -1,5 +1,5 @@
-//! The limit: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server from
-//! the cost of the kernel.
+//! The bare loop: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server
+//! from the cost of the kernel.
 //!
 //! It is not an HTTP server: it takes every blank line for the end of a request, responds with prepared bytes, and does
 //! not parse, look for files, log, or enforce timeouts and limits. A client that does not read its responses blocks all
@@ -50,22 +50,22 @@ struct Arguments {
     size: usize,
 
     /// Accept connections only after bytes have arrived on them, and read at once
-    #[arg(long)]
-    eager: bool,
+    #[arg(long = "defer-accept")]
+    deferred: bool,
 }
 
 fn main() -> io::Result<()> {
-    let Arguments { listening, size, eager } = Arguments::parse();
+    let Arguments { listening, size, deferred } = Arguments::parse();
     let listeners = listening.bind_each()?;
     for listener in &listeners {
         // Accepted sockets block when they send, and inherit this timeout.
         socket2::SockRef::from(listener).set_write_timeout(Some(SEND_TIMEOUT))?;
-        if eager {
+        if deferred {
             defer_accept(listener, DEFER_TIMEOUT)?;
         }
     }
-    announce(if eager { "limit-eager" } else { "limit" }, &listeners[0])?;
-    on_threads(listeners, |listener| Worker::new(listener, size, eager)?.run());
+    announce(if deferred { "deferred-loop" } else { "bare-loop" }, &listeners[0])?;
+    on_threads(listeners, |listener| Worker::new(listener, size, deferred)?.run());
     Ok(())
 }
 
@@ -73,7 +73,7 @@ fn main() -> io::Result<()> {
 struct Worker {
     listener: TcpListener,
     epoll: OwnedFd,
-    eager: bool,
+    deferred: bool,
     /// Every registered connection, indexed by its descriptor.
     connections: Vec<Option<Connection>>,
     /// The tail of the earlier bytes of a connection, then its new bytes.
@@ -91,14 +91,14 @@ struct Connection {
 }
 
 impl Worker {
-    fn new(listener: TcpListener, size: usize, eager: bool) -> io::Result<Worker> {
+    fn new(listener: TcpListener, size: usize, deferred: bool) -> io::Result<Worker> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let data = EventData::new_u64(listener.as_raw_fd() as u64);
         epoll::add(&epoll, &listener, data, EventFlags::IN)?;
         Ok(Worker {
             listener,
             epoll,
-            eager,
+            deferred,
             connections: Vec::new(),
             input: vec![0; TAIL_BYTES + RECEIVE_MAX],
             responses: Responses::new("keep-alive", size),
@@ -133,7 +133,7 @@ impl Worker {
                 Err(error) => return Err(error.into()),
             };
             let mut connection = Connection { socket, tail: [0; TAIL_BYTES] };
-            if self.eager && !self.serve(&mut connection) {
+            if self.deferred && !self.serve(&mut connection) {
                 continue;
             }
             let descriptor = connection.socket.as_raw_fd() as usize;
@@ -188,7 +188,7 @@ impl Responses {
     /// Prepares the copies. The head has the headers of a file server's response, and about its length.
     fn new(connection: &str, size: usize) -> Responses {
         let mut response = format!(
-            "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/html\r\n\
+            "HTTP/1.1 200 OK\r\nServer: bare-loop\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/html\r\n\
              Content-Length: {size}\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Connection: {connection}\r\n\r\n"
         )
