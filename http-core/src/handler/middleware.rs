@@ -201,27 +201,33 @@ impl Middleware for BodyLimit {
     }
 }
 
-/// A layer that takes the content of every request in this way, whatever the handler and the inner layers choose. So
-/// closures can take content as it comes:
+/// A layer that takes the content of every request in this way. So closures can take content as it comes.
+///
+/// If the handler or an inner layer chooses a limit of its own ([`Handler::admit`]), the lower one applies, as with
+/// [`BodyLimit`]. So routes with different limits need a builder each:
 ///
 /// ```
-/// use http_core::{Admit, Reply, Router, Status};
+/// use http_core::{Admit, Reply, Request, Router, Status};
 /// use std::io;
 ///
-/// let router = Router::builder()
-///     .put("/upload", |_| {
-///         Reply::read(|mut content| match io::copy(&mut content, &mut io::sink()) {
-///             Ok(_) => Status::NO_CONTENT,
-///             Err(_) => Status::INTERNAL_SERVER_ERROR,
-///         })
+/// fn upload(_: &Request<'_>) -> Reply {
+///     Reply::read(|mut content| match io::copy(&mut content, &mut io::sink()) {
+///         Ok(_) => Status::NO_CONTENT,
+///         Err(_) => Status::INTERNAL_SERVER_ERROR,
 ///     })
-///     .wrap(Admit::AtHeadUpTo(5 << 30))
-///     .build()?;
+/// }
+///
+/// let films = Router::builder().put("/films/{id}", upload).wrap(Admit::AtHeadUpTo(5 << 30));
+/// let photos = Router::builder().put("/photos/{id}", upload).wrap(Admit::AtHeadUpTo(20 << 20));
+/// let router = Router::builder().nest("", films).nest("", photos).build()?;
 /// # Ok::<(), http_core::RouteError>(())
 /// ```
 impl Middleware for Admit {
-    fn admit(&self, _: &Request<'_>, _: Next<'_>) -> Admit {
-        *self
+    fn admit(&self, head: &Request<'_>, next: Next<'_>) -> Admit {
+        match next.admit(head) {
+            Admit::Buffer | Admit::AtHead => *self,
+            Admit::BufferUpTo(limit) | Admit::AtHeadUpTo(limit) => self.at_most(limit),
+        }
     }
 
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
@@ -232,7 +238,10 @@ impl Middleware for Admit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sink, Status, testing::TestRequest};
+    use crate::{
+        Sink, Status,
+        testing::{ReceivedRequest, TestRequest},
+    };
     use std::{panic::resume_unwind, time::Duration};
 
     /// Adds its name to each response in a header `Layer`, and to each response to a rejected request in a header
@@ -253,23 +262,32 @@ mod tests {
         }
     }
 
-    /// A layer that chooses nothing passes on the choice of the handler; `Admit` replaces it.
+    /// A layer that chooses nothing passes on the choice of the handler. `Admit` replaces it, and keeps a lower limit.
     #[test]
     fn a_layer_passes_on_how_content_is_taken() {
-        struct Upload;
+        struct Upload(Admit);
         impl Handler for Upload {
             fn admit(&self, _: &Request<'_>) -> Admit {
-                Admit::BufferUpTo(1)
+                self.0
             }
 
             fn handle(&self, _: &Request<'_>) -> Reply {
                 Response::new(Status::NO_CONTENT).into()
             }
         }
-        let status = |handler: &Stack| TestRequest::post("/").body("ab").run(handler).status();
-        let stack = Stack::new(Upload).wrap(Layer("inner")).wrap(Layer("outer"));
-        assert_eq!(status(&stack), Status::CONTENT_TOO_LARGE);
-        assert_eq!(status(&stack.wrap(Admit::BufferUpTo(2))), Status::NO_CONTENT);
+        let check = |inner: Admit, layer: Admit, expected: Admit| {
+            let bytes = b"POST / HTTP/1.1\r\nHost: example.org\r\nContent-Length: 2\r\n\r\nab";
+            let received = ReceivedRequest::new(bytes, std::time::Instant::now()).expect("a request");
+            let stack = Stack::new(Upload(inner)).wrap(Layer("inner")).wrap(Layer("outer"));
+            assert_eq!(stack.admit(&received.as_request()), inner);
+            assert_eq!(stack.wrap(layer).admit(&received.as_request()), expected);
+        };
+        check(Admit::Buffer, Admit::AtHead, Admit::AtHead);
+        check(Admit::AtHead, Admit::BufferUpTo(2), Admit::BufferUpTo(2));
+        check(Admit::BufferUpTo(1), Admit::BufferUpTo(2), Admit::BufferUpTo(1));
+        check(Admit::BufferUpTo(2), Admit::AtHeadUpTo(1), Admit::AtHeadUpTo(1));
+        check(Admit::AtHeadUpTo(1), Admit::Buffer, Admit::BufferUpTo(1));
+        check(Admit::BufferUpTo(1), Admit::AtHead, Admit::AtHeadUpTo(1));
     }
 
     /// A handler with a path for every kind of reply.
