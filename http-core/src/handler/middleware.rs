@@ -176,6 +176,26 @@ impl std::fmt::Debug for Stack {
     }
 }
 
+/// A function or closure is a layer that only replies ([`Middleware::handle`]).
+///
+/// ```
+/// use http_core::{Next, Reply, Request, Router, Status, testing::TestRequest};
+///
+/// fn users_only(request: &Request<'_>, next: Next<'_>) -> Reply {
+///     if request.cookie("user").is_some() { next.run(request) } else { Status::FORBIDDEN.into() }
+/// }
+///
+/// let router = Router::builder().get("/", |_| "Hello").wrap(users_only).build()?;
+/// assert_eq!(TestRequest::get("/").run(&router).status(), Status::FORBIDDEN);
+/// assert_eq!(TestRequest::get("/").header("Cookie", "user=anna").run(&router).text(), "Hello");
+/// # Ok::<(), http_core::RouteError>(())
+/// ```
+impl<F: Fn(&Request<'_>, Next<'_>) -> Reply + Send + Sync> Middleware for F {
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        self(request, next)
+    }
+}
+
 /// A layer that limits the content of requests to this number of bytes: a request with more gets 413.
 ///
 /// It takes the place of [`Limits::body_bytes`](crate::Limits::body_bytes) and
