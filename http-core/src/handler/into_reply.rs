@@ -59,6 +59,9 @@ use std::{borrow::Cow, sync::Arc};
 ///     Ok(Status::CREATED)
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "for `?` in handlers, give the application an error type that implements `IntoResponse`, and `From` for the other errors"
+)]
 pub trait IntoResponse {
     /// Returns the response.
     fn into_response(self) -> Response;
@@ -109,6 +112,12 @@ impl IntoResponse for Status {
         } else {
             Response::new(self)
         }
+    }
+}
+
+impl From<Status> for Response {
+    fn from(status: Status) -> Response {
+        status.into_response()
     }
 }
 

@@ -51,11 +51,12 @@ pub type ReadJob = Box<dyn FnOnce(ContentReader) -> Response + Send>;
 ///         "/now" => Response::text("at once").into(),
 ///         "/later" => Reply::after(Duration::from_secs(1), || "a second later"),
 ///         "/file" => Reply::offload(|| std::fs::read("data").map_err(|_| Status::NOT_FOUND)),
-///         _ => Response::error(Status::NOT_FOUND).into(),
+///         _ => Status::NOT_FOUND.into(),
 ///     }
 /// }
 ///
 /// assert_eq!(TestRequest::get("/later").run(&handler).text(), "a second later");
+/// assert_eq!(TestRequest::get("/other").run(&handler).status(), Status::NOT_FOUND);
 /// ```
 #[non_exhaustive]
 #[must_use = "a reply takes effect only if the handler returns it"]
@@ -233,10 +234,10 @@ fn recovered(run: impl FnOnce() -> Response, fallback: impl FnOnce(Rejection) ->
     catch_panic(run).unwrap_or_else(|panicked| fallback(panicked.into()))
 }
 
-impl From<Response> for Reply {
+impl<T: IntoResponse> From<T> for Reply {
     #[inline]
-    fn from(response: Response) -> Reply {
-        Reply::Now(response)
+    fn from(response: T) -> Reply {
+        Reply::Now(response.into_response())
     }
 }
 
