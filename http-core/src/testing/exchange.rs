@@ -69,8 +69,8 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
     pub(super) fn new(request: &TestRequest, handler: &'e H) -> Exchange<'e, H> {
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
         let mut conn = Connection::new(Arc::new(request.config.clone()), clock.now());
-        if request.is_secure {
-            conn = conn.with_tls();
+        if let Some(session) = &request.tls {
+            conn = conn.with_tls_info(Arc::clone(session));
         }
         Exchange {
             handler,

@@ -4,8 +4,13 @@ use super::{
     exchange::Exchange,
     response::{TestResponse, write_content, write_lines},
 };
-use crate::{handler::handler::Handler, types::limits::Config};
-use std::{fmt, net::SocketAddr, time::Duration};
+use crate::{handler::handler::Handler, message::tls_info::TlsInfo, types::limits::Config};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// The longest wait for another thread: for a responder, or for more of a stream.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +46,8 @@ pub struct TestRequest {
     headers: Vec<(String, Vec<u8>)>,
     content: TestContent,
     pub(super) client_addr: Option<SocketAddr>,
-    pub(super) is_secure: bool,
+    /// `None` without TLS.
+    pub(super) tls: Option<Arc<OnceLock<TlsInfo>>>,
     pub(super) config: Config,
     pub(super) timeout: Duration,
     pub(super) leave_after: usize,
@@ -70,7 +76,7 @@ impl TestRequest {
             headers: Vec::new(),
             content: TestContent::None,
             client_addr: None,
-            is_secure: false,
+            tls: None,
             config: Config::default(),
             timeout: DEFAULT_TIMEOUT,
             leave_after: DEFAULT_MAX_BODY,
@@ -164,7 +170,13 @@ impl TestRequest {
 
     /// Makes this a request over TLS ([`Request::is_secure`](crate::Request::is_secure)).
     pub fn over_tls(self) -> TestRequest {
-        TestRequest { is_secure: true, ..self }
+        TestRequest { tls: Some(Arc::default()), ..self }
+    }
+
+    /// Makes this a request over TLS, for which the client and the server have negotiated this
+    /// ([`Request::tls`](crate::Request::tls)). [`TlsInfo`] has an example.
+    pub fn with_tls_info(self, info: TlsInfo) -> TestRequest {
+        TestRequest { tls: Some(Arc::new(info.into())), ..self }
     }
 
     /// Sets the limits of the server and the schemes that it serves. Its timeouts do not apply, except that a request

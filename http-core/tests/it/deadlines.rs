@@ -77,7 +77,12 @@ fn closes_a_secured_connection_without_a_request() {
 
 #[test]
 fn a_request_knows_its_tls_session() {
-    let session = TlsInfo { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", server_name: None };
+    let session = TlsInfo {
+        protocol: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: None,
+        client_certificate: None,
+    };
     let now = Instant::now();
     let Buffers { mut input, mut out } = Buffers::default();
     let mut conn =

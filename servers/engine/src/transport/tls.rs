@@ -424,8 +424,11 @@ impl TlsSession {
         let protocol = if is_old { "TLSv1.2" } else { "TLSv1.3" };
         let suite = self.tls.negotiated_cipher_suite();
         let cipher = suite.map_or("unknown", |suite| cipher_name(suite.suite()));
+        let chain = self.tls.peer_certificates().unwrap_or_default();
+        let client_certificate = chain.first().map(|certificate| certificate.as_ref().into());
+        let server_name = self.server_name.take();
         // It is set once.
-        let _ = self.negotiated.set(TlsInfo { protocol, cipher, server_name: self.server_name.take() });
+        let _ = self.negotiated.set(TlsInfo { protocol, cipher, server_name, client_certificate });
     }
 
     /// Calls `write` with what encrypts.

@@ -104,6 +104,10 @@ impl Handler for TlsApp {
                 let owned = request.to_owned();
                 Reply::offload(move || Response::text(format!("{:?}", owned.as_request().tls())))
             }
+            "/certificate" => {
+                let certificate = request.tls().and_then(|tls| tls.client_certificate.clone());
+                Response::bytes(certificate.unwrap_or_default()).into()
+            }
             "/file" => {
                 let slice = FileSlice { file: Arc::clone(&self.file), offset: 0, len: FILE as u64 };
                 Response::bytes(Body::File(slice)).into()
@@ -199,7 +203,7 @@ http_testing::both_engines! {
             let config = options.config();
             for is_resumed in [false, true] {
                 let mut client = Client::new(&server, name, &config);
-                assert_eq!(client.text("/session"), format!("Some(TlsInfo {{ protocol: \"{expected} }})"));
+                assert_eq!(client.text("/session"), format!("Some(TlsInfo {{ protocol: \"{expected}, client_certificate: None }})"));
                 assert_eq!(client.is_resumed(), is_resumed);
             }
         }
@@ -318,8 +322,15 @@ http_testing::both_engines! {
         assert!(error.contains("received fatal alert"), "{error}");
         let requested = ClientCertificates::requested(pem("ca.pem")).expect("an authority");
         tls.replace(settings().client_certificates(requested)).expect("settings");
-        assert_eq!(Client::with(&server, &with).text("/b"), "/b 0");
-        assert_eq!(Client::connect(&server).text("/c"), "/c 0");
+        for versions in EACH_VERSION {
+            let config = Options { identity: true, versions, ..Options::default() }.config();
+            for is_resumed in [false, true] {
+                let mut client = Client::new(&server, "localhost", &config);
+                assert_eq!(client.get("/certificate").body, *certificate("client.pem"));
+                assert_eq!(client.is_resumed(), is_resumed);
+            }
+        }
+        assert_eq!(Client::connect(&server).get("/certificate").body, b"");
     }
 
     fn what_is_not_tls_is_rejected(engine: Engine) {
