@@ -46,8 +46,8 @@ impl Responder {
         Responder { deliver: Some(Box::new(deliver)), token }
     }
 
-    /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the server
-    /// has shut down. The application may then drop the responder. [`CancellationToken`] has the details.
+    /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the grace
+    /// period of a shutdown is over. The application may then drop the responder. [`CancellationToken`] has the details.
     pub fn is_closed(&self) -> bool {
         self.token.is_cancelled()
     }

@@ -197,7 +197,7 @@ impl BodySender {
     }
 
     /// Returns whether the body is no longer wanted: the client has left (after a reset, a hang-up or a failed write;
-    /// see [`CancellationToken`]), the request has the method HEAD, or the server has shut down.
+    /// see [`CancellationToken`]), the request has the method HEAD, or the grace period of a shutdown is over.
     pub fn is_closed(&self) -> bool {
         self.channel.state().is_closed
     }
