@@ -108,7 +108,8 @@ impl TlsSettings {
     }
 }
 
-/// Which certificates of clients a server accepts, and whether they need one.
+/// Which certificates of clients a server accepts, and whether they need one. A handler finds the certificate of its
+/// client in [`TlsInfo::client_certificate`](crate::TlsInfo::client_certificate).
 ///
 /// ```no_run
 /// use http_engine::tls::ClientCertificates;
