@@ -60,7 +60,7 @@ use std::{borrow::Cow, sync::Arc};
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    note = "for `?` in handlers, give the application an error type that implements `IntoResponse`, and `From` for the other errors"
+    note = "to use `?` in a handler, return an error type of your own that implements `IntoResponse`"
 )]
 pub trait IntoResponse {
     /// Returns the response.

@@ -47,7 +47,8 @@ impl Responder {
     }
 
     /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the grace
-    /// period of a shutdown is over. The application may then drop the responder. [`CancellationToken`] has the details.
+    /// period of a shutdown is over. The application may then drop the responder. [`CancellationToken`] has the
+    /// details.
     pub fn is_closed(&self) -> bool {
         self.token.is_cancelled()
     }
