@@ -177,7 +177,7 @@ pub trait ChunkSource: Send {
     }
 
     /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended
-    /// are sent in each case.
+    /// are sent in each case, unless their number contradicts [`length`](ChunkSource::length).
     ///
     /// The function must not block, because the event loop calls it: [`Body::reader`](crate::Body::reader) is for
     /// sources that do. It may be called although the waker was not called: then it returns [`Chunk::Pending`] again.

@@ -56,7 +56,10 @@ impl Server {
     /// There is no address, or one cannot be resolved or bound ([`listener::bind_error`]).
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses = addresses.to_socket_addrs().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot resolve the address to bind: {}", io_cause(&error)))
+            let is_malformed = error.kind() == io::ErrorKind::InvalidInput;
+            let remedy = if is_malformed { " (write host:port, such as 127.0.0.1:8080)" } else { "" };
+            let message = format!("cannot resolve the address to bind: {}{remedy}", io_cause(&error));
+            io::Error::new(error.kind(), message)
         })?;
         let addresses: Vec<SocketAddr> = addresses.collect();
         if addresses.is_empty() {

@@ -332,7 +332,12 @@ mod tests {
         {
             check(&format!("GET {path}"), &format!("GET {path}: {braces}"));
         }
-        check("GET /{a_1}/{B}/{*c}", "");
+        for path in ["/:id", "/a/:id/b", "/*", "/*rest"] {
+            let problem =
+                "a segment must not begin with a colon or an asterisk: a parameter is {name} or {*name}";
+            check(&format!("GET {path}"), &format!("GET {path}: {problem}"));
+        }
+        check("GET /{a_1}/{B}/{*c},GET /a:b/c*", "");
         for path in ["a", "*", "{a}"] {
             check(&format!("GET {path}"), &format!("GET {path}: the path must begin with a slash"));
         }

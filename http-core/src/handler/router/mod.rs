@@ -31,7 +31,7 @@ use tree::{Target, Tree};
 ///
 /// | segment | matches |
 /// |---|---|
-/// | `text` | this text, however the client has encoded it. `%` has no special meaning in it |
+/// | `text` | this text, however the client has encoded it. `%` has no special meaning in it. It must not begin with `:` or `*`, as parameters of other routers do |
 /// | `{name}` | one segment that is not empty |
 /// | `{*name}`, as the last one | the rest of the path, if it is not empty |
 ///

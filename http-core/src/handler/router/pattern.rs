@@ -30,6 +30,8 @@ pub(super) enum RouteProblem {
     NoSlash,
     NotNormal,
     Braces,
+    /// A segment looks like a parameter of other routers.
+    OtherSyntax,
     WildcardNotLast,
     WildcardInPrefix,
     RepeatedName(Box<str>),
@@ -71,8 +73,12 @@ impl Pattern {
 }
 
 impl PathSegment {
-    /// Parses one segment. Fails if it contains a brace, but is neither `{name}` nor `{*name}`.
+    /// Parses one segment. Fails if it contains a brace, but is neither `{name}` nor `{*name}`, or begins with `:` or
+    /// `*`.
     fn parse(text: &str) -> Result<PathSegment, RouteProblem> {
+        if text.starts_with([':', '*']) {
+            return Err(RouteProblem::OtherSyntax);
+        }
         if !text.contains(['{', '}']) {
             return Ok(PathSegment::Literal(text.into()));
         }
@@ -98,6 +104,9 @@ impl fmt::Display for RouteProblem {
             RouteProblem::Braces => f.write_str(
                 "a segment with a brace must be {name} or {*name}, with a name of letters, digits and underscores",
             ),
+            RouteProblem::OtherSyntax => {
+                f.write_str("a segment must not begin with a colon or an asterisk: a parameter is {name} or {*name}")
+            }
             RouteProblem::WildcardNotLast => {
                 f.write_str("a wildcard matches the rest of the path: remove what follows it")
             }

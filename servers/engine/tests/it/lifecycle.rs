@@ -58,6 +58,9 @@ http_testing::both_engines! {
         let bound = || Server::bind("127.0.0.1:0").expect("a free port");
         let error = Server::bind(&[][..]).expect_err("no address");
         assert_eq!(error.to_string(), "cannot bind: the list of addresses is empty");
+        let error = Server::bind("127.0.0.1").expect_err("no port");
+        let expected = "cannot resolve the address to bind: invalid socket address (write host:port, such as 127.0.0.1:8080)";
+        assert_eq!(error.to_string(), expected);
         check_error(engine, Server::listen_all::<TcpListener>([]).expect("no error"), "cannot serve without a listener");
         let invalid = settings_with(|settings| settings.workers = usize::MAX);
         check_error(engine, bound().settings(invalid), "cannot use the setting `workers` of 1844");
