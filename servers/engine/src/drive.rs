@@ -5,9 +5,9 @@
 use crate::{label::RequestLabel, stream::start_body, upgrade};
 use http_core::{
     Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Misuse, Rejection, Reply,
-    Request, Response, Status, Step, catch_panic, drop_caught, io_cause,
+    Request, Response, Status, Step, catch_panic, drop_caught,
 };
-use std::{io, time::Instant};
+use std::time::Instant;
 
 pub use crate::{
     late::{LateReply, Outcome},
@@ -306,14 +306,4 @@ impl Driver<'_> {
 #[cold]
 fn report(misuse: &Misuse, label: &RequestLabel) {
     log::error!("cannot send the handler's response to {label}: {misuse}; responding 500 instead");
-}
-
-/// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter
-/// (`None`).
-#[cold]
-pub(crate) fn report_file(conn: &Connection, error: Option<impl Into<io::Error>>) {
-    let label = RequestLabel::new(None, conn.client_addr());
-    let cause = error.map(|error| io_cause(&error.into()));
-    let cause = cause.unwrap_or_else(|| "the file has become shorter".to_owned());
-    log::warn!("cannot send the rest of a file to {label}: {cause}; closing the connection");
 }

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     admission::{AddressPermit, Admission},
-    drive::{Action, Driver, report_file},
+    drive::{Action, Driver},
     handlers::WorkerHandler,
     late::{LateReply, Outcome, WaitsFor, run_job, start_reply},
     metrics::Counters,
     pool::Pools,
     shutdown::Shutdown,
-    transport::{Awaited, Readiness, Received, Transmitted, Transport},
+    transport::{Awaited, Readiness, Received, Transmitted, Transport, report_file},
     upgrade,
 };
 use http_core::{
@@ -284,7 +284,7 @@ impl Session<'_> {
             Ok(Transmitted::WouldBlock) => *blocked = Some(Blocked::Socket),
             Ok(Transmitted::Pending) => *blocked = Some(Blocked::Source),
             Ok(Transmitted::FileFailed(error)) => {
-                report_file(&self.conn, error);
+                report_file(&self.conn, &mut buffers.out, error);
                 return false;
             }
             Err(_) => return false,

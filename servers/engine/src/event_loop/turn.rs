@@ -7,11 +7,11 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    drive::{Action, Driver, report_file},
+    drive::{Action, Driver},
     late::{LateReply, Outcome, RunReply, start_reply},
     metrics::Counters,
     pool::Pools,
-    transport::{Received, Transmitted},
+    transport::{Received, Transmitted, report_file},
 };
 use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, drop_caught};
 use std::{io, time::Duration};
@@ -84,7 +84,7 @@ impl Turn<'_> {
                         }
                         Ok(Transmitted::BudgetSpent) => return Action::Yield,
                         Ok(Transmitted::FileFailed(error)) => {
-                            report_file(&self.client.conn, error);
+                            report_file(&self.client.conn, &mut self.buffers.out, error);
                             return Action::Close;
                         }
                         Err(_) => return Action::Close,

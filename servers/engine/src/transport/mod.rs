@@ -7,19 +7,20 @@
 mod tls;
 
 use crate::{
+    label::RequestLabel,
     metrics::Counters,
     sys::{ioctl_fionbio, recv, send, sendfile, sendmsg, set_socket_timeout, shutdown},
 };
-use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit, proxy_header};
+use http_core::{Connection, RecvBuf, SendQueue, TlsInfo, Transmit, io_cause, proxy_header};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, retry_on_intr},
     net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, sockopt::Timeout},
 };
 use std::{
-    io,
+    fs, io,
     net::Shutdown,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -448,6 +449,24 @@ impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Logs that a response remains incomplete because of an error of its file, which is at the front of `queue`, or because
+/// the file has become shorter (`None`).
+#[cold]
+pub(crate) fn report_file(conn: &Connection, queue: &mut SendQueue, error: Option<impl Into<io::Error>>) {
+    let file = match queue.transmit() {
+        // The kernel knows its name: the engine has only the descriptor.
+        Transmit::File { slice, .. } => {
+            fs::read_link(format!("/proc/self/fd/{}", slice.file.as_raw_fd())).ok()
+        }
+        _ => None,
+    };
+    let file = file.map_or_else(|| "a file".into(), |path| path.display().to_string());
+    let label = RequestLabel::new(None, conn.client_addr());
+    let cause = error.map(|error| io_cause(&error.into()));
+    let cause = cause.unwrap_or_else(|| "the file has become shorter".to_owned());
+    log::warn!("cannot send the rest of {file} to {label}: {cause}; closing the connection");
 }
 
 #[cfg(test)]

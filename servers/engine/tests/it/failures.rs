@@ -3,6 +3,7 @@
 use crate::{
     app::{TestApp, with_reply_timeout},
     client::{Client, get, request, wait_for},
+    faults::MANIFEST,
     server::{InProcessServer, settings},
 };
 use http_engine::{Request, Response, Settings};
@@ -88,8 +89,8 @@ http_testing::both_engines! {
         };
         let dropped = |path| format!("the handler dropped the responder of {path} from CLIENT; responding 500");
         let timeout = |path| format!("no response to {path} from CLIENT within the reply timeout; responding 503");
-        let file = |cause| {
-            format!("cannot send the rest of a file to a request from CLIENT: {cause}; closing the connection")
+        let file = |path, cause| {
+            format!("cannot send the rest of {path} to a request from CLIENT: {cause}; closing the connection")
         };
         let invalid = |path, reason: &str| {
             format!("cannot send the handler's response to {path} from CLIENT: {reason}; responding 500 instead")
@@ -108,10 +109,10 @@ http_testing::both_engines! {
             ("/fails-reader-short", None, source("/fails-reader-short", "the body ends 2 bytes before its stated length")),
             ("/dropped", Some(500), dropped("/dropped")),
             ("/dropped-elsewhere", Some(500), dropped("/dropped-elsewhere")),
-            ("/fails-short", None, file("the file has become shorter")),
-            ("/fails-in-stream", None, file("the file has become shorter")),
+            ("/fails-short", None, file(MANIFEST, "the file has become shorter")),
+            ("/fails-in-stream", None, file(MANIFEST, "the file has become shorter")),
             ("/fails-to-send-file", None, source("/fails-to-send-file", "Chunk::File without data")),
-            ("/fails-unreadable", None, file("invalid argument")),
+            ("/fails-unreadable", None, file("/dev/null", "invalid argument")),
             ("/fails-header", Some(500), invalid("/fails-header", forged)),
             ("/fails-length", Some(500), invalid("/fails-length", "header \"Content-Length\": is 7, but the body has 5 bytes")),
             ("/fails-status", Some(500), invalid("/fails-status", "status 102: only the library sends interim responses")),

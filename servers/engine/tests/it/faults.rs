@@ -142,7 +142,7 @@ impl io::Read for FailingReader {
     }
 }
 
-const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 /// Returns a part of a file, far behind its end.
 fn file(path: &str) -> FileSlice {
