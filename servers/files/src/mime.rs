@@ -205,11 +205,13 @@ const UTF_8: &str = "; charset=utf-8";
 /// Text types have the parameter `charset=utf-8`, except HTML, CSS, JavaScript and XML, which declare their encoding.
 pub(super) fn file_type(name: &[u8], types: &Types) -> FileType {
     let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
-    let name = std::str::from_utf8(name).unwrap_or_default();
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    // A name need not be UTF-8, even if its extension is.
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    let dot = name.iter().rposition(|&byte| byte == b'.');
+    let extension = dot.map(|dot| text(&name[dot + 1..]));
     let known = || match extension {
         Some(extension) => known_type(extension),
-        None => among(PLAIN_NAMES, name).then_some(PLAIN),
+        None => among(PLAIN_NAMES, text(name)).then_some(PLAIN),
     };
     let media_type = if let Some(chosen) = extension.and_then(|extension| types.of_extension(extension)) {
         chosen_type(chosen, types)
@@ -401,6 +403,7 @@ mod tests {
             }
         }
         assert_eq!(file_type(b"a.\xff", &Types::default()).media_type, UNKNOWN);
+        assert_eq!(file_type(b"\xff.txt", &Types::default()).media_type, TEXT);
     }
 
     #[test]
