@@ -75,7 +75,7 @@ pub struct Arguments {
     common: Common,
 }
 
-/// What the program does instead of serving.
+// What the program does instead of serving. Not a doc comment: clap would show it in place of that of `Arguments`.
 #[derive(Subcommand)]
 pub enum Subcommands {
     Precompress(Precompress),
@@ -91,8 +91,8 @@ pub struct FileOptions {
     #[arg(long, help_heading = CONFIGURATION, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Do not serve: check all options, open the directories, read the files that options name, look for the user and
-    /// the directories of the logs, and exit with 0, or with 2 if something is wrong
+    /// Do not serve: check all options, open the directories, read the files that options name, look for the user, what
+    /// it may access, and the directories of the logs, and exit with 0, or with 2 if something is wrong
     #[arg(long, help_heading = CONFIGURATION, conflicts_with = "upgrade")]
     pub check: bool,
 
@@ -194,7 +194,7 @@ impl MountTable {
 #[derive(Args)]
 struct RedirectOptions {
     /// Redirect requests for a host to another one with status 308, as in www.example.org=example.org; can be repeated
-    #[arg(long, value_name = "HOST=HOST")]
+    #[arg(long, value_name = "HOST=HOST", help_heading = "Pages")]
     redirect_host: Vec<HostRedirect>,
 }
 
@@ -244,7 +244,7 @@ impl RewriteTable {
 #[derive(Args)]
 struct SiteOptions {
     /// How to make entity tags (the ETag header)
-    #[arg(long, value_enum, default_value_t = EtagOption::Strong)]
+    #[arg(long, value_enum, help_heading = "Headers", default_value_t = EtagOption::Strong)]
     etag: EtagOption,
 
     /// Time for a file system to find or read a file; then the request gets status 504, or its connection closes
@@ -253,7 +253,7 @@ struct SiteOptions {
     file_timeout: Time,
 
     /// How long calls to the file systems below the directory may take
-    #[arg(long, value_enum, default_value_t = FileSystemOption::Auto)]
+    #[arg(long, value_enum, help_heading = "Limits", default_value_t = FileSystemOption::Auto)]
     file_system: FileSystemOption,
 
     #[command(flatten)]

@@ -177,7 +177,8 @@ fn prints_its_manual_and_completions() {
     check(&["--completions", "bash"], &["complete -F _httpd", "--idle-timeout"]);
     check(&["--completions", "zsh"], &["#compdef httpd"]);
     check(&["--completions", "fish"], &["complete -c httpd"]);
-    check(&["--help"], &["Examples:"]);
+    check(&["--help"], &["Examples:", "Serves the files of a directory over HTTP/1.1.\n\nExit codes: "]);
+    check(&["-h"], &["Serves the files of a directory over HTTP/1.1\n\n"]);
     check_failure(&["--man", "--check"], 2, "cannot be used with");
     // Neither the environment nor a file matters.
     for arguments in [&["--man"][..], &["--completions", "bash"], &["--help"], &["-V"]] {
