@@ -24,8 +24,9 @@ use std::{
 // sends.
 const MAX_METHOD: usize = 32;
 const MAX_TARGET: usize = 2000;
-const MAX_REFERER: usize = 1000;
+const MAX_REFERER: usize = 850;
 const MAX_USER_AGENT: usize = 500;
+const MAX_HOST: usize = 100;
 
 /// The initial capacity of an unfinished line in bytes: most lines fit without growing it.
 pub(super) const TYPICAL_LINE_BYTES: usize = 320;
@@ -264,6 +265,7 @@ impl RecordBuilder {
         text.push(b',');
         write_member(text, "referer", header(request, "Referer"), MAX_REFERER);
         write_member(text, "user_agent", header(request, "User-Agent"), MAX_USER_AGENT);
+        write_member(text, "host", request.and_then(Request::host).map(str::as_bytes), MAX_HOST);
     }
 }
 
@@ -328,7 +330,7 @@ mod tests {
         assert_eq!(line(format, client, head, complete), format!("{expected}\n"));
     }
 
-    const HEAD: &[u8] = b"GET /a%20b?c=\"d\" HTTP/1.0\r\nUser-Agent: \"x\" \xe4\\n\r\nreferer: http://a/\r\n";
+    const HEAD: &[u8] = b"GET /a%20b?c=\"d\" HTTP/1.0\r\nHost: a.example:80\r\nUser-Agent: \"x\" \xe4\\n\r\nreferer: http://a/\r\n";
 
     #[test]
     fn writes_a_line_in_each_format() {
@@ -340,7 +342,7 @@ mod tests {
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":"192.0.2.7","method":"GET","target":"/a%20b?c=\u0022d\u0022","#,
             r#""version":"HTTP/1.0","status":206,"bytes":1234,"complete":false,"duration_ms":12.034,"#,
-            r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn","request_id":null}"#
+            r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn","host":"a.example:80","request_id":null}"#
         );
         check(Format::Json, Some(CLIENT), HEAD, false, json);
         let read: serde_json::Value = serde_json::from_str(json).expect("JSON");
@@ -358,7 +360,7 @@ mod tests {
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":"unix:","method":null,"target":null,"version":null,"status":206,"#,
             r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null,"#,
-            r#""request_id":null}"#
+            r#""host":null,"request_id":null}"#
         );
         check(Format::Json, None, b"", true, json);
     }
@@ -386,9 +388,9 @@ mod tests {
     fn the_longest_line_fits_into_one_atomic_write() {
         let client = Some("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
         let (method, long) = ("M".repeat(MAX_METHOD), "\u{e4}".repeat(2000));
-        let target = "\"".repeat(5000);
+        let (target, host) = ("\"".repeat(5000), "a".repeat(200));
         let head = format!(
-            "{method} /{target} HTTP/1.1\r\nHost: a\r\nReferer: {long}\r\nUser-Agent: {long}\r\nX-Request-Id: {target}\r\n"
+            "{method} /{target} HTTP/1.1\r\nHost: {host}\r\nReferer: {long}\r\nUser-Agent: {long}\r\nX-Request-Id: {target}\r\n"
         );
         for format in [Format::Common, Format::Combined, Format::Json] {
             for head in [head.as_bytes(), head.replace("\r\n", "").as_bytes()] {
