@@ -263,15 +263,18 @@ impl Application for Server {
         self.caches.measure(worker)
     }
 
-    /// Names the configuration file if it is served, a host that a certificate is not for, and the first site without a
-    /// start page. A site with redirects or rewrites may need none.
+    /// Names the configuration file if it is served, a host that a certificate is not for, the first page of `--spa` or
+    /// `--error-page` that is not there, and the first site without a start page. A site with redirects or rewrites may
+    /// need none.
     fn notice(&self) -> Option<String> {
         let file = self.reloader.file().and_then(|file| self.served(file));
         let file = file.map(|place| format!("the configuration file {place}: clients can read it"));
         let site = self.sites.iter().find(|host| host.rules.is_empty() && host.site.lacks_index());
         let site = site
             .map(|host| format!("{} has no index.html: a request for / gets 404", host.site.root.display()));
-        let notices: Vec<_> = file.into_iter().chain(Tls::notice(&self.sites)).chain(site).collect();
+        let page = self.directories().find_map(|site| site.check_pages().err());
+        let notices: Vec<_> =
+            file.into_iter().chain(Tls::notice(&self.sites)).chain(page).chain(site).collect();
         (!notices.is_empty()).then(|| notices.join("; "))
     }
 }

@@ -30,6 +30,18 @@ fn says_that_the_root_has_no_index() {
     assert_eq!(read().matches(&message).count(), 1);
 }
 
+#[test]
+fn says_that_a_page_is_missing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("error.log");
+    let arguments = ["--error-log", text(&log), "--listing", "--error-page", "404=/missing.html"];
+    let program = program::serve_root(ServerKind::EventLoop, directory.path(), &arguments);
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    let message = "missing.html, a page of --spa or --error-page: no such file or directory";
+    wait_for("the message", || read().contains(message).then_some(()));
+    assert_eq!(program.stop().code, Some(0));
+}
+
 /// Sites that need no index are passed over.
 #[test]
 fn says_which_site_has_no_index() {
