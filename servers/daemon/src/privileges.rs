@@ -89,7 +89,8 @@ impl Identity {
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
         // The user is set last, because only root may change groups.
-        set_thread_groups(supplementary).context("cannot set the supplementary groups")?;
+        set_thread_groups(supplementary)
+            .context("cannot set the supplementary groups (--user needs root)")?;
         set_thread_res_gid(*group, *group, *group).context("cannot set the group")?;
         set_thread_res_uid(*user, *user, *user).context("cannot set the user")
     }

@@ -93,7 +93,7 @@ impl fmt::Display for ConnectionBudget {
         write!(
             f,
             "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for {allowed} \
-             ({per_connection} for each connection, {reserved} for everything else; raise it with ulimit -n)"
+             ({per_connection} for each connection, up to {reserved} for everything else; raise it with ulimit -n)"
         )
     }
 }
@@ -138,8 +138,8 @@ mod tests {
         let budget = ConnectionBudget::within(200, &settings, Engine::Blocking, 2);
         assert_eq!(
             budget.to_string(),
-            "cannot allow 1024 connections: a limit of 200 open files leaves room for 50 (2 for each connection, 100 \
-             for everything else; raise it with ulimit -n)"
+            "cannot allow 1024 connections: a limit of 200 open files leaves room for 50 (2 for each connection, up \
+             to 100 for everything else; raise it with ulimit -n)"
         );
     }
 }

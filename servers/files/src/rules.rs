@@ -7,7 +7,7 @@ use crate::{
     glob::{Glob, file_name},
     options::InvalidOption,
 };
-use http_core::Headers;
+use http_core::{HeaderError, Headers};
 use std::str::FromStr;
 
 /// The names of headers that no rule may set. The file server computes them, and other values would contradict the
@@ -270,8 +270,15 @@ fn check(name: &str, value: &str) -> Result<(), InvalidOption> {
     if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
         return Err(InvalidOption::new(format!("cannot set {name}: the server computes this header")));
     }
-    let checked = Headers::default().append(name, value);
-    checked.map_err(|error| InvalidOption::new(format!("cannot set {name:?}: {error}")))
+    Headers::default().append(name, value).map_err(|error| {
+        let reason = match error {
+            HeaderError::Reserved => {
+                "the server sets this header, and it cannot be changed or removed".to_owned()
+            }
+            error => error.to_string(),
+        };
+        InvalidOption::new(format!("cannot set {name:?}: {reason}"))
+    })
 }
 
 /// Returns the Cache-Control that [`HeaderRule::smart_cache`] describes.
@@ -419,9 +426,10 @@ mod tests {
             ("*.js: X A: v", "a header name must be a token"),
             ("X-A: a\r\nX-B: b", "control characters"),
             ("a**: X-A: v", "malformed glob"),
-            ("Content-Length: 1", "only the library sets this header"),
-            ("transfer-encoding: chunked", "only the library sets this header"),
-            ("*.js: Connection: close", "only the library sets this header"),
+            ("Content-Length: 1", "the server sets this header"),
+            ("transfer-encoding: chunked", "the server sets this header"),
+            ("*.js: Connection: close", "the server sets this header"),
+            ("server:", "and it cannot be changed or removed"),
             ("etag: \"1\"", "the server computes this header"),
             ("Content-Type: text/plain", "the server computes this header"),
             ("Vary:", "the server computes this header"),

@@ -67,7 +67,7 @@ impl Common {
             check_file(&socket).context(format_args!("cannot bind unix:{}", socket.display()))?;
         }
         for log in service.logs.paths() {
-            check_file(&log).context(format_args!("cannot open {}", log.display()))?;
+            check_file(&log).context(format_args!("cannot open the log {}", log.display()))?;
         }
         match &service.pid_file {
             Some(path) => {

@@ -62,7 +62,7 @@ impl Output {
             Output::Stdout => io::stdout().as_fd().try_clone_to_owned(),
             Output::Stderr => io::stderr().as_fd().try_clone_to_owned(),
         };
-        opened.map(File::from).context(format_args!("cannot open {self}"))
+        opened.map(File::from).context(format_args!("cannot open the log {self}"))
     }
 
     /// As root, opens the file of a log for a process that is going to switch to the user `identity`. Returns `None` if
@@ -70,13 +70,15 @@ impl Output {
     /// process must open the file as that user. Also returns `None` if the output is not a file.
     pub(super) fn open_as_root(&self, identity: &Identity) -> io::Result<Option<File>> {
         let Some(path) = self.path() else { return Ok(None) };
-        if identity.controls(parent_directory(path)).context(format_args!("cannot open {self}"))? {
+        if identity.controls(parent_directory(path)).context(format_args!("cannot open the log {self}"))? {
             return Ok(None);
         }
         match open_file(path, OFlags::NOFOLLOW) {
             // A symbolic link, whose target the user may control.
             Err(error) if error.kind() == Errno::LOOP.kind() => Ok(None),
-            result => result.map(|file| Some(file.into())).context(format_args!("cannot open {self}")),
+            result => {
+                result.map(|file| Some(file.into())).context(format_args!("cannot open the log {self}"))
+            }
         }
     }
 

@@ -52,7 +52,7 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsError::Read(path, error) => {
-                write!(f, "cannot read {}: {}", path.display(), http_core::io_cause(error))
+                write!(f, "cannot read the PEM file {}: {}", path.display(), http_core::io_cause(error))
             }
             TlsError::Missing(source, false) => {
                 write!(f, "cannot use the certificate {source}: it contains no certificate")

@@ -16,7 +16,7 @@ fn check(chain: &str, key: &str, expected: &str) {
 
 #[test]
 fn an_error_names_the_file_and_what_is_wrong_with_it() {
-    check("none.pem", "default.key", "cannot read DIRnone.pem: no such file or directory");
+    check("none.pem", "default.key", "cannot read the PEM file DIRnone.pem: no such file or directory");
     check(
         "default.key",
         "default.key",
@@ -29,8 +29,8 @@ fn an_error_names_the_file_and_what_is_wrong_with_it() {
         "cannot use the private key DIRexact.key: it does not belong to the first certificate of DIRdefault.pem (the \
          certificate of the server must come before those of its issuers)",
     );
-    check("/dev/zero", "default.key", "cannot read /dev/zero: not a regular file");
-    check("default.pem", "/dev/zero", "cannot read /dev/zero: not a regular file");
+    check("/dev/zero", "default.key", "cannot read the PEM file /dev/zero: not a regular file");
+    check("default.pem", "/dev/zero", "cannot read the PEM file /dev/zero: not a regular file");
     let error = ClientCertificates::required(pem("client.key")).expect_err("no certificate");
     assert!(error.to_string().ends_with("client.key: it contains no certificate"), "{error}");
 }

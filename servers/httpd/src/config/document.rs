@@ -48,8 +48,9 @@ impl Table {
 ///
 /// If the file is not a regular one, cannot be read, is not UTF-8, or has more than 4 MiB.
 pub fn read(path: &Path) -> Result<String, String> {
-    text_file::read(path, MAX_MIB)
-        .map_err(|error| format!("cannot read {}: {}", path.display(), http_engine::io_cause(&error)))
+    text_file::read(path, MAX_MIB).map_err(|error| {
+        format!("cannot read the configuration file {}: {}", path.display(), http_engine::io_cause(&error))
+    })
 }
 
 /// Parses the `text` of the file called `file`.
@@ -177,7 +178,9 @@ impl<'s> Source<'s> {
             };
             return Err(format!("{place}: {name} must be {expected}"));
         };
-        layers::check(argument, &values).map_err(|error| format!("{place}: {error}"))?;
+        // In a file, an option is a key, and the tables have keys that are no options.
+        let in_file = |error: String| format!("{place}: {}", error.replace(&format!("'{argument}'"), &name));
+        layers::check(argument, &values).map_err(in_file)?;
         Ok(Setting { name, values, origin: Origin::File(place) })
     }
 }

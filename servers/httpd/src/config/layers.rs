@@ -257,6 +257,14 @@ impl fmt::Display for Misfit {
             Some(Setting { name, .. }) if self.error.kind() == ErrorKind::MissingRequiredArgument => {
                 write!(f, "{name} needs {}", named(&self.error).join(" "))
             }
+            // In a file, an option is a key: `--root <ROOT>` is `root`.
+            None if self.error.kind() == ErrorKind::MissingRequiredArgument => {
+                let named = named(&self.error);
+                let keys = named
+                    .iter()
+                    .map(|name| name.trim_start_matches("--").split(' ').next().unwrap_or_default());
+                write!(f, "this table needs {}", keys.collect::<Vec<_>>().join(" and "))
+            }
             _ => f.write_str(&message(&self.error)),
         }
     }

@@ -122,9 +122,5 @@ fn a_site_has_limits_of_its_own() {
     let check = program::run(&["--config", text(&file), "--check"]);
     assert_eq!((check.code, &*check.stderr), (Some(0), ""));
     directory.write("httpd.toml", "bandwidth = ['/a/=1X']\n");
-    check_failure(
-        &["--config", text(&file), "--check"],
-        2,
-        "invalid value '/a/=1X' for '--bandwidth <[GLOB=]RATE>'",
-    );
+    check_failure(&["--config", text(&file), "--check"], 2, "invalid value '/a/=1X' for bandwidth");
 }

@@ -52,8 +52,8 @@ two_kinds! {
             (&many, "cannot listen on 65 addresses: at most 64 are possible"),
             (&["-p", "0", text(&missing)], &format!("httpd: cannot serve {}: no such", text(&missing))),
             (&["-p", "0", text(&file)], &format!("httpd: cannot serve {}: not a directory", text(&file))),
-            (&["-p", "0", "--log-file", root], &format!("httpd: cannot open {root}: ")),
-            (&["-p", "0", "--error-log", text(&fifo)], &format!("httpd: cannot open {}: ", text(&fifo))),
+            (&["-p", "0", "--log-file", root], &format!("httpd: cannot open the log {root}: ")),
+            (&["-p", "0", "--error-log", text(&fifo)], &format!("httpd: cannot open the log {}: ", text(&fifo))),
         ] {
             check_failure(&[kind.arguments(), arguments].concat(), 1, message);
         }
@@ -138,7 +138,7 @@ fn wrong_usage_exits_with_2() {
             "--header *.js:x-request-id:1",
             "cannot set X-Request-Id: all requests would have the same ID; --request-id gives",
         ),
-        ("--header connection:close", "cannot set \"connection\": only the library sets this header"),
+        ("--header connection:close", "cannot set \"connection\": the server sets this header"),
         ("--header a**:X:1", "malformed glob \"a**\": ** must stand between slashes"),
         ("--cache-control no-store", "must be GLOB=VALUE, as in *.css=max-age=600"),
         ("--cache all", ""),
@@ -147,7 +147,7 @@ fn wrong_usage_exits_with_2() {
         ("--mime log=text", "malformed media type \"text\": must be type/subtype"),
         ("--mime-types /nowhere", "cannot read the file: no such file or directory\n"),
         ("--mime-types /dev/zero", "cannot read the file: not a regular file\n"),
-        ("--config /dev/zero", "cannot read /dev/zero: not a regular file\n"),
+        ("--config /dev/zero", "cannot read the configuration file /dev/zero: not a regular file\n"),
         ("--default-type text", "malformed media type"),
         ("--charset utf=8", "must be the name of a charset, as in utf-8, or off"),
         ("--cors=https://a/", "malformed origin \"https://a/\": an origin must be scheme://host"),

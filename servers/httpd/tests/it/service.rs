@@ -312,7 +312,7 @@ two_kinds! {
         directory.rename("log/access", "log/access.1");
         program.signal(Signal::USR1);
         let message = format!(
-            "cannot open {}: permission denied (still writing to the file opened before; create the new file for user {USER})",
+            "cannot open the log {}: permission denied (still writing to the file opened before; create the new file for user {USER})",
             access.display()
         );
         let errors = wait_for("a message", || {
@@ -339,7 +339,7 @@ two_kinds! {
         let arguments = [&SWITCH[..], &["--log-file", text(&log)]].concat();
         let mut command = program::command(HTTPD, kind, &directory.path("www"), &arguments);
         let exit = Program::spawn(&mut command).expect("httpd").wait();
-        let expected = format!("httpd: cannot open {}: permission denied\n", log.display());
+        let expected = format!("httpd: cannot open the log {}: permission denied\n", log.display());
         assert_eq!((exit.code, exit.stderr, victim.exists()), (Some(1), expected, false));
         fs::remove_file(&log).expect("a link");
         let program = serve_as_user(&directory, kind);

@@ -355,7 +355,7 @@ fn wrong_certificates_are_named_at_the_start() {
     check("tls-cert = '@exact.pem'\n", "--tls-key");
     check(
         "tls-cert = '@none.pem'\ntls-key = '@wildcard.key'\n",
-        "@httpd.toml:1:12: cannot read @none.pem: no such file or directory",
+        "@httpd.toml:1:12: cannot read the PEM file @none.pem: no such file or directory",
     );
     check(
         "\ntls-cert = '@httpd.toml'\ntls-key = '@wildcard.key'\n",
