@@ -16,7 +16,9 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::{fd::AsFd, unix::fs::MetadataExt},
+    panic::resume_unwind,
     path::Path,
+    thread,
 };
 
 /// An unprivileged user and its groups, to which a process switches.
@@ -53,6 +55,15 @@ impl Identity {
             return Err(io::Error::other("cannot drop root privileges: the process can become root again"));
         }
         Ok(())
+    }
+
+    /// Runs `function` as this user and returns its result. The process stays what it is: only a thread becomes the
+    /// user, and ends. Needs root privileges.
+    pub fn run<T: Send>(&self, function: impl FnOnce() -> T + Send) -> io::Result<T> {
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, || self.assume().map(|()| function()))?;
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Makes a file belong to this user and group. `file` may be opened as a path.
@@ -185,7 +196,6 @@ mod tests {
     use std::{
         fs::Permissions,
         os::unix::fs::{PermissionsExt, chown},
-        thread,
     };
 
     /// The content of `/etc/passwd`.

@@ -19,6 +19,7 @@
 //! | 9 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
 //! | 10 | readiness | the predecessor ends when its successor is ready |
 
+mod access;
 mod announcement;
 mod differences;
 mod engine;
@@ -44,14 +45,16 @@ use crate::{
 };
 use http_engine::{Engine, io_cause};
 use master::Master;
+use rustix::process::geteuid;
 use std::{fs, io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 /// How long printing the reason for a failure may take before the process ends.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
-    /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists,
-    /// the names of `--bind` can be resolved, and the directories of Unix sockets, the logs and the PID file are there.
+    /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists
+    /// and may access what `application` serves, the names of `--bind` can be resolved, and the directories of Unix
+    /// sockets, the logs and the PID file are there.
     /// `application` is what it would serve.
     ///
     /// # Errors
@@ -60,7 +63,14 @@ impl Common {
     pub fn check(&self, application: &dyn Application) -> io::Result<()> {
         let service = &self.service;
         if let Some(user) = &service.user {
-            Identity::find(user, service.group.as_deref())?;
+            let identity = Identity::find(user, service.group.as_deref())?;
+            // Only root can become that user.
+            if geteuid().is_root() {
+                let denied = identity.run(|| access::denied(application))?;
+                if let Some(denied) = denied.first() {
+                    return Err(io::Error::other(format!("with --user {user}: {denied}")));
+                }
+            }
         }
         listeners::check(self, application.redirects())?;
         for socket in socket_files::paths(&self.bind) {

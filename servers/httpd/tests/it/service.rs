@@ -89,6 +89,27 @@ fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
     tasks.filter_map(|task| fs::read_to_string(task.join("status")).ok()).map(value).collect()
 }
 
+/// Root has opened the directory at the start. (Worker processes open it again, and would not start.)
+#[test]
+fn warns_of_a_root_that_the_user_may_not_enter() {
+    if !is_root() {
+        return;
+    }
+    let directory = make_directory();
+    directory.set_mode("www", 0o700);
+    let (root, errors) = (directory.path("www"), directory.path("log/errors"));
+    let warning = format!("cannot enter the document root {} as this user: clients get 403", text(&root));
+    let program =
+        serve(&directory, ServerKind::EventLoop, &[&["--error-log", text(&errors)], &SWITCH[..]].concat());
+    assert_eq!(Client::connect(program.address()).fetch(get("/")).status, 403);
+    program.stop_cleanly();
+    assert_eq!(directory.read("log/errors").matches(&warning).count(), 1);
+    let check = program::run(&[&["--check", text(&root)], &SWITCH[..]].concat());
+    assert_eq!(check.code, Some(2));
+    assert!(check.stderr.contains(&warning), "{check:?}");
+    directory.set_mode("www", 0o755);
+}
+
 two_kinds! {
     fn the_pid_file_exists_while_the_program_serves(kind: ServerKind) {
         let directory = make_directory();
@@ -222,6 +243,9 @@ two_kinds! {
             assert_eq!(serve(&directory, kind, &[&arguments, &SWITCH[..]].concat()).stop().code, Some(0));
             let warning = format!("cannot read {} as this user: a reload will fail", text(&file));
             assert_eq!(directory.read("log/errors").matches(&warning).count(), warnings, "{mode:o}");
+            let check = program::run(&[&["--check", "-r", text(&directory.path("www"))], &arguments[..2], &SWITCH].concat());
+            let expected = (warnings == 1).then(|| format!("httpd: with --user 54321: {warning}\n"));
+            assert_eq!(check.stderr, expected.unwrap_or_default(), "{mode:o}");
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     confinement::{self, Confinement},
     handoff::{ControlSocket, Inherited},
     launch::{
+        access,
         differences::differences,
         engine, listeners,
         reload::Reloads,
@@ -23,11 +24,7 @@ use crate::{
     system::Context,
 };
 use http_engine::listener::Listener;
-use rustix::{
-    fs::{Access, AtFlags, CWD, accessat},
-    io::Errno,
-    process::geteuid,
-};
+use rustix::process::geteuid;
 use std::{
     io,
     os::fd::OwnedFd,
@@ -196,20 +193,13 @@ fn warn(settings: &ServerSettings, sockets: &Sockets) {
         log::warn!("{option} keeps the value of the predecessor: only a restart changes it");
     }
     if settings.options.service.user.is_some() {
-        warn_of_unreadable(&settings.application.reads());
+        for inaccessible in access::denied(&*settings.application) {
+            log::warn!("{inaccessible}");
+        }
     }
     let budget = engine::connection_budget(settings, sockets.listeners.len() + sockets.plain.len());
     if budget.falls_short() {
         log::warn!("{budget}");
-    }
-}
-
-/// Warns of the `files` that root has read at the start, and that this process may not read any more.
-fn warn_of_unreadable(files: &[&Path]) {
-    for file in files {
-        if let Err(Errno::ACCESS) = accessat(CWD, *file, Access::READ_OK, AtFlags::EACCESS) {
-            log::warn!("cannot read {} as this user: a reload will fail", file.display());
-        }
     }
 }
 
