@@ -60,7 +60,7 @@ pub fn read(path: &Path) -> Result<String, String> {
 /// If it is not TOML, has no key, or has a key or a value that `schema` does not permit. The message begins with file,
 /// line and column.
 pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
-    let source = Source::new(text, file);
+    let source = Source::new(text, file, schema);
     let document = DeTable::parse(text).map_err(|error| {
         let place = source.place(error.span().map_or(0, |span| span.start));
         format!("{place}: {}", error.message().replace('\n', ", "))
@@ -76,6 +76,8 @@ pub fn parse(text: &str, file: &str, schema: &Schema) -> Result<Table, String> {
 struct Source<'s> {
     text: &'s str,
     file: &'s str,
+    /// The options of the top of the file.
+    top: &'s Schema,
     /// The lines and columns of some bytes, in the order of their offsets, so that a place is found in constant time.
     marks: Vec<Mark>,
 }
@@ -101,7 +103,7 @@ impl Mark {
 }
 
 impl<'s> Source<'s> {
-    fn new(text: &'s str, file: &'s str) -> Source<'s> {
+    fn new(text: &'s str, file: &'s str, top: &'s Schema) -> Source<'s> {
         let mut mark = Mark { offset: 0, line: 1, column: 1 };
         let mut marks = vec![mark];
         for char in text.chars() {
@@ -110,7 +112,7 @@ impl<'s> Source<'s> {
                 marks.push(mark);
             }
         }
-        Source { text, file, marks }
+        Source { text, file, top, marks }
     }
 
     /// Returns the place of the byte `offset`.
@@ -137,8 +139,12 @@ impl<'s> Source<'s> {
             }
             let argument = layers::find(&schema.command, name).filter(|_| !schema.excluded.contains(&name));
             let Some(argument) = argument else {
-                let of_command_line = if schema.excluded.contains(&name) { " in a file" } else { "" };
-                return Err(format!("{place}: no such option{of_command_line}: {name}"));
+                let outside = match layers::find(&self.top.command, name) {
+                    _ if self.top.excluded.contains(&name) => " in a file",
+                    Some(_) => " in this table, only at the top of the file",
+                    None => "",
+                };
+                return Err(format!("{place}: no such option{outside}: {name}"));
             };
             result.settings.push(self.setting(argument, value)?);
         }
@@ -204,7 +210,8 @@ mod tests {
     fn finds_the_place_of_each_byte() {
         let line = "é€\u{10348}a".repeat(100);
         let text = format!("\n{line}\n\n{line}{line}\nend");
-        let source = Source::new(&text, "file");
+        let top = Schema { command: Command::new(""), excluded: &[], tables: Vec::new() };
+        let source = Source::new(&text, "file", &top);
         for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
             let before = &text[..offset];
             let start = before.rfind('\n').map_or(0, |feed| feed + 1);

@@ -340,7 +340,10 @@ fn wrong_tables_are_rejected_with_line_and_column() {
         assert!(exit.stderr.starts_with(&expected), "{expected}: {}", exit.stderr);
     };
     assert_eq!(run(&with_sites(SITES), "--config httpd.toml --check", &[]).code, Some(0));
-    check("[[site]]\nport = 1", "httpd.toml:2:1: no such option: port\n");
+    check(
+        "[[site]]\nport = 1",
+        "httpd.toml:2:1: no such option in this table, only at the top of the file: port\n",
+    );
     check("[[site]]\nhosts = ['a:1']", "httpd.toml:2:9: invalid value 'a:1' for hosts: must be a name or");
     check(
         "[[site]]\nroot = 'a'\n[[site]]\nroot = 'c'",
