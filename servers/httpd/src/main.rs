@@ -95,7 +95,9 @@ fn manual() -> Vec<u8> {
     let mut page = Vec::new();
     // Writing to memory cannot fail.
     let _ = clap_mangen::Man::new(config::command()).render(&mut page);
-    page
+    // There is no page of the subcommand, to which clap_mangen refers.
+    let page = String::from_utf8_lossy(&page);
+    page.replace(r"httpd\-precompress(1)", "httpd precompress DIRECTORY").into_bytes()
 }
 
 /// Prints `text` to standard output. Returns the exit code.

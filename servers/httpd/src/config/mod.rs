@@ -18,7 +18,7 @@ pub use reload::Reloader;
 
 use crate::{
     dispatch::Misdirected,
-    options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE, Subcommands},
+    options::{Arguments, EXAMPLES, FileOptions, OF_COMMAND_LINE, SIGNALS, Subcommands},
     precompress::Precompress,
     server::Server,
 };
@@ -130,11 +130,8 @@ pub fn command() -> clap::Command {
 /// subcommand.
 fn options_command() -> clap::Command {
     let command = options::command::<Arguments>(PROGRAM, "8080");
-    let long = match command.get_after_help() {
-        Some(values) => format!("{values}\n\n{EXAMPLES}"),
-        None => EXAMPLES.to_owned(),
-    };
-    command.after_long_help(long)
+    let values = command.get_after_help().map(|values| format!("{values}\n\n")).unwrap_or_default();
+    command.after_long_help(format!("{values}{SIGNALS}\n\n{EXAMPLES}"))
 }
 
 /// Returns the command, which has not been built, with the default port of a server with TLS.

@@ -114,6 +114,14 @@ pub struct FileOptions {
 /// The heading in the help of the options that do not serve, but concern the configuration.
 const CONFIGURATION: &str = "Configuration";
 
+/// The signals, for the long help.
+pub const SIGNALS: &str = "\
+Signals:
+  SIGTERM, SIGINT  finish the requests in flight within --grace, then end; a second signal ends at once
+  SIGHUP           reload: open the logs and the directories again, read all files that options name
+  SIGUSR1          open the logs again
+  SIGUSR2          upgrade: start the program again and hand the sockets over to it";
+
 /// The end of the long help.
 pub const EXAMPLES: &str = "\
 Examples:

@@ -173,7 +173,10 @@ fn prints_its_manual_and_completions() {
             assert!(exit.stdout.contains(text), "{arguments:?} does not print {text}");
         }
     };
-    check(&["--man"], &[".TH httpd 1", "\\-\\-idle\\-timeout", "Examples:"]);
+    check(
+        &["--man"],
+        &[".TH httpd 1", "\nhttpd precompress DIRECTORY\n", "SIGUSR2  ", "\\-\\-idle\\-timeout", "Examples:"],
+    );
     check(&["--completions", "bash"], &["complete -F _httpd", "--idle-timeout"]);
     check(&["--completions", "zsh"], &["#compdef httpd"]);
     check(&["--completions", "fish"], &["complete -c httpd"]);
