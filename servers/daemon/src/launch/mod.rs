@@ -54,8 +54,7 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 impl Common {
     /// Checks what [`run`](Common::run) would do first, but changes nothing and binds nothing: whether the user exists
     /// and may access what `application` serves, the names of `--bind` can be resolved, and the directories of Unix
-    /// sockets, the logs and the PID file are there.
-    /// `application` is what it would serve.
+    /// sockets, the logs and the PID file are there. `application` is what it would serve.
     ///
     /// # Errors
     ///
