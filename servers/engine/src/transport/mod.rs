@@ -11,14 +11,15 @@ use crate::{
     metrics::Counters,
     sys::{ioctl_fionbio, recv, send, sendfile, sendmsg, set_socket_timeout, shutdown},
 };
-use http_core::{Connection, RecvBuf, SendQueue, TlsInfo, Transmit, io_cause, proxy_header};
+use http_core::{Connection, FileSlice, RecvBuf, SendQueue, TlsInfo, Transmit, io_cause, proxy_header};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, retry_on_intr},
     net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, sockopt::Timeout},
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, IoSlice},
     net::Shutdown,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
@@ -255,20 +256,11 @@ impl Transport {
                 }
                 Transmit::Pending => return Ok(Transmitted::Pending),
                 Transmit::Broken(error) => return Err(error),
-                Transmit::Bytes { slices, more } => {
-                    let more = if more { SendFlags::MORE } else { SendFlags::empty() };
-                    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more;
-                    match &*slices {
-                        [slice] => send(&self.socket, slice, flags),
-                        slices => sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), flags),
-                    }
-                }
+                Transmit::Bytes { slices, more } => self.send(&slices, more),
                 Transmit::File { slice, .. } => {
                     // `sendfile` has no flag for a call that must not wait.
                     self.set_waits(false)?;
-                    let mut offset = slice.offset;
-                    let count = slice.len.min(MAX_SENDFILE) as usize;
-                    match sendfile(&self.socket, &slice.file, Some(&mut offset), count) {
+                    match self.send_file(slice) {
                         // The file has become shorter. Its Content-Length is already sent, and a retry would spin.
                         Ok(0) => return Ok(Transmitted::FileFailed(None)),
                         // A socket does not fail with these.
@@ -295,6 +287,24 @@ impl Transport {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Sends bytes in memory. Does not wait. `more` is whether other bytes follow.
+    #[inline]
+    fn send(&self, slices: &[IoSlice<'_>], more: bool) -> Result<usize, Errno> {
+        let more = if more { SendFlags::MORE } else { SendFlags::empty() };
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more;
+        match slices {
+            [slice] => send(&self.socket, slice, flags),
+            slices => sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), flags),
+        }
+    }
+
+    /// Sends part of a file, at most [`MAX_SENDFILE`] bytes. Returns 0 if the file has become shorter.
+    #[inline]
+    fn send_file(&self, slice: &FileSlice) -> Result<usize, Errno> {
+        let mut offset = slice.offset;
+        sendfile(&self.socket, &slice.file, Some(&mut offset), slice.len.min(MAX_SENDFILE) as usize)
     }
 
     /// Puts a socket into blocking or non-blocking mode, unless it is in that mode.

@@ -11,7 +11,7 @@ pub(crate) use session::set_server_name;
 
 use super::{MIN_COUNTED, Received, Transmitted};
 use crate::{metrics::Counters, sockopt::notsent_lowat};
-use http_core::{RecvBuf, SendQueue, TlsInfo, Transmit};
+use http_core::{FileSlice, RecvBuf, SendQueue, TlsInfo, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, pread, retry_on_intr},
@@ -24,7 +24,9 @@ use rustls::ServerConfig;
 use session::{RECEIVE, RECORD, TlsSession};
 use std::{
     cell::RefCell,
-    fmt, io, mem,
+    fmt,
+    io::{self, IoSlice},
+    mem,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -144,7 +146,6 @@ impl TlsStream {
         counters: &Counters,
     ) -> io::Result<Transmitted> {
         let mut session = self.lock();
-        let session = &mut *session;
         if session.is_new {
             // The response to a malformed PROXY header: no session can secure it.
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the client is rejected before TLS"));
@@ -152,13 +153,11 @@ impl TlsStream {
         loop {
             // What rustls has to send besides is sent with the first record.
             let is_flushed = session.queued == 0 || session.flush(socket)?;
-            // The records are longer than their content: what is left of them contains all that is left of it.
-            let left = session.queued.min(session.outgoing.len());
-            if session.queued > left {
-                let count = mem::replace(&mut session.queued, left) - left;
-                queue.sent(count);
-                counters.count_sent(count);
-                budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
+            let taken = session.take_sent();
+            if taken > 0 {
+                queue.sent(taken);
+                counters.count_sent(taken);
+                budget = budget.saturating_sub((taken as u64).max(MIN_COUNTED));
             }
             if session.is_handshaking || !is_flushed {
                 return Ok(Transmitted::WouldBlock);
@@ -167,50 +166,8 @@ impl TlsStream {
             if budget == 0 && !queue.is_empty() {
                 return Ok(Transmitted::BudgetSpent);
             }
-            let sent = SCRATCH.with_borrow_mut(|Scratch { content, outgoing, .. }| {
-                let next = match queue.transmit() {
-                    Transmit::Broken(error) => return Err(error),
-                    next => next,
-                };
-                let (content, more) = match &next {
-                    Transmit::Empty => {
-                        session.is_complete = true;
-                        // If this takes not all, a receive sends the rest.
-                        session.flush(socket)?;
-                        return Ok(Some(Transmitted::All));
-                    }
-                    Transmit::Pending | Transmit::Broken(_) => {
-                        session.flush(socket)?;
-                        return Ok(Some(Transmitted::Pending));
-                    }
-                    Transmit::Bytes { slices, more } => match &**slices {
-                        // What follows goes into other records, so that these are full.
-                        [slice, ..] if slices.len() == 1 || slice.len() >= RECORD => {
-                            let whole = if slices.len() == 1 { BATCH } else { slice.len() / RECORD * RECORD };
-                            (&slice[..slice.len().min(whole).min(BATCH)], *more || slices.len() > 1)
-                        }
-                        slices => {
-                            content.clear();
-                            for slice in slices {
-                                content.extend_from_slice(&slice[..slice.len().min(RECORD - content.len())]);
-                            }
-                            (&content[..], *more)
-                        }
-                    },
-                    Transmit::File { slice, more } => {
-                        content.resize(BATCH, 0);
-                        let len = usize::try_from(slice.len).unwrap_or(BATCH).min(BATCH);
-                        match retry_on_intr(|| pread(&slice.file, &mut content[..len], slice.offset)) {
-                            Ok(0) => return Ok(Some(Transmitted::FileFailed(None))),
-                            Ok(count) => (&content[..count], *more),
-                            Err(error) => return Ok(Some(Transmitted::FileFailed(Some(error)))),
-                        }
-                    }
-                };
-                session.send(socket, content, more, outgoing).map(|()| None)
-            })?;
-            if let Some(sent) = sent {
-                return Ok(sent);
+            if let Some(transmitted) = session.send_next(socket, queue)? {
+                return Ok(transmitted);
             }
         }
     }
@@ -254,6 +211,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a session receives and sends at its socket.
 impl TlsSession {
     /// Receives once, and decrypts into `room`. Returns how many bytes the socket had, and how many are in `room`;
     /// `None` if the socket has none. What is left of the content is in [`content`](TlsSession::content).
@@ -298,6 +256,36 @@ impl TlsSession {
         })
     }
 
+    /// Encrypts what is next in the send queue, and sends as much as the socket takes. Returns the result of
+    /// [`TlsStream::transmit`] if there is nothing to encrypt.
+    fn send_next(&mut self, socket: &OwnedFd, queue: &mut SendQueue) -> io::Result<Option<Transmitted>> {
+        SCRATCH.with_borrow_mut(|Scratch { content, outgoing, .. }| {
+            match queue.transmit() {
+                Transmit::Empty => {
+                    self.is_complete = true;
+                    // If this takes not all, a receive sends the rest.
+                    self.flush(socket)?;
+                    return Ok(Some(Transmitted::All));
+                }
+                Transmit::Pending => {
+                    self.flush(socket)?;
+                    return Ok(Some(Transmitted::Pending));
+                }
+                Transmit::Broken(error) => return Err(error),
+                Transmit::Bytes { slices, more } => {
+                    let (content, is_followed) = next_content(&slices, content);
+                    self.send(socket, content, more || is_followed, outgoing)?;
+                }
+                Transmit::File { slice, more } => match read_content(slice, content) {
+                    Ok([]) => return Ok(Some(Transmitted::FileFailed(None))),
+                    Ok(content) => self.send(socket, content, more, outgoing)?,
+                    Err(error) => return Ok(Some(Transmitted::FileFailed(Some(error)))),
+                },
+            }
+            Ok(None)
+        })
+    }
+
     /// Encrypts `content`, the front of the send queue, and sends as much as the socket takes. Keeps the rest.
     fn send(&mut self, socket: &OwnedFd, content: &[u8], more: bool, out: &mut Vec<u8>) -> io::Result<()> {
         let len = self.encrypt_into(content, out)?;
@@ -328,6 +316,38 @@ impl TlsSession {
         self.outgoing = Vec::new();
         Ok(true)
     }
+
+    /// Returns how many bytes at the front of the send queue the socket has taken since the last call.
+    fn take_sent(&mut self) -> usize {
+        // The records are longer than their content: what is left of them contains all that is left of it.
+        let left = self.queued.min(self.outgoing.len());
+        mem::replace(&mut self.queued, left) - left
+    }
+}
+
+/// Returns the content of the next records: the front of `slices`, copied into `buffer` if it is not in one piece. Also
+/// returns whether other slices follow the one whose content this is.
+fn next_content<'c>(slices: &'c [IoSlice<'_>], buffer: &'c mut Vec<u8>) -> (&'c [u8], bool) {
+    match slices {
+        [slice] => (&slice[..slice.len().min(BATCH)], false),
+        // What follows goes into other records, so that these are full.
+        [slice, ..] if slice.len() >= RECORD => (&slice[..(slice.len() / RECORD * RECORD).min(BATCH)], true),
+        slices => {
+            buffer.clear();
+            for slice in slices {
+                buffer.extend_from_slice(&slice[..slice.len().min(RECORD - buffer.len())]);
+            }
+            (buffer, false)
+        }
+    }
+}
+
+/// Reads the content of the next records from a file. Returns none if the file has become shorter.
+fn read_content<'c>(slice: &FileSlice, buffer: &'c mut Vec<u8>) -> Result<&'c [u8], Errno> {
+    buffer.resize(BATCH, 0);
+    let len = usize::try_from(slice.len).unwrap_or(BATCH).min(BATCH);
+    let count = retry_on_intr(|| pread(&slice.file, &mut buffer[..len], slice.offset))?;
+    Ok(&buffer[..count])
 }
 
 /// Lets a full socket take a few more bytes. For the last bytes of a connection: its send buffer is limited no more.
