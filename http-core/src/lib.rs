@@ -13,11 +13,11 @@ mod types;
 
 pub use buffer::{
     budget::MemoryBudget,
+    chunk_source::{Chunk, ChunkSource},
     pool::{BufferPool, Buffers},
     recv_buf::RecvBuf,
     segment::{FileSlice, Sent},
     send_queue::{IoSlices, SendQueue, Transmit},
-    stream::{Chunk, ChunkSource},
 };
 /// For the benchmarks and fuzz targets of this repository. They are no part of the interface, and may change at any
 /// time.

@@ -103,7 +103,7 @@ impl BufferPool {
 mod tests {
     use super::*;
     use crate::{
-        buffer::stream::{Chunk, ChunkSource},
+        buffer::chunk_source::{Chunk, ChunkSource},
         codec::framing::BodyLength,
     };
 

@@ -4,8 +4,9 @@
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
 use super::{
+    chunk_source::ChunkSource,
     segment::{FileSlice, OnSent, Segment, Sent},
-    stream::{ChunkSource, Pulled, Stream},
+    stream::{Pulled, Stream},
 };
 use crate::{
     codec::framing::BodyLength,
@@ -421,7 +422,7 @@ impl std::fmt::Debug for SendQueue {
 mod tests {
     use super::*;
     use crate::{
-        buffer::stream::Chunk,
+        buffer::chunk_source::Chunk,
         types::{
             headers::Headers,
             panic::{CatchDrop, PanicOnDrop},

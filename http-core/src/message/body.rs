@@ -4,9 +4,9 @@
 
 use crate::{
     buffer::{
+        chunk_source::{Chunk, ChunkSource},
         segment::{FileSlice, Segment},
         send_queue::SendQueue,
-        stream::{Chunk, ChunkSource},
     },
     codec::framing::BodyLength,
     message::channel::{BodySender, channel},

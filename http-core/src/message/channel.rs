@@ -3,7 +3,7 @@
 //! Only [`BodySender::send`] waits. No waker and no code of the application runs under the lock.
 
 use crate::{
-    buffer::stream::{Chunk, ChunkSource},
+    buffer::chunk_source::{Chunk, ChunkSource},
     types::{cancellation::CancellationToken, headers::Headers},
 };
 use std::{

@@ -73,7 +73,7 @@ mod stream {
     }
 }
 mod buffer {
-    pub(crate) mod stream {
+    pub(crate) mod chunk_source {
         pub(crate) use http_core::{Chunk, ChunkSource};
     }
 }
