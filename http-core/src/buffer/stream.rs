@@ -178,3 +178,163 @@ fn check_trailers(trailers: &Headers) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        buffer::send_queue::{
+            SendQueue,
+            tests::{drain, file_slice},
+        },
+        types::panic::PanicOnDrop,
+    };
+    use std::{
+        panic::resume_unwind,
+        sync::mpsc::{Receiver, Sender, channel},
+    };
+
+    /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and
+    /// with `.` if it ends; `!` is an error, and `panic` a panic. Part of a file follows a `/` as `offset+len`. What
+    /// follows `#` is the name of a trailer. Dropping the source panics.
+    struct Script {
+        words: std::str::Split<'static, char>,
+        trailer: Option<&'static str>,
+        failures: Sender<String>,
+        _panics: PanicOnDrop,
+    }
+
+    impl ChunkSource for Script {
+        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+            let word = self.words.next().expect("a call after the end of the stream");
+            let (word, part) = word.split_once('/').map_or((word, None), |(word, part)| (word, Some(part)));
+            let text = word.trim_end_matches(['?', '.']);
+            match text {
+                "!" => return Err(io::ErrorKind::Other.into()),
+                "panic" => resume_unwind(Box::new(PanicOnDrop(2))),
+                _ => chunk.extend_from_slice(text.as_bytes()),
+            }
+            if let Some((offset, len)) = part.and_then(|part| part.split_once('+')) {
+                let number = |text: &str| text.parse().expect("a number");
+                return Ok(Chunk::File(file_slice(number(offset), number(len))));
+            }
+            Ok(match word.as_bytes().last() {
+                Some(b'?') => Chunk::Pending,
+                Some(b'.') => Chunk::End,
+                _ => Chunk::Data,
+            })
+        }
+
+        fn trailers(&mut self) -> Headers {
+            let mut trailers = Headers::default();
+            if let Some(name) = self.trailer {
+                trailers.append(name, "1").expect("a valid header");
+            }
+            trailers
+        }
+
+        fn failed(&mut self, error: &io::Error) {
+            self.failures.send(error.to_string()).expect("a receiver");
+            resume_unwind(Box::new(PanicOnDrop(2)));
+        }
+    }
+
+    /// Queues a stream. Returns the failures that its source receives.
+    pub(in crate::buffer) fn push_stream(
+        queue: &mut SendQueue,
+        script: &'static str,
+        length: BodyLength,
+    ) -> Receiver<String> {
+        let (words, trailer) =
+            script.split_once('#').map_or((script, None), |(words, name)| (words, Some(name)));
+        let (failures, received) = channel();
+        let script = Script { words: words.split(' '), trailer, failures, _panics: PanicOnDrop(2) };
+        queue.push_stream(Box::new(script), length);
+        received
+    }
+
+    /// `expected` is what a queue with this stream sends. A word of `script` is a result of the source.
+    fn check_stream(script: &'static str, length: BodyLength, expected: &str) {
+        for step in [1, 3, usize::MAX] {
+            let mut queue = SendQueue::default();
+            let failures = push_stream(&mut queue, script, length);
+            assert!(queue.has_stream());
+            assert_eq!(drain(&mut queue, step), expected, "{script}");
+            assert!(!queue.has_stream() && queue.is_empty(), "{script}");
+            let failed = failures.iter().next().map(|error| format!("<{error}>"));
+            let end =
+                expected.rfind('<').filter(|_| expected.ends_with('>') && !expected.ends_with("pending>"));
+            assert_eq!(failed.as_deref(), end.map(|from| &expected[from..]), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_stream_produces_chunks_as_they_are_sent() {
+        use BodyLength::{Chunked, UntilClose};
+        check_stream("one three .", Chunked, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three.", Chunked, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three .", UntilClose, "onethree");
+        check_stream("one ? ? three? .", UntilClose, "one<pending><pending>three");
+        check_stream(".", Chunked, "0\r\n\r\n");
+        check_stream(".", UntilClose, "");
+        check_stream("one !", Chunked, "3\r\none\r\n<other error>");
+        check_stream("one panic", Chunked, "3\r\none\r\n<the application's code panicked>");
+        check_stream(" ", Chunked, "<Chunk::Data without data>");
+    }
+
+    #[test]
+    fn a_stream_of_known_length_never_sends_more() {
+        use BodyLength::Exact;
+        check_stream("one three .", Exact(8), "onethree");
+        check_stream("one? ? three. ", Exact(8), "one<pending>three");
+        check_stream(".", Exact(0), "");
+        check_stream("a.", Exact(0), "<the body is longer than its stated length>");
+        check_stream("one three .", Exact(7), "one<the body is longer than its stated length>");
+        check_stream("one a .", Exact(3), "one<the body is longer than its stated length>");
+        check_stream("one three .", Exact(10), "onethree<the body ends 2 bytes before its stated length>");
+        check_stream("one three.", Exact(9), "one<the body ends 1 bytes before its stated length>");
+    }
+
+    #[test]
+    fn a_stream_sends_parts_of_files_between_chunks() {
+        use BodyLength::{Chunked, Exact, UntilClose};
+        let alternating = "one /5+3 ? two/8+12 /0+1 ? .";
+        let chunks = [
+            "3\r\none\r\n3\r\n567\r\n<pending>3\r\ntwo\r\nc\r\n890123456789\r\n",
+            "1\r\n0\r\n<pending>0\r\n\r\n",
+        ];
+        check_stream(alternating, Chunked, &chunks.concat());
+        for length in [UntilClose, Exact(22)] {
+            check_stream(alternating, length, "one567<pending>two8901234567890<pending>");
+        }
+        check_stream("/5+3 !", Chunked, "3\r\n567\r\n<other error>");
+        check_stream("/5+3 .", Exact(2), "<the body is longer than its stated length>");
+        check_stream("one/5+3 .", Exact(5), "<the body is longer than its stated length>");
+        check_stream("/5+3 one .", Exact(3), "567<the body is longer than its stated length>");
+        check_stream("/5+3 .", Exact(4), "567<the body ends 1 bytes before its stated length>");
+        check_stream("one/0+18446744073709551615 .", Exact(9), "<the body is longer than its stated length>");
+        for length in [Chunked, UntilClose, Exact(0), Exact(3)] {
+            check_stream("/5+0 .", length, "<Chunk::File without data>");
+            check_stream("one/5+0 .", length, "<Chunk::File without data>");
+        }
+    }
+
+    #[test]
+    fn trailers_follow_a_chunked_body() {
+        use BodyLength::{Chunked, Exact, UntilClose};
+        check_stream("a.#X-Sum", Chunked, "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n");
+        check_stream(".#Server-Timing", Chunked, "0\r\nServer-Timing: 1\r\n\r\n");
+        check_stream("a.#X-Sum", Exact(1), "a");
+        check_stream("a.#X-Sum", UntilClose, "a");
+        for name in ["Host", "content-type", "Authorization", "te", "IF-MATCH", "Set-Cookie"] {
+            let script: &'static str = String::leak(format!("a .#{name}"));
+            for step in [1, usize::MAX] {
+                let mut queue = SendQueue::default();
+                let _failures = push_stream(&mut queue, script, Chunked);
+                let sent = drain(&mut queue, step);
+                assert!(sent.starts_with("1\r\na\r\n<the header "), "{sent}");
+                assert!(sent.ends_with(" is not allowed in trailers>"), "{sent}");
+            }
+        }
+    }
+}
