@@ -18,7 +18,7 @@ use super::measure::Measurement;
 use super::requests::Requests;
 use super::workload::{Experiment, Task, Workload};
 use crate::report::results::VERSION;
-use crate::report::{Cell, Metric, Results, Run, Sample};
+use crate::report::{Cell, Metric, Results, Run, Sample, SubjectLabel};
 use crate::subject::catalog::{self, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
@@ -99,20 +99,7 @@ impl Plan {
         programs: &Programs,
         watch: &dyn Fn(usize, usize, &PlannedMeasurement),
     ) -> Result<Results, Box<dyn Error>> {
-        let (mut subjects, mut labels) = (Vec::new(), Vec::new());
-        let (mut missing, mut left_out) = (Vec::new(), Vec::new());
-        for subject in taking_part(self.subjects.iter().copied(), &self.workloads) {
-            match programs.find(subject.program) {
-                Ok(program) => {
-                    subjects.push(subject);
-                    labels.push(subject.label(&program));
-                }
-                Err(program) => {
-                    left_out.push(format!("{}: {program}", subject.id));
-                    missing.push(program);
-                }
-            }
-        }
+        let Found { subjects, labels, missing, mut left_out } = self.find_subjects(programs);
         let planned = self.measurements(&subjects);
         if planned.is_empty() {
             let why = match missing.is_empty() {
@@ -132,25 +119,7 @@ impl Plan {
         fs::set_permissions(&temp_dir, Permissions::from_mode(0o755))?;
         let weather_service = self.prepare(programs, temp_dir.path(), missing)?;
         let setup = Setup { plan: self, programs, temp_dir: temp_dir.path(), weather_service, cpus };
-        for (done, measurement) in planned.iter().enumerate() {
-            watch(done, planned.len(), measurement);
-            match setup.measure(measurement, least_capacity(&results.cells, measurement.round)) {
-                Ok(sample) => cell(&mut results.cells, measurement).samples.push(sample),
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    let line = format!("{} in {}: {error}", measurement.subject.id, measurement.workload.id);
-                    if !left_out.contains(&line) {
-                        left_out.push(line);
-                    }
-                }
-                Err(error) => {
-                    // Results hold no path of this machine.
-                    let why = error.to_string().replace(&*temp_dir.path().to_string_lossy(), "");
-                    cell(&mut results.cells, measurement)
-                        .failures
-                        .push(format!("round {}: {why}", measurement.round));
-                }
-            }
-        }
+        setup.measure_all(&planned, watch, &mut results.cells, &mut left_out);
         bind_to(&setup.cpus.driver)?;
         let run = Run {
             date,
@@ -166,6 +135,24 @@ impl Plan {
         };
         results.runs.insert(self.experiment.id.to_owned(), run);
         Ok(results)
+    }
+
+    /// Finds the programs of the subjects that take part.
+    fn find_subjects(&self, programs: &Programs) -> Found {
+        let mut found = Found::default();
+        for subject in taking_part(self.subjects.iter().copied(), &self.workloads) {
+            match programs.find(subject.program) {
+                Ok(program) => {
+                    found.subjects.push(subject);
+                    found.labels.push(subject.label(&program));
+                }
+                Err(program) => {
+                    found.left_out.push(format!("{}: {program}", subject.id));
+                    found.missing.push(program);
+                }
+            }
+        }
+        found
     }
 
     /// Writes the files that the workloads need, and starts the stub of the weather service if one asks for it.
@@ -225,6 +212,19 @@ impl Plan {
     }
 }
 
+/// The subjects of a plan whose programs are there, and those whose programs are not.
+#[derive(Default)]
+struct Found {
+    /// The subjects that are measured.
+    subjects: Vec<&'static Subject>,
+    /// The label of each of them.
+    labels: Vec<SubjectLabel>,
+    /// The programs that are not installed or built.
+    missing: Vec<MissingProgram>,
+    /// What is not measured, and why: a line for each subject whose program is missing.
+    left_out: Vec<String>,
+}
+
 /// What all measurements of one run of a plan use.
 struct Setup<'a> {
     /// The plan that is run.
@@ -240,6 +240,34 @@ struct Setup<'a> {
 }
 
 impl Setup<'_> {
+    /// Makes these measurements, and adds their samples and failures to `cells`. Adds to `left_out` what a subject
+    /// does not support. Calls `watch` as [`Plan::run`] does.
+    fn measure_all(
+        &self,
+        planned: &[PlannedMeasurement],
+        watch: &dyn Fn(usize, usize, &PlannedMeasurement),
+        cells: &mut Vec<Cell>,
+        left_out: &mut Vec<String>,
+    ) {
+        for (done, measurement) in planned.iter().enumerate() {
+            watch(done, planned.len(), measurement);
+            match self.measure(measurement, least_capacity(cells, measurement.round)) {
+                Ok(sample) => cell(cells, measurement).samples.push(sample),
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    let line = format!("{} in {}: {error}", measurement.subject.id, measurement.workload.id);
+                    if !left_out.contains(&line) {
+                        left_out.push(line);
+                    }
+                }
+                Err(error) => {
+                    // Results hold no path of this machine.
+                    let why = error.to_string().replace(&*self.temp_dir.to_string_lossy(), "");
+                    cell(cells, measurement).failures.push(format!("round {}: {why}", measurement.round));
+                }
+            }
+        }
+    }
+
     /// Makes a measurement: chooses the workers and the CPUs, and runs it with an empty directory for the subject.
     fn measure(&self, measurement: &PlannedMeasurement, least_capacity: Option<f64>) -> io::Result<Sample> {
         let PlannedMeasurement { round, workload, connections, subject } = *measurement;
