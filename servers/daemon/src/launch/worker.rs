@@ -9,10 +9,12 @@ use super::{
 use crate::{
     admin::{self, Measured},
     handoff::{ControlSocket, Inherited, Message, read_configuration},
-    signals::{Signal, SignalHandlers},
+    logs::Logs,
+    signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, spawn},
     tls::TlsSettings,
 };
+use http_engine::Running;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
@@ -33,68 +35,107 @@ pub(super) fn run(
     inherited: Inherited,
     handlers: SignalHandlers,
 ) -> io::Result<()> {
-    let Inherited { listeners, plain, mut application, logs, socket, .. } = inherited;
     set_process_name(settings.name);
-    // The process has the user and the Landlock rules of its master.
-    let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
-    let signals = handlers.into_queue(Signal::for_worker)?;
-    // To its engine the worker has number 0; among the worker processes it has `number`.
-    let mut security = Security::load(&*settings.application, &listeners, &plain)?;
-    let wrap =
-        |security: &Security, make: MakeHandler| logs.wrap(security.wrap(Arc::new(move |_| make(number))));
-    // The program has read the configuration, which is the first file.
-    let roots = application.split_off(1.min(application.len()));
-    let mut application = Arc::clone(&settings.application);
-    let make = wrap(&security, OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?);
-    let engine = engine::start(settings, (listeners, plain), &security, &make, signals.sender())?;
-    socket.send_ready().context("cannot notify the master process")?;
-    forward_messages(socket, signals.sender())?;
-    let mut reloads = Reloads::new(signals.sender());
-    let mut draining = false;
-    let result = loop {
-        match signals.next(reloads.check(Instant::now())) {
-            Signal::Stop | Signal::EngineEnded if draining => break Ok(()),
-            Signal::Stop | Signal::MasterEnded => {
-                draining = true;
-                engine.stopper().stop(settings.grace());
-            }
-            Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
-            Signal::ReopenLogs => logs.reopen(),
-            Signal::SendMetrics(socket) => {
-                let engine = engine.metrics().first().copied().unwrap_or_default();
-                let measured = Measured { engine, application: application.measure(number) };
-                // Fails if the master does not wait any more.
-                let _ = admin::send(socket, &measured, logs.lost());
-            }
-            Signal::ServeApplication(files) => reloads.request(files),
-            Signal::ReloadEnded => {
-                if let Some((next, make, tls)) = reloads.end() {
-                    match security.replace(tls) {
-                        Ok(()) => {
-                            engine.replace_handlers(&*wrap(&security, make));
-                            application = next;
-                        }
-                        Err(error) => report_failure(&error),
-                    }
-                }
-            }
-            _ => {}
-        }
-        if let Some(files) = reloads.next() {
-            let current = Arc::clone(&application);
-            reloads.begin(Instant::now(), move || load(current, files));
-        }
-    };
-    logs.flush(FLUSH_TIMEOUT);
+    let (mut worker, signals) = Worker::start(settings, number, inherited, handlers)?;
+    let result = worker.serve(&signals);
+    worker.logs.flush(FLUSH_TIMEOUT);
     result
+}
+
+/// A worker process.
+struct Worker<'s> {
+    settings: &'s ServerSettings,
+    /// Its number among the worker processes.
+    number: usize,
+    /// What it serves.
+    application: Arc<dyn Application>,
+    security: Security,
+    engine: Arc<Running>,
+    logs: Logs,
+    /// Reloads of the application, each from the files that the master has sent.
+    reloads: Reloads<Vec<OwnedFd>, Loaded>,
+}
+
+/// What a reload has loaded: the application, its handler and its certificates.
+type Loaded = (Arc<dyn Application>, MakeHandler, Option<TlsSettings>);
+
+impl<'s> Worker<'s> {
+    /// Starts the engine and the threads of the process, and tells the master.
+    fn start(
+        settings: &'s ServerSettings,
+        number: usize,
+        inherited: Inherited,
+        handlers: SignalHandlers,
+    ) -> io::Result<(Worker<'s>, SignalQueue)> {
+        let Inherited { listeners, plain, application: mut files, logs, socket, .. } = inherited;
+        // The process has the user and the Landlock rules of its master.
+        let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
+        let signals = handlers.into_queue(Signal::for_worker)?;
+        let application = Arc::clone(&settings.application);
+        let security = Security::load(&*application, &listeners, &plain)?;
+        // The program has read the configuration, which is the first file.
+        let roots = files.split_off(1.min(files.len()));
+        let make = OpenApplication::inherited(Arc::clone(&application), roots).make_handler()?;
+        let make = wrap(make, number, &security, &logs);
+        let engine = engine::start(settings, (listeners, plain), &security, &make, signals.sender())?;
+        socket.send_ready().context("cannot notify the master process")?;
+        forward_messages(socket, signals.sender())?;
+        let reloads = Reloads::new(signals.sender());
+        Ok((Worker { settings, number, application, security, engine, logs, reloads }, signals))
+    }
+
+    /// Handles signals until the worker has stopped. Fails if its engine ends although nothing has stopped it.
+    fn serve(&mut self, signals: &SignalQueue) -> io::Result<()> {
+        let mut draining = false;
+        loop {
+            match signals.next(self.reloads.check(Instant::now())) {
+                Signal::Stop | Signal::EngineEnded if draining => return Ok(()),
+                Signal::Stop | Signal::MasterEnded => {
+                    draining = true;
+                    self.engine.stopper().stop(self.settings.grace());
+                }
+                Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
+                Signal::ReopenLogs => self.logs.reopen(),
+                Signal::SendMetrics(socket) => self.send_metrics(socket),
+                Signal::ServeApplication(files) => self.reloads.request(files),
+                Signal::ReloadEnded => self.end_reload(),
+                _ => {}
+            }
+            if let Some(files) = self.reloads.next() {
+                let current = Arc::clone(&self.application);
+                self.reloads.begin(Instant::now(), move || load(current, files));
+            }
+        }
+    }
+
+    /// Sends what the worker has measured to the master.
+    fn send_metrics(&self, socket: OwnedFd) {
+        let engine = self.engine.metrics().first().copied().unwrap_or_default();
+        let measured = Measured { engine, application: self.application.measure(self.number) };
+        // Fails if the master does not wait any more.
+        let _ = admin::send(socket, &measured, self.logs.lost());
+    }
+
+    /// Serves what a reload has loaded, unless it has failed.
+    fn end_reload(&mut self) {
+        let Some((application, make, tls)) = self.reloads.end() else { return };
+        if let Err(error) = self.security.replace(tls) {
+            return report_failure(&error);
+        }
+        self.engine.replace_handlers(&*wrap(make, self.number, &self.security, &self.logs));
+        self.application = application;
+    }
+}
+
+/// Adds to a handler what secures and logs its requests. To its engine, the worker process has number 0; `make` gets
+/// its `number` among the worker processes.
+fn wrap(make: MakeHandler, number: usize, security: &Security, logs: &Logs) -> MakeHandler {
+    logs.wrap(security.wrap(Arc::new(move |_| make(number))))
 }
 
 /// Returns the application with the configuration that the master has reloaded, which is the first of these files, and
 /// its handler for the document roots, which are the others, and its certificates. May wait for a disk.
-fn load(
-    application: Arc<dyn Application>,
-    mut files: Vec<OwnedFd>,
-) -> io::Result<(Arc<dyn Application>, MakeHandler, Option<TlsSettings>)> {
+fn load(application: Arc<dyn Application>, mut files: Vec<OwnedFd>) -> io::Result<Loaded> {
     let configuration = files.remove(0);
     let changed = application.with_configuration(&read_configuration(&configuration)?)?;
     let application = changed.unwrap_or(application);
