@@ -14,7 +14,7 @@ use crate::{
     transport::{Received, Transmitted, report_file},
 };
 use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, drop_caught};
-use std::{io, time::Duration};
+use std::{io, ops::ControlFlow, time::Duration};
 
 /// The maximum number of requests of one connection that the worker serves before it continues with other connections.
 /// So a client that pipelines does not delay the others.
@@ -72,24 +72,10 @@ impl Turn<'_> {
                     Err(_) => return Action::Close,
                 },
                 Action::Send if blocked => return Action::Send,
-                Action::Send => {
-                    match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN, self.counters)
-                    {
-                        Ok(Transmitted::All) => {}
-                        // Drive once more: the protocol must see how many bytes the client has taken.
-                        Ok(Transmitted::WouldBlock) => blocked = true,
-                        Ok(Transmitted::Pending) => {
-                            blocked = true;
-                            self.schedule_stream();
-                        }
-                        Ok(Transmitted::BudgetSpent) => return Action::Yield,
-                        Ok(Transmitted::FileFailed(error)) => {
-                            report_file(&self.client.conn, &mut self.buffers.out, error);
-                            return Action::Close;
-                        }
-                        Err(_) => return Action::Close,
-                    }
-                }
+                Action::Send => match self.send() {
+                    ControlFlow::Continue(takes_more) => blocked = !takes_more,
+                    ControlFlow::Break(action) => return action,
+                },
                 Action::StartReply(reply) => {
                     if self.start(reply) {
                         budget = budget.saturating_sub(1);
@@ -120,6 +106,27 @@ impl Turn<'_> {
             transport.receive_proxy_header(input)
         } else {
             transport.receive(input)
+        }
+    }
+
+    /// Sends what is queued. Returns whether the socket may take more, or the result of [`run`](Turn::run) if the turn
+    /// ends.
+    #[inline]
+    fn send(&mut self) -> ControlFlow<Action, bool> {
+        match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN, self.counters) {
+            Ok(Transmitted::All) => ControlFlow::Continue(true),
+            // Drive once more: the protocol must see how many bytes the client has taken.
+            Ok(Transmitted::WouldBlock) => ControlFlow::Continue(false),
+            Ok(Transmitted::Pending) => {
+                self.schedule_stream();
+                ControlFlow::Continue(false)
+            }
+            Ok(Transmitted::BudgetSpent) => ControlFlow::Break(Action::Yield),
+            Ok(Transmitted::FileFailed(error)) => {
+                report_file(&self.client.conn, &mut self.buffers.out, error);
+                ControlFlow::Break(Action::Close)
+            }
+            Err(_) => ControlFlow::Break(Action::Close),
         }
     }
 
