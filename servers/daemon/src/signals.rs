@@ -27,13 +27,12 @@ pub enum Signal {
     ReopenLogs,
     /// Reopen the log files and the document roots by their names, and read the configuration again.
     Reload,
-    /// A reload that was begun has ended.
+    /// The thread of a reload has ended: its result can be taken.
     ReloadEnded,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
-    /// Look for worker processes that have ended or must be replaced: a child process has ended, or the deadline of
-    /// [`SignalQueue::next`] has passed.
-    CheckWorkers,
+    /// Do what is due: a child process has ended, or the deadline of [`SignalQueue::next`] has passed.
+    CheckDue,
     /// The successor accepts connections.
     SuccessorReady,
     /// The successor could not start to accept connections, for this reason.
@@ -61,7 +60,7 @@ impl Signal {
             SIGUSR1 => Some(Signal::ReopenLogs),
             SIGHUP => Some(Signal::Reload),
             SIGUSR2 => Some(Signal::StartSuccessor),
-            SIGCHLD => Some(Signal::CheckWorkers),
+            SIGCHLD => Some(Signal::CheckDue),
             _ => None,
         }
     }
@@ -116,11 +115,11 @@ impl SignalQueue {
         self.sender.clone()
     }
 
-    /// Waits for the next signal and removes it from the queue. Returns [`Signal::CheckWorkers`] if no signal arrives
+    /// Waits for the next signal and removes it from the queue. Returns [`Signal::CheckDue`] if no signal arrives
     /// before `deadline`. Without a deadline, waits without a limit.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
         let timeout = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         // Fails only when the timeout expires, because the queue is never disconnected.
-        self.receiver.recv_timeout(timeout).unwrap_or(Signal::CheckWorkers)
+        self.receiver.recv_timeout(timeout).unwrap_or(Signal::CheckDue)
     }
 }

@@ -54,7 +54,8 @@ pub(super) struct Master<'a> {
     /// When to look again which certificates expire soon.
     check_expiry_at: Instant,
     application: OpenApplication,
-    /// What is handed over to worker processes for the application. Empty without `--prefork`.
+    /// The configuration and the document roots of the application, to hand over to worker processes. Empty without
+    /// `--prefork`.
     application_files: Vec<OwnedFd>,
     reloads: Reloads<(), Reloaded>,
     workers: Workers,
@@ -75,8 +76,8 @@ struct Reloaded {
     application: OpenApplication,
     make: MakeHandler,
     tls: Option<TlsSettings>,
-    /// Whether the configuration was read again.
-    is_changed: bool,
+    /// Whether the application has a configuration, which was read again.
+    has_configuration: bool,
 }
 
 /// The workers that serve the requests.
@@ -137,9 +138,9 @@ impl Master<'_> {
     /// although no signal has stopped it.
     fn serve(&mut self) -> io::Result<()> {
         loop {
-            let (restart, check) = (self.maintain_workers(), self.reloads.check(Instant::now()));
-            let check_expiry = self.check_expiry();
-            match self.signals.next(restart.into_iter().chain(check).chain(check_expiry).min()) {
+            let deadlines =
+                [self.maintain_workers(), self.reloads.report_slow(Instant::now()), self.check_expiry()];
+            match self.signals.next(deadlines.into_iter().flatten().min()) {
                 Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
                 Signal::Reload => self.reload(),
@@ -149,7 +150,7 @@ impl Master<'_> {
                 Signal::SuccessorReady => break self.retire(),
                 Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
                 Signal::ReportMetrics(sender) => drop(sender.send(self.reports())),
-                Signal::CheckWorkers
+                Signal::CheckDue
                 | Signal::ServeApplication(_)
                 | Signal::AdminEnded
                 | Signal::SendMetrics(_)
@@ -199,8 +200,8 @@ impl Master<'_> {
     /// due: `None` if all worker processes run, or if the workers are threads. Does not wait for that time.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
-        let files = logs_to_hand_over(self.settings, &self.logs);
-        pool.maintain(worker_handoff((&self.listeners, &self.plain), &self.application_files, files.borrow()))
+        let logs = logs_to_hand_over(self.settings, &self.logs);
+        pool.maintain(worker_handoff((&self.listeners, &self.plain), &self.application_files, logs.borrow()))
     }
 
     /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
@@ -222,7 +223,7 @@ impl Master<'_> {
 
     /// Begins the reload that was requested, if there is one and none is running.
     fn begin_reload(&mut self) {
-        if let Some(()) = self.reloads.next() {
+        if let Some(()) = self.reloads.take_request() {
             let application = Arc::clone(&self.application.application);
             let is_confined = self.settings.options.service.confine;
             self.reloads.begin(Instant::now(), move || Reloaded::load(application, is_confined));
@@ -242,8 +243,8 @@ impl Master<'_> {
 
     /// Makes all workers serve what a reload has loaded. If this fails, the workers serve as before.
     fn serve_reloaded(&mut self, reloaded: Reloaded) -> io::Result<()> {
-        let Reloaded { application, make, tls, is_changed } = reloaded;
-        let files = files_of(self.settings, &application)?;
+        let Reloaded { application, make, tls, has_configuration } = reloaded;
+        let files = application_files(self.settings, &application)?;
         self.security.replace(tls)?;
         self.security.check_expiry(SystemTime::now(), true);
         match &self.workers {
@@ -253,7 +254,7 @@ impl Master<'_> {
             }
         }
         (self.application, self.application_files) = (application, files);
-        if is_changed {
+        if has_configuration {
             log::info!("reloaded the configuration");
         }
         Ok(())
@@ -269,7 +270,7 @@ impl Master<'_> {
         }
         // It reads the configuration and opens the document roots itself, because both may have changed.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
-        let files = logs_to_hand_over(self.settings, &self.logs);
+        let logs = logs_to_hand_over(self.settings, &self.logs);
         let admin = self.admin.as_ref().map_or(&[][..], |admin| &admin.listeners);
         let handoff = Handoff {
             listeners: &self.listeners,
@@ -277,7 +278,7 @@ impl Master<'_> {
             application: &[],
             pid_file,
             admin,
-            logs: files.borrow(),
+            logs: logs.borrow(),
         };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
@@ -373,9 +374,9 @@ impl Reloaded {
     /// Reads the configuration of `application` again, and opens its document roots by their names, which may refer to
     /// other directories now. May wait for a disk.
     fn load(application: Arc<dyn Application>, is_confined: bool) -> io::Result<Reloaded> {
-        let changed = application.reload()?;
-        let is_changed = changed.is_some();
-        let application = OpenApplication::open(changed.unwrap_or(application))?;
+        let reloaded = application.reload()?;
+        let has_configuration = reloaded.is_some();
+        let application = OpenApplication::open(reloaded.unwrap_or(application))?;
         if is_confined {
             // Landlock does not restrict opening a directory as a path, only reading it.
             for (root, path) in application.application.roots().iter().zip(application.paths()) {
@@ -385,12 +386,11 @@ impl Reloaded {
         }
         let make = application.make_handler()?;
         let tls = application.application.tls()?;
-        Ok(Reloaded { application, make, tls, is_changed })
+        Ok(Reloaded { application, make, tls, has_configuration })
     }
 }
 
-/// Returns what the master hands over to a worker process: the listening sockets, the files of the application and
-/// `logs`. It keeps the PID file.
+/// Returns the handoff to a worker process. The master keeps the PID file and the sockets of the admin server.
 fn worker_handoff<'a>(
     (listeners, plain): (&'a [Listener], &'a [Listener]),
     application: &'a [OwnedFd],
@@ -399,8 +399,8 @@ fn worker_handoff<'a>(
     Handoff { listeners, plain, application, pid_file: None, admin: &[], logs }
 }
 
-/// Returns what the master hands over to worker processes for the application, if there are any.
-fn files_of(settings: &ServerSettings, application: &OpenApplication) -> io::Result<Vec<OwnedFd>> {
+/// Returns the configuration and the document roots to hand over to worker processes. Empty without `--prefork`.
+fn application_files(settings: &ServerSettings, application: &OpenApplication) -> io::Result<Vec<OwnedFd>> {
     if !settings.options.prefork {
         return Ok(Vec::new());
     }

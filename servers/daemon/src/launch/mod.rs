@@ -17,7 +17,7 @@
 //! | 7 | certificates | a reload reads them again, with the same privileges and rules |
 //! | 8 | threads, worker processes | they inherit the privileges and the rules |
 //! | 9 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
-//! | 10 | readiness | the predecessor ends when its successor is ready |
+//! | 10 | message to the predecessor | it ends when its successor is ready |
 
 mod access;
 mod announcement;

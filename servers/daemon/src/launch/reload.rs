@@ -17,8 +17,8 @@ const SLOW: Duration = Duration::from_secs(5);
 pub(super) struct Reloads<R, T> {
     signals: Sender<Signal>,
     running: Option<Running<T>>,
-    /// The request that came last while a reload was running: it replaces those before it.
-    next: Option<R>,
+    /// The last request whose reload has not begun: it replaces those before it.
+    requested: Option<R>,
 }
 
 /// A reload that runs.
@@ -31,17 +31,17 @@ struct Running<T> {
 impl<R, T: Send + 'static> Reloads<R, T> {
     /// [`Signal::ReloadEnded`] is sent to `signals` when a reload ends.
     pub(super) fn new(signals: Sender<Signal>) -> Reloads<R, T> {
-        Reloads { signals, running: None, next: None }
+        Reloads { signals, running: None, requested: None }
     }
 
-    /// Requests a reload.
+    /// Requests a reload. [`take_request`](Reloads::take_request) returns the request when no reload is running.
     pub(super) fn request(&mut self, request: R) {
-        self.next = Some(request);
+        self.requested = Some(request);
     }
 
-    /// Returns the request of the reload to begin now, if there is one and none is running.
-    pub(super) fn next(&mut self) -> Option<R> {
-        if self.running.is_some() { None } else { self.next.take() }
+    /// Takes the request of the reload to begin now. Returns `None` if there is none, or if a reload is running.
+    pub(super) fn take_request(&mut self) -> Option<R> {
+        if self.running.is_some() { None } else { self.requested.take() }
     }
 
     /// Whether a reload is running.
@@ -66,7 +66,8 @@ impl<R, T: Send + 'static> Reloads<R, T> {
         }
     }
 
-    /// Returns the result of the reload that has ended, if it has not failed. Logs a failure.
+    /// Returns the result of the reload that has ended. If it has failed, logs the error and returns `None`. Call this
+    /// after [`Signal::ReloadEnded`].
     pub(super) fn end(&mut self) -> Option<T> {
         let Running { result, report_at } = self.running.take()?;
         if report_at.is_none() {
@@ -76,8 +77,9 @@ impl<R, T: Send + 'static> Reloads<R, T> {
         loaded.inspect_err(report_failure).ok()
     }
 
-    /// Logs that the reload is slow if that is so at the time `now`. Returns when to call this again.
-    pub(super) fn check(&mut self, now: Instant) -> Option<Instant> {
+    /// Logs once that the reload is slow, if it has run for [`SLOW`] at the time `now`. Returns when to call this
+    /// again.
+    pub(super) fn report_slow(&mut self, now: Instant) -> Option<Instant> {
         let running = self.running.as_mut()?;
         if running.report_at? > now {
             return running.report_at;
@@ -116,18 +118,18 @@ mod tests {
     fn one_runs_at_a_time_and_the_last_request_follows_it() {
         let (mut reloads, signals) = reloads();
         let (gate, opened) = channel::<()>();
-        assert_eq!(reloads.next(), None);
+        assert_eq!(reloads.take_request(), None);
         reloads.request(1);
-        assert_eq!(reloads.next(), Some(1));
+        assert_eq!(reloads.take_request(), Some(1));
         reloads.begin(Instant::now(), move || opened.recv().map(|()| 1).map_err(io::Error::other));
         for request in [2, 3] {
             reloads.request(request);
-            assert_eq!((reloads.next(), reloads.is_running()), (None, true));
+            assert_eq!((reloads.take_request(), reloads.is_running()), (None, true));
         }
         gate.send(()).expect("a thread");
         await_end(&signals);
         assert_eq!((reloads.end(), reloads.is_running()), (Some(1), false));
-        assert_eq!((reloads.next(), reloads.next()), (Some(3), None));
+        assert_eq!((reloads.take_request(), reloads.take_request()), (Some(3), None));
     }
 
     #[test]
@@ -146,13 +148,13 @@ mod tests {
     fn a_slow_one_is_reported_once() {
         let (mut reloads, signals) = reloads();
         let now = Instant::now();
-        assert_eq!(reloads.check(now), None);
+        assert_eq!(reloads.report_slow(now), None);
         reloads.begin(now, || Ok(1));
         await_end(&signals);
-        assert_eq!(reloads.check(now), Some(now + SLOW));
+        assert_eq!(reloads.report_slow(now), Some(now + SLOW));
         for _ in 0..2 {
-            assert_eq!(reloads.check(now + SLOW), None);
+            assert_eq!(reloads.report_slow(now + SLOW), None);
         }
-        assert_eq!((reloads.end(), reloads.check(now + SLOW)), (Some(1), None));
+        assert_eq!((reloads.end(), reloads.report_slow(now + SLOW)), (Some(1), None));
     }
 }

@@ -74,8 +74,8 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns the application after a change of its configuration. The server calls this on SIGHUP. By default the
-    /// application has no configuration: `None`.
+    /// Reads the configuration again, and returns the application with it. The master process calls this on SIGHUP. By
+    /// default the application has no configuration: `None`.
     ///
     /// # Errors
     ///
@@ -107,14 +107,14 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     }
 
     /// Returns the present values of the [`metrics`](Application::metrics) of a worker, in the same order. `worker` is
-    /// what the function that [`open`](Application::open) has returned was called with.
+    /// its number, as for [`MakeHandler`].
     fn measure(&self, worker: usize) -> Vec<u64> {
         let _ = worker;
         Vec::new()
     }
 
-    /// Returns what the operator should know about what the application serves, as a message for the log; `None` if
-    /// there is nothing. The server calls this once, on a thread of its own, when it has begun to serve.
+    /// Returns a message about what the application serves, which the server logs for the operator; `None` if there is
+    /// none. The server calls this once, on a thread of its own, when it has begun to serve.
     fn notice(&self) -> Option<String> {
         None
     }
@@ -226,7 +226,7 @@ pub(super) mod testing {
         common: Common,
     }
 
-    /// Returns the options of a command line with these arguments, apart by spaces.
+    /// Returns the options of a command line with these arguments, separated by spaces.
     pub(in crate::launch) fn options(arguments: &str) -> Common {
         let arguments = iter::once("test").chain(arguments.split_ascii_whitespace());
         let Arguments { common } = crate::options::command::<Arguments>("test", "8443")

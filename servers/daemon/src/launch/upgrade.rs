@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long [`upgrade`] waits for the successor. Longer than the server waits that starts it.
+/// How long [`upgrade`] waits for the successor. The server, which starts the successor, waits for less.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The time between two reads of the PID file.

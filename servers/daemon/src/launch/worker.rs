@@ -88,7 +88,7 @@ impl<'s> Worker<'s> {
     fn serve(&mut self, signals: &SignalQueue) -> io::Result<()> {
         let mut draining = false;
         loop {
-            match signals.next(self.reloads.check(Instant::now())) {
+            match signals.next(self.reloads.report_slow(Instant::now())) {
                 Signal::Stop | Signal::EngineEnded if draining => return Ok(()),
                 Signal::Stop | Signal::MasterEnded => {
                     draining = true;
@@ -101,7 +101,7 @@ impl<'s> Worker<'s> {
                 Signal::ReloadEnded => self.end_reload(),
                 _ => {}
             }
-            if let Some(files) = self.reloads.next() {
+            if let Some(files) = self.reloads.take_request() {
                 let current = Arc::clone(&self.application);
                 self.reloads.begin(Instant::now(), move || load(current, files));
             }
@@ -127,14 +127,14 @@ impl<'s> Worker<'s> {
     }
 }
 
-/// Adds to a handler what secures and logs its requests. To its engine, the worker process has number 0; `make` gets
-/// its `number` among the worker processes.
+/// Returns a function that makes the same handlers as `make`, but with redirects to `https` and logs. The engine of
+/// this process calls it with the worker number 0, and it calls `make` with the `number` of the worker process.
 fn wrap(make: MakeHandler, number: usize, security: &Security, logs: &Logs) -> MakeHandler {
     logs.wrap(security.wrap(Arc::new(move |_| make(number))))
 }
 
-/// Returns the application with the configuration that the master has reloaded, which is the first of these files, and
-/// its handler for the document roots, which are the others, and its certificates. May wait for a disk.
+/// Loads what the master has reloaded. The first of the `files` has the configuration, and the others are the document
+/// roots. May wait for a disk.
 fn load(application: Arc<dyn Application>, mut files: Vec<OwnedFd>) -> io::Result<Loaded> {
     let configuration = files.remove(0);
     let changed = application.with_configuration(&read_configuration(&configuration)?)?;

@@ -1,6 +1,6 @@
 //! The start of a master process. What only root may do comes first.
 
-use super::{Master, Workers, files_of, logs_to_hand_over, worker_handoff};
+use super::{Master, Workers, application_files, logs_to_hand_over, worker_handoff};
 use crate::{
     admin::AdminServer,
     confinement::{self, Confinement},
@@ -42,7 +42,7 @@ struct Sockets {
     admin: Vec<Listener>,
     /// The files of Unix sockets among the listeners.
     socket_files: SocketFiles,
-    /// The options that the sockets of the predecessor do not follow.
+    /// The names of the options that differ from the inherited sockets.
     differing: Vec<&'static str>,
 }
 
@@ -81,7 +81,7 @@ impl Master<'_> {
         let Sockets { listeners, plain, admin, socket_files, .. } = sockets;
         let security = Security::load(&*settings.application, &listeners, &plain)?;
         security.check_expiry(started_at, true);
-        let application_files = files_of(settings, &application)?;
+        let application_files = application_files(settings, &application)?;
         let mut master = Master {
             settings,
             workers: start_workers(
@@ -172,7 +172,7 @@ fn not_claimed(path: &Path) -> String {
     format!("cannot claim the PID file {}", path.display())
 }
 
-/// With `--user`, becomes that user. Returns the log files that it may be unable to open.
+/// With `--user`, switches to that user. Returns the log files that the user may be unable to open.
 fn drop_privileges(service: &ServiceOptions, socket_files: &SocketFiles) -> io::Result<LogFiles<OwnedFd>> {
     let Some(user) = &service.user else { return Ok(LogFiles::default()) };
     let identity = Identity::find(user, service.group.as_deref())?;
@@ -213,8 +213,8 @@ fn start_workers(
     signals: &SignalQueue,
 ) -> io::Result<Workers> {
     if settings.options.prefork {
-        let files = logs_to_hand_over(settings, logs);
-        let handoff = worker_handoff((listeners, plain), application_files, files.borrow());
+        let logs = logs_to_hand_over(settings, logs);
+        let handoff = worker_handoff((listeners, plain), application_files, logs.borrow());
         let pool = WorkerPool::start(settings.workers(), handoff);
         return Ok(Workers::Processes(pool.context("cannot start worker processes")?));
     }
