@@ -45,7 +45,7 @@ impl Reloader {
         let mut new = Configuration::load(&self.arguments, None).map_err(to_io)?;
         let of_sites = SiteTable::command();
         for (line, old) in new.text.options.iter_mut().zip(&self.text.options) {
-            // The certificates are loaded again, with what is asked of clients.
+            // The options of TLS may change: the certificates are loaded again with them.
             if layers::find(&of_sites, &line.name).is_some() || line.name.starts_with("tls-") {
                 continue;
             }
