@@ -36,11 +36,11 @@ const MAX_LINKS: u32 = 40;
 /// The maximum number of components in one path and its symbolic links, if this file resolves them.
 const MAX_COMPONENTS: u32 = 512;
 
-/// How a file is opened that is sent. NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not
-/// become the controlling one.
+/// The flags to open a file that is sent. NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must
+/// not become the controlling one.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// How a file is opened only to be found: this needs no permission to read it (`O_PATH`).
+/// The flags to open a file as a path (`O_PATH`): this needs no permission to read it.
 const AS_PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// How far a path may lead, and how long that may take.
@@ -147,8 +147,8 @@ impl Directory {
         openat2_in(&mount, rest.unwrap_or(b"."), READ, Reach::Mount.resolve_flags(links))
     }
 
-    /// Returns the beginning of `path` that names a mount point, if the path leaves there the mount of this directory,
-    /// or the one at `mount`, a beginning of `path`. Returns `None` if it does so through a symbolic link, or not at
+    /// Returns the mount point, a beginning of `path`, at which `path` leaves the mount at `mount`, or if that is
+    /// `None`, the mount of this directory. Returns `None` if the path leaves it through a symbolic link, or not at
     /// all. Makes no call to another file system.
     pub(super) fn mount_point<'p>(&self, mount: Option<&[u8]>, path: &'p [u8]) -> Option<&'p [u8]> {
         let (opened, start) = match mount {
@@ -235,8 +235,8 @@ impl Directory {
         }
     }
 
-    /// Opens the file at `path`, relative to this directory, only to be found. If it is the root of a mount, makes no
-    /// call to its file system.
+    /// Opens the file at `path`, relative to this directory, as a path. If it is the root of a mount, makes no call to
+    /// its file system.
     fn open_as_path(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         openat2_in(&self.directory, path, AS_PATH | flags, Reach::Anywhere.resolve_flags(Links::Beneath))
     }

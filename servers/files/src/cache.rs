@@ -1,5 +1,5 @@
-//! One worker's cache of what lookups have found. Its key is the path of a request in its normalised form, so that all
-//! spellings of a path share one entry.
+//! One worker's cache of what lookups have found. The key is the path of a request in its normalised form, so that all
+//! spellings of a path share one entry. A rewritten path and the page of an error have keys that no request has.
 //!
 //! A result is used for one second without another lookup in the file system. The cache never makes a system call, and
 //! keeps no file open.

@@ -323,7 +323,7 @@ impl OpenDocument {
                     .map(|piece| match (piece, content) {
                         (Piece::Text(text), _) => Body::from(text),
                         (Piece::File(range), OpenContent::Memory(bytes)) => memory_part(bytes, range),
-                        (Piece::File(range), OpenContent::File(file)) => slice(file, range),
+                        (Piece::File(range), OpenContent::File(file)) => file_slice(file, range),
                     })
                     .collect(),
             ),
@@ -342,7 +342,7 @@ fn file_part(file: &Arc<DiskFile>, range: Range<u64>, client: Option<SocketAddr>
     if may_wait(file) {
         return Body::Stream(Box::new(FileBody::new(Arc::clone(file), [Piece::File(range)], client)));
     }
-    slice(file, range)
+    file_slice(file, range)
 }
 
 /// Returns whether sending a file may wait for a disk, now or after a pause of the client.
@@ -350,8 +350,8 @@ fn may_wait(file: &DiskFile) -> bool {
     !matches!(file.medium, Medium::Memory)
 }
 
-/// Returns a body that the engine sends from memory.
-fn slice(file: &DiskFile, range: Range<u64>) -> Body {
+/// Returns a body with a part of a file that is in memory, for the engine to send with `sendfile`.
+fn file_slice(file: &DiskFile, range: Range<u64>) -> Body {
     let (file, offset, len) = (Arc::clone(file.file()), range.start, range.end - range.start);
     Body::File(FileSlice { file, offset, len })
 }

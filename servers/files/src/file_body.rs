@@ -48,14 +48,14 @@ pub(super) struct FileBody {
     read_ahead_to: u64,
     /// When the bytes that the engine took last were found in the page cache.
     cached_at: Option<Instant>,
-    read: Arc<Read>,
+    read: Arc<SharedRead>,
     /// `None` before the engine calls [`start`](ChunkSource::start).
     waker: Option<Waker>,
 }
 
-/// What a body shares with the thread that reads for it.
+/// A read, which a body shares with the thread that makes it.
 #[derive(Debug, Default)]
-struct Read(Mutex<ReadState>);
+struct SharedRead(Mutex<ReadState>);
 
 #[derive(Debug, Default)]
 enum ReadState {
@@ -64,7 +64,7 @@ enum ReadState {
     None,
     /// A thread reads, or will.
     Pending,
-    /// The bytes, or none if they are in the page cache.
+    /// The bytes of a slow file. Empty for a local file: its bytes are in the page cache now.
     Done(io::Result<Vec<u8>>),
 }
 
@@ -205,7 +205,7 @@ struct ReadTask {
     file: Arc<DiskFile>,
     range: Range<u64>,
     /// Where the result goes. Dropped with the body.
-    read: Weak<Read>,
+    read: Weak<SharedRead>,
     /// Wakes the body; `None` if it does not wait for the result.
     waker: Option<Waker>,
 }
@@ -241,7 +241,7 @@ impl ReadTask {
     }
 }
 
-impl Read {
+impl SharedRead {
     /// Takes the result of a read. A pending read stays so: its thread may pass on its result at any time.
     fn take(&self) -> ReadState {
         let mut state = self.lock();
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_pending_read_stays_pending_when_its_result_is_asked_for() {
-        let read = Read::default();
+        let read = SharedRead::default();
         read.set(ReadState::Pending);
         assert!(matches!(read.take(), ReadState::Pending));
         assert!(matches!(*read.lock(), ReadState::Pending));

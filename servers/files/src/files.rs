@@ -69,8 +69,9 @@ impl RewrittenPath {
         request.extension::<RewrittenPath>().map_or(request.path_bytes(), |path| &path.0)
     }
 
-    /// Returns the key of the path to serve in the cache. A rewritten path has one of its own, without the slash at its
-    /// beginning: with clean URLs it leads to a file where the same path, if it is requested, leads to a redirect.
+    /// Returns the cache key of the path to serve: the path, but without its first slash if it was rewritten. So the
+    /// two have different keys: with clean URLs, a rewritten path leads to a file, and the same path, requested, to a
+    /// redirect.
     #[inline]
     fn key<'r>(request: &Request<'r>) -> &'r [u8] {
         match request.extension::<RewrittenPath>() {
@@ -183,7 +184,7 @@ impl Files {
         self.find(request, wanted, format!("\0{}", status.code()).as_bytes())
     }
 
-    /// Makes a lookup and responds. `key` is that of its result in the cache.
+    /// Makes a lookup and responds. The result is cached under `key`.
     fn find(&self, request: &Request<'_>, wanted: Wanted, key: &[u8]) -> Reply {
         let found = match lookup(&self.root, &wanted, None) {
             Ok(found) => found,
@@ -199,7 +200,7 @@ impl Files {
             lookups: Arc::clone(&self.lookups),
             root: Arc::clone(&self.root),
             wanted,
-            path: key.into(),
+            key: key.into(),
             client: request.client_addr().into(),
         };
         let request = request.to_owned();
@@ -241,8 +242,8 @@ impl Handler for Files {
     }
 }
 
-/// Replies to a request with this outcome, with the form of a document that the client prefers. If that must be made
-/// first, a thread does it and responds.
+/// Replies to a request with this outcome: a document in the encoding that the client prefers. If a document must be
+/// compressed first, a thread does that and responds.
 #[inline]
 pub(super) fn reply(root: &Root, request: &Request<'_>, outcome: Outcome, options: &Arc<Options>) -> Reply {
     let (document, role) = match outcome {
@@ -284,7 +285,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
         // Relative references in the listing need the path as it is written here.
         Outcome::Listing(_) if !is_plain(request) => redirect_response(request, Redirect::Directory),
         Outcome::Listing(listing) => return listing.respond(request, options),
-        // A rewritten path: the redirect would lead to the request's own.
+        // The path was rewritten: the redirect would lead to the requested path again.
         Outcome::Redirect(Redirect::Directory) if request.path_bytes().ends_with(b"/") => {
             Response::error(Status::NOT_FOUND)
         }
@@ -295,7 +296,7 @@ pub(super) fn respond(request: &Request<'_>, outcome: Outcome, options: &Options
     options.complete(Some(request), response)
 }
 
-/// Adds a Retry-After header to a 503. No descriptor or memory is left, or a file system is overloaded: other responses
+/// Adds a Retry-After header to a 503: descriptors, memory or threads of a file system are lacking, and other responses
 /// will release some.
 fn with_retry_after(response: Response) -> Response {
     match response.status() {

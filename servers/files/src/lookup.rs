@@ -37,8 +37,8 @@ pub(super) struct Wanted {
     is_directory: bool,
     /// Whether the path is that of a hidden file, which does not exist for clients.
     is_hidden: bool,
-    /// Whether the client has requested another path, which leads to this one. It is not redirected to a clean URL
-    /// then.
+    /// Whether the client has requested another path, which was rewritten to this one. Such a client is not redirected
+    /// to a clean URL.
     is_rewritten: bool,
     /// The error whose page is wanted in place of a file.
     error: Option<Status>,
@@ -62,7 +62,7 @@ pub(super) enum Found {
     Redirect(Redirect),
     /// No document, but an error with this status.
     Error(Status),
-    /// The same, with what the site sends then.
+    /// No document, but an error with a page of the site, or with the page of a single-page application.
     ErrorDocument(Arc<ErrorDocument>),
 }
 
@@ -76,6 +76,9 @@ pub(super) enum Redirect {
     /// It is the clean URL of the page ([`pages::clean_path`]).
     CleanUrl,
 }
+
+/// Why a lookup has no result yet: it may block, so that a thread of this pool must make it.
+pub(super) type WouldBlock = Arc<Pool>;
 
 impl Wanted {
     /// What the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
@@ -142,8 +145,8 @@ impl Wanted {
 ///
 /// # Errors
 ///
-/// The lookup may block: a thread of this pool must make it.
-pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, Arc<Pool>> {
+/// The pool whose thread must make the lookup, because it may block.
+pub(super) fn lookup(root: &Root, wanted: &Wanted, pool: Option<&Arc<Pool>>) -> Result<Found, WouldBlock> {
     let lookup = Lookup { root, wanted, pool };
     // Decided before any system call for the path: neither a status nor a delay may tell whether a hidden file exists.
     let found = match wanted.error.or(wanted.is_hidden.then_some(Status::NOT_FOUND)) {
@@ -166,7 +169,7 @@ struct Lookup<'l> {
 
 impl Lookup<'_> {
     /// Finds what the path names.
-    fn find(&self) -> Result<Found, Arc<Pool>> {
+    fn find(&self) -> Result<Found, WouldBlock> {
         let Wanted { path, is_directory, is_rewritten, stale, options, .. } = self.wanted;
         let name = self.wanted.file();
         let may_redirect = options.clean_urls && !is_directory && !is_rewritten && pages::is_page(path);
@@ -188,7 +191,7 @@ impl Lookup<'_> {
     }
 
     /// Finds the listing of the directory that the path names, if it names one. There is no index in it.
-    fn find_listing(&self) -> Result<Found, Arc<Pool>> {
+    fn find_listing(&self) -> Result<Found, WouldBlock> {
         let Wanted { path, is_directory, options, .. } = self.wanted;
         if !is_directory || !options.listing && !self.root.has_links_outside() {
             return Ok(Found::Error(Status::NOT_FOUND));
@@ -202,7 +205,7 @@ impl Lookup<'_> {
     }
 
     /// Finds the page that the path names as its clean URL. Returns `found` if there is none.
-    fn find_page(&self, found: Found) -> Result<Found, Arc<Pool>> {
+    fn find_page(&self, found: Found) -> Result<Found, WouldBlock> {
         let Wanted { path, is_directory, is_rewritten, stale, .. } = self.wanted;
         // `a.html` names no page `a.html.html`: it is another document ([`Options::document_name`]).
         if path.is_empty() || pages::is_page(path) {
@@ -222,7 +225,7 @@ impl Lookup<'_> {
     }
 
     /// Returns whether the clean URL of the page at `path` leads to it, and not to another file.
-    fn has_clean_url(&self, path: &[u8]) -> Result<bool, Arc<Pool>> {
+    fn has_clean_url(&self, path: &[u8]) -> Result<bool, WouldBlock> {
         Ok(match pages::clean_path(path) {
             // The page is the index of this directory.
             Some([] | [.., b'/']) => true,
@@ -237,7 +240,7 @@ impl Lookup<'_> {
     }
 
     /// Reads the directory that the path names.
-    fn list(&self, directory: &DiskFile) -> Result<Found, Arc<Pool>> {
+    fn list(&self, directory: &DiskFile) -> Result<Found, WouldBlock> {
         let Wanted { path, options, now, .. } = self.wanted;
         // Reading all entries takes long even if no disk is involved.
         let pool = self.pool.ok_or_else(|| Arc::clone(&self.root.mounts.root))?;
@@ -250,7 +253,7 @@ impl Lookup<'_> {
     }
 
     /// Returns what is sent in place of a document.
-    fn error(&self, status: Status) -> Result<Found, Arc<Pool>> {
+    fn error(&self, status: Status) -> Result<Found, WouldBlock> {
         let Wanted { path, options, is_hidden, .. } = self.wanted;
         // A page in a hidden directory is hidden too.
         let file = if *is_hidden { Vec::new() } else { self.wanted.file() };
@@ -270,7 +273,7 @@ impl Lookup<'_> {
     }
 
     /// Returns the document of a page that is served for other paths, if there is one.
-    fn page(&self, path: &[u8]) -> Result<Option<Arc<Document>>, Arc<Pool>> {
+    fn page(&self, path: &[u8]) -> Result<Option<Arc<Document>>, WouldBlock> {
         let Ok(Entry::File(file, version)) = self.open(path)? else { return Ok(None) };
         let stale = self.root.pages.get(path);
         let Found::Document(document) = self.load(path, stale.as_ref(), file, version)? else {
@@ -285,7 +288,7 @@ impl Lookup<'_> {
 
     /// Opens the file or directory at `path`, which is relative to the root. Returns the status of the error if that
     /// fails.
-    fn open(&self, path: &[u8]) -> Result<Result<Entry, Status>, Arc<Pool>> {
+    fn open(&self, path: &[u8]) -> Result<Result<Entry, Status>, WouldBlock> {
         match self.root.open_entry(path, self.wanted.now, self.pool) {
             Ok(entry) => Ok(Ok(entry)),
             Err(EntryError::Failed(errno)) => Ok(Err(error_status(errno))),
@@ -300,7 +303,7 @@ impl Lookup<'_> {
         stale: Option<&Arc<Document>>,
         file: DiskFile,
         version: FileVersion,
-    ) -> Result<Found, Arc<Pool>> {
+    ) -> Result<Found, WouldBlock> {
         let Wanted { options, date, .. } = self.wanted;
         let settings = Settings { path, options, coding: None, date: *date };
         match load(self.root, settings, stale, file, version, self.pool.is_some()) {
@@ -316,7 +319,7 @@ impl Lookup<'_> {
         &self,
         document: OpenDocument,
         settings: Settings<'_>,
-    ) -> Result<OpenDocument, Arc<Pool>> {
+    ) -> Result<OpenDocument, WouldBlock> {
         if !document.compression.is_on() {
             return Ok(document);
         }
@@ -342,7 +345,7 @@ impl Lookup<'_> {
         stale: Option<&Arc<Document>>,
         coding: Coding,
         settings: Settings<'_>,
-    ) -> Result<Option<Arc<Document>>, Arc<Pool>> {
+    ) -> Result<Option<Arc<Document>>, WouldBlock> {
         let path = [settings.path, coding.extension().as_bytes()].concat();
         let ignored = |version, reason| {
             self.root.report_ignored_sidecar(&path, version, reason);

@@ -31,7 +31,7 @@ pub(super) struct Lookups {
 /// The requests that wait for lookups.
 #[derive(Default)]
 struct Waiting {
-    /// By the path that is looked up.
+    /// By the key of the lookup in the cache.
     requests: HashMap<Box<[u8]>, Vec<WaitingRequest>, RandomState>,
     len: usize,
 }
@@ -69,9 +69,9 @@ impl Lookups {
 }
 
 impl Waiting {
-    /// Takes the requests for `path`.
-    fn take(&mut self, path: &[u8]) -> Vec<WaitingRequest> {
-        let requests = self.requests.remove(path).unwrap_or_default();
+    /// Takes the requests that wait for the lookup with this key.
+    fn take(&mut self, key: &[u8]) -> Vec<WaitingRequest> {
+        let requests = self.requests.remove(key).unwrap_or_default();
         self.len -= requests.len();
         requests
     }
@@ -82,15 +82,15 @@ pub(super) struct LateLookup {
     pub(super) lookups: Arc<Lookups>,
     pub(super) root: Arc<Root>,
     pub(super) wanted: Wanted,
-    /// The requested path, which is the key in the cache.
-    pub(super) path: Box<[u8]>,
+    /// The key of the result in the cache.
+    pub(super) key: Box<[u8]>,
     /// The client that has sent the first request.
     pub(super) client: ClientKey,
 }
 
 impl LateLookup {
-    /// Responds to `request` when the file is found: begins a lookup on a thread of `pool`, unless one for the same
-    /// path is in progress.
+    /// Responds to `request` when the file is found: begins a lookup on a thread of `pool`, unless one with the same
+    /// key is in progress.
     pub(super) fn begin(self, pool: &Arc<Pool>, request: OwnedRequest, responder: Responder) {
         let mut waiting = self.lookups.waiting();
         if waiting.len >= MAX_WAITING {
@@ -99,7 +99,7 @@ impl LateLookup {
             return responder.respond(respond(&request.as_request(), busy, self.wanted.options()));
         }
         waiting.len += 1;
-        let requests = waiting.requests.entry(self.path.clone()).or_default();
+        let requests = waiting.requests.entry(self.key.clone()).or_default();
         requests.push(WaitingRequest { request, responder });
         let is_first = requests.len() == 1;
         drop(waiting);
@@ -120,11 +120,11 @@ impl LateLookup {
     /// begins another lookup.
     fn is_wanted(&self) -> bool {
         let mut waiting = self.lookups.waiting();
-        let requests = waiting.requests.get(&self.path);
+        let requests = waiting.requests.get(&self.key);
         if requests.is_some_and(|requests| requests.iter().any(|waiting| !waiting.responder.is_closed())) {
             return true;
         }
-        let forgotten = waiting.take(&self.path);
+        let forgotten = waiting.take(&self.key);
         drop(waiting);
         drop(forgotten);
         false
@@ -132,7 +132,7 @@ impl LateLookup {
 
     /// Responds to the requests that wait for the lookup.
     fn complete(&self, found: &Found) {
-        let requests = self.lookups.waiting().take(&self.path);
+        let requests = self.lookups.waiting().take(&self.key);
         for WaitingRequest { request, responder } in requests {
             let outcome = Outcome::from(found.clone());
             match reply(&self.root, &request.as_request(), outcome, self.wanted.options()) {
@@ -148,7 +148,7 @@ impl LateLookup {
 struct LookupTask {
     lookup: Arc<LateLookup>,
     pool: Arc<Pool>,
-    /// When the first mount got the lookup: the timeout covers all.
+    /// When the lookup was first queued: one timeout covers the calls to all mounts.
     since: Instant,
 }
 
@@ -157,10 +157,10 @@ impl Task for LookupTask {
         if !self.lookup.is_wanted() {
             return;
         }
-        let LateLookup { lookups, root, wanted, path, .. } = &*self.lookup;
+        let LateLookup { lookups, root, wanted, key, .. } = &*self.lookup;
         match catch_panic(|| lookup(root, wanted, Some(&self.pool))) {
             Ok(Ok(found)) => {
-                lookups.insert(path, &found, Instant::now());
+                lookups.insert(key, &found, Instant::now());
                 self.lookup.complete(&found);
             }
             Ok(Err(pool)) => Arc::clone(&self.lookup).submit(&pool, self.since),
@@ -226,7 +226,7 @@ mod tests {
                 lookups: Arc::clone(&self.lookups),
                 root: Arc::clone(&self.root),
                 wanted: Wanted::new(path, None, Arc::default(), times),
-                path: request.path_bytes().into(),
+                key: request.path_bytes().into(),
                 client: request.client_addr().into(),
             };
             let (token, (sender, response)) = (CancellationToken::default(), mpsc::channel());

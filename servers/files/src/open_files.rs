@@ -30,8 +30,8 @@ const KEEP_FOR: Duration = Duration::from_secs(2);
 /// How many files are closed at once to make room for another.
 const CLOSED_AT_ONCE: usize = 64;
 
-/// The part of the descriptors that the process may have which is for served files: one in four. The rest is for
-/// connections and everything else.
+/// The part of the process's descriptors that served files may take: one in four. The rest is for connections and
+/// everything else.
 const SHARE: usize = 4;
 
 /// The largest default limit of open files.

@@ -208,7 +208,7 @@ impl Root {
             (Err(Errno::AGAIN | Errno::XDEV), None) => return Err(in_root_pool()),
             (Err(Errno::XDEV), Some(_)) if reach == Reach::Mount || mount.is_some() => {
                 let mount_point = directory.mount_point(mount, path);
-                return Err(EntryError::WouldBlock(mounts.outside(mount_point, now)));
+                return Err(EntryError::WouldBlock(mounts.enter(mount_point, now)));
             }
             (result, _) => File::from(result?),
         };
@@ -225,9 +225,9 @@ impl Root {
         })
     }
 
-    /// Returns the directory to serve at the time `now`. If it is time for that, first checks whether the root's name
-    /// leads to another one. Returns `None` if this check would block, or every call on the root's file system may,
-    /// unless the calling thread may block.
+    /// Returns the directory to serve at the time `now`. Once in [`CHECK_INTERVAL`], first checks whether the root's
+    /// name leads to another one. If the calling thread must not block, returns `None` if this check would block, or if
+    /// the root is on a slow file system.
     fn directory(&self, now: Instant, may_block: bool) -> Option<Arc<Directory>> {
         let mut current = self.current();
         if !may_block && self.file_system_of(&current.directory) == FileSystem::Slow {

@@ -78,9 +78,8 @@ struct Mount {
 }
 
 impl Mounts {
-    /// Returns those of the root with this name, on file systems of this kind if that is not `None`, whose calls may
-    /// take as long as `timeout`. Creates them if there is no such root. Otherwise, gives mounts whose threads hang
-    /// tasks again.
+    /// Returns the mounts of an open root with the same name, kind and timeout, and lets those whose threads hang take
+    /// tasks again. If there is no such root, creates them ([`new`](Mounts::new)).
     pub(super) fn of(name: String, kind: Option<FileSystem>, timeout: Duration) -> Arc<Mounts> {
         let mut all = ALL_MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|mounts| mounts.upgrade().is_some());
@@ -95,8 +94,8 @@ impl Mounts {
         mounts
     }
 
-    /// For a root with this name, on file systems of this kind if that is not `None`. A call may take as long as
-    /// `timeout`.
+    /// Creates the mounts of a root with this name. `kind` is the kind of all its file systems, if the operator has
+    /// named it. A call may take as long as `timeout`.
     pub(super) fn new(name: String, kind: Option<FileSystem>, timeout: Duration) -> Mounts {
         let monitor = Monitor::new(timeout);
         let pool = |what: String| {
@@ -109,15 +108,15 @@ impl Mounts {
         Mounts { kind, timeout, root, links, name, monitor, table: Mutex::default() }
     }
 
-    /// Gives mounts whose threads hang tasks again.
+    /// Lets mounts whose threads hang take tasks again.
     fn retry(&self) {
         let table = self.table();
         let below = table.below.iter().map(|mount| &mount.pool);
         below.chain([&self.root, &self.links]).for_each(|pool| pool.retry());
     }
 
-    /// Returns the threads of the mount below the root that this path leads to at the time `now`, as far as lookups
-    /// have met it.
+    /// Returns the threads of the mount below the root that contains this path, if lookups have met it. `now` is the
+    /// time of its use.
     pub(super) fn below(&self, path: &[u8], now: Instant) -> Option<Arc<Pool>> {
         let mut table = self.table();
         // Mounts may be nested.
@@ -127,16 +126,16 @@ impl Mounts {
         Some(Arc::clone(&mount.pool))
     }
 
-    /// Returns the path of the mount below the root with these threads, if `path` is below it.
+    /// Returns the path of the mount below the root whose threads are `pool`, if it contains `path`.
     pub(super) fn mount_of<'p>(&self, pool: &Arc<Pool>, path: &'p [u8]) -> Option<&'p [u8]> {
         let table = self.table();
         let mount = table.below.iter().find(|mount| Arc::ptr_eq(&mount.pool, pool))?;
         mount.contains(path).then(|| &path[..mount.path.len()])
     }
 
-    /// Returns the threads for a path that leaves a mount at the time `now`: at the mount point `mount`, or if that is
-    /// `None`, through a symbolic link.
-    pub(super) fn outside(&self, mount: Option<&[u8]>, now: Instant) -> Arc<Pool> {
+    /// Returns the threads for a path that enters another mount: at the mount point `mount`, or if that is `None`,
+    /// through a symbolic link. `now` is the time of its use.
+    pub(super) fn enter(&self, mount: Option<&[u8]>, now: Instant) -> Arc<Pool> {
         let Some(mount) = mount else { return Arc::clone(&self.links) };
         let mut table = self.table();
         if let Some(known) = table.below.iter_mut().find(|known| *known.path == *mount) {
@@ -158,8 +157,8 @@ impl Mounts {
         Arc::ptr_eq(pool, &self.root)
     }
 
-    /// Returns the kind of the file system that `file` is on, whose device has this number. A thread of its mount calls
-    /// this: it may block.
+    /// Returns the kind of the file system that `file` is on, whose device has this number. May block: only a thread of
+    /// its mount calls this.
     ///
     /// # Errors
     ///
@@ -188,8 +187,8 @@ impl Mounts {
 }
 
 impl MountTable {
-    /// Forgets the mount whose last use is the longest ago, if that is long enough at the time `now`. Its threads end
-    /// when they have no more tasks. Returns whether there was one.
+    /// Forgets the mount that was used least recently, if that was [`FORGET_AFTER`] before `now` or earlier. Its
+    /// threads end when they have no more tasks. Returns whether a mount was forgotten.
     fn forget_one(&mut self, now: Instant) -> bool {
         let oldest = self.below.iter().enumerate().min_by_key(|(_, mount)| mount.last_use);
         let Some((index, mount)) = oldest else { return false };
@@ -231,7 +230,7 @@ mod tests {
     fn a_path_is_below_a_mount_if_whole_components_are() {
         let mounts = mounts(None);
         let now = Instant::now();
-        let pool = mounts.outside(Some(b"a/b"), now);
+        let pool = mounts.enter(Some(b"a/b"), now);
         for (path, expected) in [
             ("a/b", true),
             ("a/b/", true),
@@ -250,21 +249,21 @@ mod tests {
     fn each_mount_has_threads_of_its_own_up_to_a_limit() {
         let mounts = mounts(None);
         let now = Instant::now();
-        let mut pools = vec![Arc::clone(&mounts.root), mounts.outside(None, now)];
+        let mut pools = vec![Arc::clone(&mounts.root), mounts.enter(None, now)];
         let names: Vec<_> = (0..MAX_MOUNTS).map(|number| number.to_string()).collect();
-        pools.extend(names.iter().map(|name| mounts.outside(Some(name.as_bytes()), now)));
+        pools.extend(names.iter().map(|name| mounts.enter(Some(name.as_bytes()), now)));
         for (index, pool) in pools.iter().enumerate() {
             assert!(pools[..index].iter().all(|other| !Arc::ptr_eq(other, pool)), "{index}");
         }
         for (name, pool) in names.iter().zip(&pools[2..]) {
-            assert!(Arc::ptr_eq(&mounts.outside(Some(name.as_bytes()), now), pool), "{name}");
+            assert!(Arc::ptr_eq(&mounts.enter(Some(name.as_bytes()), now), pool), "{name}");
         }
-        assert!(Arc::ptr_eq(&mounts.outside(Some(b"more"), now), &mounts.links));
+        assert!(Arc::ptr_eq(&mounts.enter(Some(b"more"), now), &mounts.links));
         assert!(mounts.below(b"more", now).is_none());
         // The first one is used again, and the second one is forgotten.
         let later = now + FORGET_AFTER;
         assert!(mounts.below(b"0", later).is_some());
-        assert!(!Arc::ptr_eq(&mounts.outside(Some(b"more"), later), &mounts.links));
+        assert!(!Arc::ptr_eq(&mounts.enter(Some(b"more"), later), &mounts.links));
         for (path, expected) in [("0", true), ("1", false), ("2", true), ("more", true)] {
             assert_eq!(mounts.below(path.as_bytes(), later).is_some(), expected, "{path}");
         }
@@ -273,7 +272,7 @@ mod tests {
     #[test]
     fn of_nested_mounts_the_innermost_is_used() {
         let (mounts, now) = (mounts(None), Instant::now());
-        let [outer, inner] = ["a", "a/b/c"].map(|path| mounts.outside(Some(path.as_bytes()), now));
+        let [outer, inner] = ["a", "a/b/c"].map(|path| mounts.enter(Some(path.as_bytes()), now));
         for (path, expected) in [("a/b", &outer), ("a/b/c", &inner), ("a/b/c/d", &inner), ("a/b/cd", &outer)]
         {
             assert!(

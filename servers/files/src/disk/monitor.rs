@@ -19,8 +19,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(1);
 /// The longest time between two looks at the queues.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The part of the timeout between two looks: a task expires at most so much too late.
-const PART: u32 = 8;
+/// How many looks at the queues there are in a timeout: a task expires late by at most one interval between them.
+const LOOKS_PER_TIMEOUT: u32 = 8;
 
 /// The thread that expires tasks. It starts with the first task, and waits without a timer while there is none.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Monitor {
     }
 
     fn run(&self) {
-        let interval = (self.timeout / PART).clamp(MIN_INTERVAL, MAX_INTERVAL);
+        let interval = (self.timeout / LOOKS_PER_TIMEOUT).clamp(MIN_INTERVAL, MAX_INTERVAL);
         let mut state = self.state();
         loop {
             let is_parked = |state: &mut MonitorState| !state.ends && self.is_parked.load(Ordering::SeqCst);

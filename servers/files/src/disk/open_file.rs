@@ -16,8 +16,8 @@ use std::{
     },
 };
 
-/// The bytes that a disk reads at once, from a multiple of this number on: one page shows whether the others of its
-/// block are in the page cache.
+/// The size of the aligned blocks that are read from a disk at once: one page shows whether the others of its block are
+/// in the page cache.
 const BLOCK: u64 = 64 * 1024;
 
 /// Where [`DiskFile::read_into_cache`] sends a file. The kernel reads it as for any client, so with its own readahead
@@ -159,7 +159,7 @@ impl DiskFile {
     }
 }
 
-/// Sets `end`, the end of a part at the beginning of a file, to the end of `range`, if the range continues the part.
+/// Extends the part of a file from its beginning to `end` by `range`, unless there is a gap between them.
 fn extend(end: &AtomicU64, range: &Range<u64>) {
     if range.start <= end.load(Ordering::Relaxed) {
         end.fetch_max(range.end, Ordering::Relaxed);

@@ -34,8 +34,8 @@ pub(crate) trait Task: Send + Sync {
     /// Makes the calls.
     fn run(&self);
 
-    /// Tells those who wait for the task that the file system has not answered in time. [`run`](Task::run) may be
-    /// called later, may be in a call, and may return at any time.
+    /// Tells the clients that wait for the task that the file system has not answered in time. A thread may be in
+    /// [`run`](Task::run) meanwhile, or begin it later.
     fn expire(&self);
 }
 
@@ -92,7 +92,7 @@ struct PoolState {
     waiting: usize,
     /// The number of tasks in `running` that have hung.
     hung: usize,
-    /// With so many of them, the mount gets no more tasks.
+    /// How many tasks may hang before the mount gets no more tasks.
     max_hung: usize,
     /// Whether the document root was dropped.
     is_closed: bool,
@@ -161,7 +161,7 @@ impl Pool {
     }
 
     /// Queues a task that no client waits for and that must not be lost, such as closing a file. It stays in the queue
-    /// until a thread takes it. If the system has no thread, drops the task: that does what its `run` would do.
+    /// until a thread takes it. If the system has no thread, drops the task: dropping it must do what its `run` does.
     pub(crate) fn submit_always(self: &Arc<Pool>, task: Arc<dyn Task>) {
         let _ = self.queue(self.state(), ClientKey::NONE, Queued { task, since: Instant::now() });
     }
@@ -172,7 +172,7 @@ impl Pool {
         client: ClientKey,
         queued: Queued,
     ) -> Result<(), Busy> {
-        // Each waiting thread takes one of the tasks in the queue. This task is one more.
+        // The waiting threads take the tasks that are queued already: this one needs another thread.
         if state.queued >= state.waiting && state.threads < MAX_THREADS {
             let pool = Arc::clone(self);
             let thread =
@@ -189,7 +189,7 @@ impl Pool {
         if queue.is_empty() {
             add_turn(&mut state.turns, client);
         }
-        // The oldest first. Most are the youngest.
+        // The oldest first. Most new tasks go to the end.
         queue.insert(queue.partition_point(|other| other.since <= queued.since), queued);
         state.queued += 1;
         self.changed.notify_one();
@@ -287,8 +287,8 @@ impl PoolState {
         was_hung && self.hung == 0
     }
 
-    /// Removes from the queue what was submitted for clients before `before`, and marks what runs since then as hung.
-    /// Returns these tasks, and whether the first thread hangs.
+    /// Removes from the queue the tasks whose clients have waited since `before` or longer, and marks the running ones
+    /// as hung. Returns these tasks, and whether threads hang now and none did before.
     fn expire(&mut self, before: Option<Instant>) -> (Vec<Arc<dyn Task>>, bool) {
         let mut expired = Vec::new();
         let had_hung = self.hung > 0;
