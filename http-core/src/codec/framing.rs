@@ -63,7 +63,7 @@ pub struct RequestFraming {
     pub target: TargetStatus,
     /// The path of the target as sent; empty if it has none.
     pub(crate) path: Span,
-    /// Whether the path was sent in another than its normalised form, which then is in [`HeadIndex::decoded_path`].
+    /// Whether the path was not sent in its normalised form. [`HeadIndex::decoded_path`] then has that form.
     pub(crate) is_path_decoded: bool,
     /// The query of the target, without its `?`. `None` if the target has no `?`.
     pub(crate) query: Option<Span>,
@@ -200,7 +200,7 @@ impl BodyFraming {
             }
             14 if name.eq_ignore_ascii_case(b"Content-Length") => {
                 let length = decimal(value).ok_or(ParseError::ContentLength)?;
-                // RFC 9110 §8.6 allows to reject a repeated value, whether in one line or two. Different values are
+                // RFC 9110 §8.6 permits rejecting a repeated value, whether in one line or two. Different values are
                 // smuggling.
                 if self.content_length.replace(length).is_some() {
                     return Err(ParseError::ContentLength);

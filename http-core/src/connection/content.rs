@@ -4,7 +4,7 @@
 
 use super::{
     Connection, Io, KeepAlive,
-    receiving::{ContentStatus, DiscardedBody, ReceivingBody, StreamedContent},
+    receiving::{BufferedBody, ContentStatus, DiscardedBody, StreamedContent},
     state::{Content, Event, RejectedHead, State},
     step::{CloseReason, Step},
 };
@@ -69,13 +69,13 @@ impl Connection {
         if let Admit::BufferUpTo(limit) = admit {
             limits.body_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
         }
-        match ReceivingBody::new(framing, head_len, limits, io.now) {
+        match BufferedBody::new(framing, head_len, limits, io.now) {
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
-            Ok(receiving) => {
+            Ok(body) => {
                 if Content::awaits_continue(&framing, io.input, head_len) {
                     io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
-                self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
+                self.enter(Event::BodyAdmitted, State::Body(Box::new(body)))
             }
         }
     }
@@ -83,15 +83,15 @@ impl Connection {
     /// Returns the step in [`State::Body`]; `None` if the state has changed.
     #[inline]
     pub(super) fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
-        let State::Body(receiving) = &mut self.state else { return None };
-        let framing = receiving.framing;
-        match receiving.decode(io.input) {
+        let State::Body(buffered) = &mut self.state else { return None };
+        let framing = buffered.framing;
+        match buffered.decode(io.input) {
             Ok(Some((body, len))) => {
                 Some(self.complete_request(framing, body, len, Content::Complete, io.now))
             }
             Ok(None) => {
-                let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
-                let expected = receiving.expected_len();
+                let deadline = buffered.deadline(io.input, &self.config.timeouts, io.now);
+                let expected = buffered.expected_len();
                 self.flush_or_receive(io, deadline, expected)
             }
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
@@ -208,7 +208,7 @@ impl Connection {
     /// Returns the decoded bytes of the content that the application has not taken. Not empty after [`Step::Content`].
     pub fn content<'b>(&self, input: &'b RecvBuf) -> &'b [u8] {
         match &self.state {
-            State::Receiving(content) if self.used == 0 => content.ready(input),
+            State::Receiving(content) if self.request_len == 0 => content.ready(input),
             _ => &[],
         }
     }
@@ -218,7 +218,7 @@ impl Connection {
     /// [`Timeouts::reply`](crate::Timeouts::reply).
     pub fn take_content(&mut self, input: &mut RecvBuf, count: usize) {
         match &mut self.state {
-            State::Receiving(content) if self.used == 0 => content.take(input, count),
+            State::Receiving(content) if self.request_len == 0 => content.take(input, count),
             state => debug_assert!(false, "no content to take in {state:?}"),
         }
     }

@@ -125,7 +125,7 @@ impl Connection {
         content: Content,
         now: Instant,
     ) -> Step {
-        self.used = len;
+        self.request_len = len;
         self.awaits_handshake = false;
         self.deadline = deadline_after(now, self.config.timeouts.reply);
         self.transition(

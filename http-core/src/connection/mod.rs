@@ -103,7 +103,7 @@ pub struct Connection {
     state: State,
     /// The length in bytes of the request that was handed to the engine and is still in the receive buffer. The next
     /// poll removes that request. 0 if there is none.
-    used: usize,
+    request_len: usize,
     /// When the step that `poll` returned last must be done. Before the first poll, the end of the idle timeout.
     deadline: Instant,
     /// Whether queued responses are being sent: from the first [`Step::Flush`] until a poll finds the send queue empty.
@@ -160,7 +160,7 @@ impl Connection {
         let connection = Connection {
             config,
             state: State::Idle { since: now, removed: 0 },
-            used: 0,
+            request_len: 0,
             deadline,
             is_flushing: false,
             proxy: None,
@@ -211,8 +211,8 @@ impl Connection {
     /// is the current time.
     #[inline]
     pub fn poll(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step {
-        if self.used > 0 {
-            input.consume(std::mem::take(&mut self.used));
+        if self.request_len > 0 {
+            input.consume(std::mem::take(&mut self.request_len));
         }
         if self.is_flushing && out.is_empty() {
             (self.is_flushing, out.flush_clock) = (false, None);
@@ -232,7 +232,7 @@ impl Connection {
         }
     }
 
-    /// Returns the step in the states that most requests pass without a poll; `None` if the state has changed.
+    /// Returns the step in the other states, in which few requests are polled; `None` if the state has changed.
     #[cold]
     fn poll_rare(&mut self, io: &mut Io<'_>) -> Option<Step> {
         match &self.state {
@@ -328,7 +328,7 @@ impl Connection {
     #[cold]
     fn restart_body_timeout(&mut self, now: Instant) {
         match &mut self.state {
-            State::Body(receiving) => receiving.clock.restart(now),
+            State::Body(body) => body.clock.restart(now),
             State::Receiving(content) => content.clock.restart(now),
             State::Discarding(discarded) => discarded.clock.restart(now),
             _ => {}
@@ -364,15 +364,15 @@ impl Connection {
         self.deadline = deadline;
         match io.input.reserve(1, expected) {
             Ok(()) => Some(Step::Receive),
-            Err(OutOfMemory) => Some(self.reject_too_large(io)),
+            Err(OutOfMemory) => Some(self.reject_out_of_memory(io)),
         }
     }
 
     /// Rejects a request for which there is no memory: changes the state, and returns [`Step::Reject`].
     #[cold]
-    fn reject_too_large(&mut self, io: &Io<'_>) -> Step {
+    fn reject_out_of_memory(&mut self, io: &Io<'_>) -> Step {
         let framing = match &self.state {
-            State::Body(receiving) => Some(receiving.framing),
+            State::Body(body) => Some(body.framing),
             _ => None,
         };
         self.begin_rejecting(framing, io.input, io.now);
@@ -449,8 +449,8 @@ impl Connection {
             State::Admitting { framing, .. } if !stalled => {
                 (Rejection::RequestTimeout, framing.method, RejectedHead::Valid(*framing, now))
             }
-            State::Body(receiving) if !stalled => {
-                let framing = receiving.framing;
+            State::Body(body) if !stalled => {
+                let framing = body.framing;
                 (Rejection::RequestTimeout, framing.method, RejectedHead::Valid(framing, now))
             }
             State::Receiving(content) if !stalled => {
@@ -526,7 +526,7 @@ impl Connection {
     /// them.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. } | State::ProxyHeader { has_begun: false, .. })
-            && self.used == 0
+            && self.request_len == 0
     }
 
     /// Returns whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
@@ -538,7 +538,7 @@ impl Connection {
     /// the connection is not waiting for a request.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
-            State::Idle { since, .. } if self.used == 0 && !self.is_flushing => Some(since),
+            State::Idle { since, .. } if self.request_len == 0 && !self.is_flushing => Some(since),
             State::ProxyHeader { since, has_begun: false } => Some(since),
             _ => None,
         }

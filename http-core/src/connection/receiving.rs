@@ -16,9 +16,10 @@ use crate::{
 };
 use std::{ops::Range, time::Instant};
 
-/// A request whose head is complete and whose body is not. Its bytes are at the front of the receive buffer.
+/// A request whose head is complete, and whose body is received into memory. Its bytes are at the front of the receive
+/// buffer.
 #[derive(Debug)]
-pub(super) struct ReceivingBody {
+pub(super) struct BufferedBody {
     pub(super) framing: RequestFraming,
     /// The length of the head in bytes. The body follows it.
     head_len: usize,
@@ -29,7 +30,7 @@ pub(super) struct ReceivingBody {
     pub(super) clock: ProgressClock,
 }
 
-impl ReceivingBody {
+impl BufferedBody {
     /// Begins to receive the body that `framing` announces, after a head of `head_len` bytes. `now` is the current
     /// time.
     ///
@@ -41,9 +42,9 @@ impl ReceivingBody {
         head_len: usize,
         limits: Limits,
         now: Instant,
-    ) -> Result<ReceivingBody, ParseError> {
+    ) -> Result<BufferedBody, ParseError> {
         let decoder = BodyDecoder::new(framing.body, &limits)?;
-        Ok(ReceivingBody { framing, head_len, decoder, limits, clock: ProgressClock::start(0, now) })
+        Ok(BufferedBody { framing, head_len, decoder, limits, clock: ProgressClock::start(0, now) })
     }
 
     /// Decodes the bytes of the body in `input`. If the request is complete, returns where the decoded body is in
@@ -82,7 +83,7 @@ impl ReceivingBody {
     /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if `input` holds more of the body than
     /// in the last call.
     ///
-    /// Call [`decode`](ReceivingBody::decode) before: chunk framing must not count as received.
+    /// Call [`decode`](BufferedBody::decode) before: chunk framing must not count as received.
     pub(super) fn deadline(&mut self, input: &RecvBuf, timeouts: &Timeouts, now: Instant) -> Instant {
         let body = input.unread().len().saturating_sub(self.head_len) as u64;
         self.clock.deadline(body, timeouts.body_idle, timeouts.body_rate, now)
@@ -103,7 +104,7 @@ pub(super) struct StreamedContent {
     limits: Limits,
     /// The number of decoded bytes at the front of the receive buffer.
     ready: usize,
-    /// The number of bytes of chunk framing behind the decoded bytes. Not 0 only at the end of the content.
+    /// The number of bytes of chunk framing behind the decoded bytes. 0 before the end of the content.
     framing_after: usize,
     is_complete: bool,
     /// The number of bytes decoded so far.

@@ -33,7 +33,7 @@ impl Connection {
     pub fn request<'b>(&'b self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
         let (&framing, &received_at, body) = match &self.state {
-            State::AwaitingReply { framing, body, received_at, .. } if self.used > 0 => {
+            State::AwaitingReply { framing, body, received_at, .. } if self.request_len > 0 => {
                 (framing, received_at, bytes.get(body.clone())?)
             }
             State::Admitting { framing, received_at, .. } => (framing, received_at, &[][..]),
@@ -154,14 +154,14 @@ impl Connection {
     /// nothing in the other states.
     pub fn reject(&mut self) {
         let (framing, head) = match &self.state {
-            State::AwaitingReply { framing, received_at, .. } if self.used > 0 => {
+            State::AwaitingReply { framing, received_at, .. } if self.request_len > 0 => {
                 (framing, RejectedHead::Valid(*framing, *received_at))
             }
             State::AwaitingReply { framing, .. } => (framing, RejectedHead::Gone),
             State::Admitting { framing, received_at, .. } => {
                 (framing, RejectedHead::Valid(*framing, *received_at))
             }
-            State::Receiving(content) if self.used > 0 => {
+            State::Receiving(content) if self.request_len > 0 => {
                 (&content.framing, RejectedHead::Valid(content.framing, content.received_at))
             }
             State::Receiving(content) => (&content.framing, RejectedHead::Gone),

@@ -1,7 +1,7 @@
 //! The states of a connection, and the table of all transitions between them.
 
 use super::{
-    receiving::{DiscardedBody, ReceivingBody, StreamedContent},
+    receiving::{BufferedBody, DiscardedBody, StreamedContent},
     step::CloseReason,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) enum State {
     /// the handler how to take it; until then, `admit` is the default.
     Admitting { framing: RequestFraming, head_len: usize, received_at: Instant, admit: Admit },
     /// The body is being received into memory.
-    Body(Box<ReceivingBody>),
+    Body(Box<BufferedBody>),
     /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where
     /// the decoded body is in the receive buffer, and `content` is what the client may still send of it.
     AwaitingReply { framing: RequestFraming, body: Range<usize>, content: Content, received_at: Instant },
