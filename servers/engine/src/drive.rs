@@ -227,7 +227,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues a handler's response. If the response is invalid, queues a 500 instead.
+    /// As [`respond`](Driver::respond), when the body and the upgrade are prepared.
     #[inline]
     fn queue(&mut self, response: Response) {
         let status = response.status();

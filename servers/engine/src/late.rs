@@ -52,9 +52,9 @@ impl fmt::Debug for ContentTarget {
     }
 }
 
-/// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started
-/// is dropped, and code that runs sees the cancelled token. An engine drops it when the reply has timed out, when the
-/// connection closes, and when the outcome has arrived: then it first releases the token.
+/// A reply whose outcome is not known. Dropping it cancels the reply: a task that has not started is dropped, and code
+/// that runs sees the cancelled token. An engine drops it when the reply has timed out or the connection closes, and
+/// when the outcome has arrived, after it has released the token.
 #[derive(Debug)]
 pub struct LateReply {
     pub(crate) token: CancellationToken,
@@ -62,8 +62,8 @@ pub struct LateReply {
     /// When the request was received.
     pub(crate) received_at: Instant,
     pub(crate) waits_for: WaitsFor,
-    /// Whether the application has requested the content. A further request gets none.
-    pub(crate) has_content: bool,
+    /// Whether the application has requested the content. It gets no content when it requests that again.
+    pub(crate) content_requested: bool,
     /// Where the content of the request goes as it comes; `None` if none is expected.
     pub(crate) content: Option<ContentTarget>,
     /// The other end of the pipe in `content`, until the job starts.
@@ -78,7 +78,7 @@ impl LateReply {
             label,
             received_at,
             waits_for: WaitsFor::Start,
-            has_content: false,
+            content_requested: false,
             content: None,
             reader: None,
         }

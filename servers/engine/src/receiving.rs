@@ -69,7 +69,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Makes the reader for a job: the end of a pipe, or a reader of the whole content if that has arrived.
+    /// Makes the reader of the content for a job: one end of a pipe, or the whole content if all of it has arrived.
     ///
     /// # Errors
     ///
@@ -96,14 +96,15 @@ impl Driver<'_> {
     }
 
     /// Requests the content for the application. Returns `None` if it arrives later:
-    /// [`pass_content`](Driver::pass_content) passes it on. Otherwise returns all of it; nothing if the application has
-    /// requested it before.
+    /// [`pass_content`](Driver::pass_content) passes it on. Otherwise returns all of it, or nothing if the application
+    /// has requested it before.
     ///
     /// # Errors
     ///
     /// The content is too long.
     fn request_content(&mut self) -> Result<Option<Vec<u8>>, Rejection> {
-        let is_first = self.late.as_mut().is_some_and(|late| !std::mem::replace(&mut late.has_content, true));
+        let is_first =
+            self.late.as_mut().is_some_and(|late| !std::mem::replace(&mut late.content_requested, true));
         if !is_first {
             return Ok(Some(Vec::new()));
         }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The maximum number of bytes that were read for a [`Body::Reader`] and are not sent.
+/// The maximum number of bytes that are read from a [`Body::Reader`] before the client takes them.
 const READ_AHEAD: usize = 64 * 1024;
 /// The maximum number of bytes of one read.
 const READ_BYTES: usize = 32 * 1024;
