@@ -126,8 +126,8 @@ pub fn command() -> clap::Command {
     Subcommands::augment_subcommands(command)
 }
 
-/// Returns the definition of the options. The second of two directories is then called an unexpected argument, not a
-/// subcommand.
+/// Returns the definition of the options, without subcommands: clap then reports a second directory as an unexpected
+/// argument, not as an unknown subcommand.
 fn options_command() -> clap::Command {
     let command = options::command::<Arguments>(PROGRAM, "8080");
     let values = command.get_after_help().map(|values| format!("{values}\n\n")).unwrap_or_default();
