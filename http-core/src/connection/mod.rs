@@ -118,7 +118,7 @@ pub struct Connection {
     tls: Option<Arc<OnceLock<TlsInfo>>>,
     /// Whether the first request on a connection with TLS has not arrived: the handshake may not be complete.
     awaits_handshake: bool,
-    /// The protocols that the last request with [`RequestFraming::upgrade`] offers, until its response.
+    /// The protocols in the Upgrade header of the last request that could be upgraded.
     offered: Option<Box<OfferedProtocols>>,
     /// Whether the client has shut down its sending side.
     eof: bool,
