@@ -138,7 +138,7 @@ impl Compressor {
         }
     }
 
-    /// Permits to compress a response while it is sent; `None` if [`MAX_STREAMS`] are.
+    /// Returns the permission to compress a response while it is sent; `None` if [`MAX_STREAMS`] responses have one.
     pub(super) fn slot(&self) -> Option<GzipSlot> {
         let stream = Arc::clone(&self.state().streams);
         // The state has one more.
