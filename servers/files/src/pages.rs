@@ -18,8 +18,8 @@ const PAGE_EXTENSION: &[u8] = b".html";
 /// The name of an automatic error page for 404.
 const MISSING_PAGE: &[u8] = b"404.html";
 
-/// How deep in the root automatic error pages are found: so many directories are tried, from the root downwards. A
-/// client chooses the depth of a path, and each directory costs a system call.
+/// The maximum number of directories of a path, from the root downwards, in which an automatic error page is looked
+/// for. A client chooses the depth of a path, and each directory costs a system call.
 const MAX_DEPTH: usize = 16;
 
 /// The maximum number of pages in [`PageDocuments`].
