@@ -31,7 +31,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum ServiceState {
     /// The service accepts requests: after the start, and after [`ServiceState::Reloading`].
     Ready,
-    /// The service reopens its logs and its document root. [`ServiceState::Ready`] must follow.
+    /// The service reloads: it reopens its logs and document roots, and reads its configuration again.
+    /// [`ServiceState::Ready`] must follow.
     Reloading,
     /// The service finishes the requests in flight, then ends.
     Stopping,
